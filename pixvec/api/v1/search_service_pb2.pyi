@@ -1,0 +1,107 @@
+from buf.validate import validate_pb2 as _validate_pb2
+from pixvec.api.v1 import common_pb2 as _common_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class Consistency(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    CONSISTENCY_UNSPECIFIED: _ClassVar[Consistency]
+    CONSISTENCY_EVENTUAL: _ClassVar[Consistency]
+    CONSISTENCY_SESSION: _ClassVar[Consistency]
+CONSISTENCY_UNSPECIFIED: Consistency
+CONSISTENCY_EVENTUAL: Consistency
+CONSISTENCY_SESSION: Consistency
+
+class QueryRequest(_message.Message):
+    __slots__ = ("collection", "image", "image_id", "vector", "space", "limit", "offset", "min_score", "consistency", "token")
+    COLLECTION_FIELD_NUMBER: _ClassVar[int]
+    IMAGE_FIELD_NUMBER: _ClassVar[int]
+    IMAGE_ID_FIELD_NUMBER: _ClassVar[int]
+    VECTOR_FIELD_NUMBER: _ClassVar[int]
+    SPACE_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    OFFSET_FIELD_NUMBER: _ClassVar[int]
+    MIN_SCORE_FIELD_NUMBER: _ClassVar[int]
+    CONSISTENCY_FIELD_NUMBER: _ClassVar[int]
+    TOKEN_FIELD_NUMBER: _ClassVar[int]
+    WITH_FIELD_NUMBER: _ClassVar[int]
+    collection: str
+    image: bytes
+    image_id: str
+    vector: _common_pb2.Vector
+    space: str
+    limit: int
+    offset: int
+    min_score: float
+    consistency: Consistency
+    token: _common_pb2.SeqToken
+    def __init__(self, collection: _Optional[str] = ..., image: _Optional[bytes] = ..., image_id: _Optional[str] = ..., vector: _Optional[_Union[_common_pb2.Vector, _Mapping]] = ..., space: _Optional[str] = ..., limit: _Optional[int] = ..., offset: _Optional[int] = ..., min_score: _Optional[float] = ..., consistency: _Optional[_Union[Consistency, str]] = ..., token: _Optional[_Union[_common_pb2.SeqToken, _Mapping]] = ..., **kwargs) -> None: ...
+
+class With(_message.Message):
+    __slots__ = ("attributes",)
+    ATTRIBUTES_FIELD_NUMBER: _ClassVar[int]
+    attributes: bool
+    def __init__(self, attributes: _Optional[bool] = ...) -> None: ...
+
+class Hit(_message.Message):
+    __slots__ = ("image_id", "score", "attributes")
+    class AttributesEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: _common_pb2.Value
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[_common_pb2.Value, _Mapping]] = ...) -> None: ...
+    IMAGE_ID_FIELD_NUMBER: _ClassVar[int]
+    SCORE_FIELD_NUMBER: _ClassVar[int]
+    ATTRIBUTES_FIELD_NUMBER: _ClassVar[int]
+    image_id: str
+    score: float
+    attributes: _containers.MessageMap[str, _common_pb2.Value]
+    def __init__(self, image_id: _Optional[str] = ..., score: _Optional[float] = ..., attributes: _Optional[_Mapping[str, _common_pb2.Value]] = ...) -> None: ...
+
+class Coverage(_message.Message):
+    __slots__ = ("shards_total", "shards_answered")
+    SHARDS_TOTAL_FIELD_NUMBER: _ClassVar[int]
+    SHARDS_ANSWERED_FIELD_NUMBER: _ClassVar[int]
+    shards_total: int
+    shards_answered: int
+    def __init__(self, shards_total: _Optional[int] = ..., shards_answered: _Optional[int] = ...) -> None: ...
+
+class Timings(_message.Message):
+    __slots__ = ("total", "queue", "decode", "inference", "search", "merge", "hydrate")
+    TOTAL_FIELD_NUMBER: _ClassVar[int]
+    QUEUE_FIELD_NUMBER: _ClassVar[int]
+    DECODE_FIELD_NUMBER: _ClassVar[int]
+    INFERENCE_FIELD_NUMBER: _ClassVar[int]
+    SEARCH_FIELD_NUMBER: _ClassVar[int]
+    MERGE_FIELD_NUMBER: _ClassVar[int]
+    HYDRATE_FIELD_NUMBER: _ClassVar[int]
+    total: float
+    queue: float
+    decode: float
+    inference: float
+    search: float
+    merge: float
+    hydrate: float
+    def __init__(self, total: _Optional[float] = ..., queue: _Optional[float] = ..., decode: _Optional[float] = ..., inference: _Optional[float] = ..., search: _Optional[float] = ..., merge: _Optional[float] = ..., hydrate: _Optional[float] = ...) -> None: ...
+
+class QueryResponse(_message.Message):
+    __slots__ = ("hits", "coverage", "timings", "space", "attributes_missing")
+    HITS_FIELD_NUMBER: _ClassVar[int]
+    COVERAGE_FIELD_NUMBER: _ClassVar[int]
+    TIMINGS_FIELD_NUMBER: _ClassVar[int]
+    SPACE_FIELD_NUMBER: _ClassVar[int]
+    ATTRIBUTES_MISSING_FIELD_NUMBER: _ClassVar[int]
+    hits: _containers.RepeatedCompositeFieldContainer[Hit]
+    coverage: Coverage
+    timings: Timings
+    space: str
+    attributes_missing: bool
+    def __init__(self, hits: _Optional[_Iterable[_Union[Hit, _Mapping]]] = ..., coverage: _Optional[_Union[Coverage, _Mapping]] = ..., timings: _Optional[_Union[Timings, _Mapping]] = ..., space: _Optional[str] = ..., attributes_missing: _Optional[bool] = ...) -> None: ...

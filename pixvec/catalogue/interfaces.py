@@ -1,0 +1,359 @@
+"""What the catalogue promises. Postgres keeps these promises in a deployment, memory does in tests; one suite checks both.
+
+Every method is one transaction unless it says otherwise, blocks its thread, and raises DatabaseUnavailable when the
+database cannot be reached.
+"""
+
+from collections.abc import Collection as AbstractCollection
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from pixvec.domain import (
+    Attributes,
+    Collection,
+    Image,
+    IngestStage,
+    ItemError,
+    Job,
+    OnExisting,
+    SeqToken,
+    ShardPosition,
+    Space,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class NewItem:
+    """A picture to take in: bytes already in the blob store (`content_hash`), or a `uri` for the worker to fetch."""
+
+    ordinal: int
+    image_id: str
+    attributes: Attributes
+    content_hash: str = ""
+    size_bytes: int = 0
+    uri: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ItemStatus:
+    """How one item stands. `position` comes with INDEXED, except for an item a newer write overtook."""
+
+    ordinal: int
+    image_id: str
+    stage: IngestStage
+    error: ItemError | None = None
+    position: ShardPosition | None = None
+    unchanged: bool = False
+
+    @property
+    def ended(self) -> bool:
+        """Whether the item will change no more."""
+        return self.error is not None or self.stage is IngestStage.INDEXED
+
+
+@dataclass(frozen=True, slots=True)
+class AddedItems:
+    """What became of some items: `chunk` is the new chunk to publish, None when none of them needs work."""
+
+    chunk: int | None
+    statuses: tuple[ItemStatus, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkRef:
+    """Names one chunk of work: all that a queue message carries."""
+
+    job_id: str
+    chunk: int
+
+
+@dataclass(frozen=True, slots=True)
+class LeasedItem:
+    """An item this worker may work on until the lease ends. `attempt` counts from 1."""
+
+    ordinal: int
+    image_id: str
+    generation: int
+    attempt: int
+    attributes: Attributes
+    content_hash: str
+    uri: str
+
+
+@dataclass(frozen=True, slots=True)
+class LeasedChunk:
+    """The open items of a chunk, leased to `owner`."""
+
+    ref: ChunkRef
+    owner: str
+    collection: Collection
+    items: tuple[LeasedItem, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkProgress:
+    """How far a chunk has come as a whole; `ended` when every item of it has."""
+
+    chunk: int
+    stage: IngestStage
+    ended: bool
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddedItem:
+    """A leased item with its packed feed record and what decoding told of the picture."""
+
+    item: LeasedItem
+    record: bytes
+    content_hash: str
+    size_bytes: int
+    format: str
+    width: int
+    height: int
+
+
+@dataclass(frozen=True, slots=True)
+class FailedItem:
+    """A leased item that did not become vectors."""
+
+    item: LeasedItem
+    error: ItemError
+
+
+@dataclass(frozen=True, slots=True)
+class FeedEntry:
+    """One row of the change feed: an image as it is now, or its tombstone. `record` is empty when deleted."""
+
+    seq: int
+    image_id: str
+    deleted: bool
+    record: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class FeedBatch:
+    """Rows one transaction wrote to one shard, for pushing to its replicas. The last row's seq is the new head."""
+
+    collection_id: int
+    shard: int
+    epoch: str
+    prev_seq: int
+    entries: tuple[FeedEntry, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FeedPage:
+    """Rows read from one shard's feed: a follower that applies them stands at `through_seq`."""
+
+    epoch: str
+    through_seq: int
+    head_seq: int
+    entries: tuple[FeedEntry, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DeletedImages:
+    """What a delete did."""
+
+    deleted: int
+    not_found: int
+    token: SeqToken
+    batches: tuple[FeedBatch, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Replica:
+    """A searcher that holds, or is about to hold, a shard."""
+
+    searcher_id: str
+    address: str
+    ready: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Routing:
+    """Which searchers hold which shard; `version` changes whenever any of it does."""
+
+    version: int
+    replicas: Mapping[tuple[int, int], tuple[Replica, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """A shard a searcher has to hold, and where its feed stands. A follower below `tombstone_floor` starts at 0."""
+
+    collection: Collection
+    shard: int
+    epoch: str
+    head_seq: int
+    tombstone_floor: int
+
+
+@dataclass(frozen=True, slots=True)
+class ShardReport:
+    """What a searcher says of a shard it holds."""
+
+    collection_id: int
+    shard: int
+    ready: bool
+    snapshot_seq: int
+
+
+class CollectionStore(Protocol):
+    """Collections with their spaces and shards."""
+
+    def create(self, name: str, spaces: Sequence[Space], shard_count: int) -> Collection:
+        """Create a collection and its shards' counters. Raises CollectionExists."""
+
+    def get(self, name: str) -> Collection:
+        """Raises CollectionNotFound."""
+
+    def get_by_id(self, collection_id: int) -> Collection:
+        """Raises CollectionNotFound."""
+
+    def list(self, after_name: str, limit: int) -> list[Collection]:
+        """Return up to `limit` collections with names above `after_name`, by name."""
+
+    def count_images(self, collection_id: int) -> int:
+        """Return the number of images that can be found."""
+
+    def delete(self, name: str) -> None:
+        """Take the collection out of sight at once and fail its open jobs; `purge` frees the rows. Raises
+        CollectionNotFound."""
+
+    def purge(self, limit: int) -> int:
+        """Remove up to `limit` rows of deleted collections. Return how many were removed; 0 means nothing is left."""
+
+
+class ImageReader(Protocol):
+    """What is known of images."""
+
+    def get(self, collection_id: int, image_id: str) -> Image:
+        """Raises ImageNotFound."""
+
+    def attributes(self, collection_id: int, image_ids: Sequence[str]) -> dict[str, Attributes]:
+        """Return the attributes of those images that are there."""
+
+
+class JobStore(Protocol):
+    """Jobs, their chunks and their items: the durable queue behind the Celery messages."""
+
+    def create(
+        self,
+        collection_id: int,
+        on_existing: OnExisting,
+        *,
+        uri_prefix: str = "",
+        idempotency_key: str = "",
+    ) -> Job:
+        """Create a job: PLANNING with a `uri_prefix`, RUNNING and open-ended without. The same `idempotency_key` in the
+        same collection again returns the job it made. Raises CollectionNotFound."""
+
+    def get(self, job_id: str) -> Job:
+        """Raises JobNotFound."""
+
+    def list(self, collection_id: int | None, before_job_id: str, limit: int) -> list[Job]:
+        """Return jobs, the newest first, those older than `before_job_id` if one is given."""
+
+    def planned(self, job_id: str) -> tuple[str, int]:
+        """Return the job's `uri_prefix` and the highest ordinal added so far, -1 for none."""
+
+    def add_items(self, job_id: str, items: Sequence[NewItem]) -> AddedItems:
+        """Accept items as one new chunk. An ordinal accepted before is only reported. Each new item is resolved against
+        the stored image by the job's OnExisting; what needs work gives its image a new generation. An item that fails
+        here (ImageExists) is recorded as failed. Raises JobNotFound, or FailedPrecondition when the job has ended."""
+
+    def close(self, job_id: str, error: ItemError | None = None) -> None:
+        """Say that no more items will be added, or that the job failed as a whole. It ends when its items have."""
+
+    def lease_chunk(self, ref: ChunkRef, owner: str, ttl_s: float) -> LeasedChunk | None:
+        """Lease the open items of one chunk whose lease is free or has expired, counting an attempt for each. An item
+        with 3 attempts behind it ends as failed (AttemptsExhausted). Return None when nothing is left to do."""
+
+    def lease_next(self, job_id: str, owner: str, ttl_s: float) -> LeasedChunk | None:
+        """Lease the first chunk of the job that nobody works on, passing over those that another worker locks."""
+
+    def renew(self, ref: ChunkRef, owner: str, ttl_s: float) -> bool:
+        """Extend a lease. Return False when it has been lost."""
+
+    def release(self, ref: ChunkRef, owner: str) -> None:
+        """Give a lease back unused: its attempt is not counted."""
+
+    def set_stage(self, ref: ChunkRef, owner: str, stage: IngestStage) -> None:
+        """Note how far a chunk has come as a whole: a display value, written without waiting for the disk."""
+
+    def progress(self, job_id: str, chunks: AbstractCollection[int]) -> list[ChunkProgress]:
+        """Return how the named chunks stand."""
+
+    def statuses(self, job_id: str, chunks: AbstractCollection[int] | None = None) -> list[ItemStatus]:
+        """Return how the items of those chunks stand, or of every chunk, by ordinal."""
+
+    def failures(self, job_id: str, after_ordinal: int, limit: int) -> list[tuple[ItemStatus, str]]:
+        """Return failed items above `after_ordinal` with their URIs, by ordinal."""
+
+    def count_open_items(self) -> int:
+        """Return how many items of all jobs await work, for pushing back on writers."""
+
+    def mark_published(self, refs: Sequence[ChunkRef]) -> None:
+        """Note that a queue message was just sent for these chunks."""
+
+    def unattended(self, silent_s: float, limit: int) -> list[ChunkRef]:
+        """Return chunks with open items, no live lease, and no message sent for `silent_s` seconds, the oldest first."""
+
+    def unplanned(self, silent_s: float, limit: int) -> list[str]:
+        """Return ids of jobs still PLANNING whose planner has not added items for `silent_s` seconds."""
+
+
+class FeedWriter(Protocol):
+    """The one way in which images become searchable, or cease to be."""
+
+    def commit(
+        self, chunk: LeasedChunk, embedded: Sequence[EmbeddedItem], failed: Sequence[FailedItem]
+    ) -> list[FeedBatch]:
+        """Write one transaction a shard: lock the images, drop items whose generation was overtaken, write images and
+        feed rows, draw sequence numbers last, end the items. Running it twice changes nothing."""
+
+    def delete(self, collection_id: int, image_ids: Sequence[str]) -> DeletedImages:
+        """Delete images, leaving tombstones. An embed still under way for one of them will not bring it back."""
+
+
+class FeedReader(Protocol):
+    """The ordered change feed, as followers read it."""
+
+    def read(self, collection_id: int, shard: int, after_seq: int, limit: int) -> FeedPage:
+        """Return up to `limit` rows above `after_seq`, by seq; from 0, live rows only. Raises CollectionNotFound."""
+
+    def prune_tombstones(self, limit: int) -> int:
+        """Remove tombstones that the snapshot of every replica has passed, raising the shard's floor."""
+
+
+class TopologyStore(Protocol):
+    """Searchers, and which of them holds what."""
+
+    def heartbeat(
+        self, searcher_id: str, address: str, reports: Sequence[ShardReport], *, lease_s: float
+    ) -> None:
+        """Register a searcher or renew its lease, and note how its shards stand."""
+
+    def assignments(self, searcher_id: str) -> list[Assignment]:
+        """Return the shards this searcher has to hold now, with their heads: one cheap query, polled."""
+
+    def routing(self) -> Routing:
+        """Return who holds what now, leaving out searchers past their lease."""
+
+    def rebalance(self, replicas: int) -> bool:
+        """Place every shard on `replicas` live searchers by rendezvous hashing, moving nothing that need not move. Only
+        one caller at a time does it. Return whether anything changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """All the stores of one database."""
+
+    collections: CollectionStore
+    images: ImageReader
+    jobs: JobStore
+    feed_writer: FeedWriter
+    feed_reader: FeedReader
+    topology: TopologyStore

@@ -1,0 +1,171 @@
+"""The values that every part of pixvec speaks in. All are immutable; none knows a library."""
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import IntEnum, StrEnum
+from typing import TypeAlias
+
+AttributeValue: TypeAlias = "bool | int | float | str | Sequence[AttributeValue]"
+Attributes: TypeAlias = Mapping[str, AttributeValue]
+
+
+class Metric(StrEnum):
+    """How two vectors are compared. Scores are larger-is-better for every metric."""
+
+    COSINE = "cosine"
+    INNER_PRODUCT = "inner_product"
+    EUCLIDEAN = "euclidean"
+
+
+class Consistency(StrEnum):
+    """What an answer has to have seen."""
+
+    EVENTUAL = "eventual"
+    SESSION = "session"
+
+
+@dataclass(frozen=True, slots=True)
+class Space:
+    """One kind of vector that every image of a collection carries. `digest` is 64 hexadecimal digits."""
+
+    name: str
+    model: str
+    dim: int
+    metric: Metric
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Collection:
+    """A set of images with its spaces. `collection_id` is never reused, a name may be."""
+
+    collection_id: int
+    name: str
+    spaces: tuple[Space, ...]
+    shard_count: int
+    created_at: dt.datetime
+
+    def space(self, name: str) -> Space | None:
+        """Return the space of that name, the first one for an empty name, or None."""
+        if not name:
+            return self.spaces[0]
+        return next((space for space in self.spaces if space.name == name), None)
+
+
+@dataclass(frozen=True, slots=True)
+class ShardPosition:
+    """A place in the ordered change feed of one shard."""
+
+    shard: int
+    epoch: str
+    seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class SeqToken:
+    """What a write returns and a read can wait for: at most one position a shard."""
+
+    positions: tuple[ShardPosition, ...] = ()
+
+    def merged(self, other: "SeqToken") -> "SeqToken":
+        """Return the token that covers both; where epochs differ, the other's wins, as it is the newer."""
+        newest = {position.shard: position for position in self.positions}
+        for position in other.positions:
+            known = newest.get(position.shard)
+            if known is None or known.epoch != position.epoch or known.seq < position.seq:
+                newest[position.shard] = position
+        return SeqToken(tuple(newest[shard] for shard in sorted(newest)))
+
+
+class IngestStage(IntEnum):
+    """How far an item has come; the order is the order of the work."""
+
+    QUEUED = 1
+    DECODED = 2
+    EMBEDDED = 3
+    INDEXED = 4
+
+
+class OnExisting(StrEnum):
+    """What to do with an id that the collection already holds."""
+
+    REPLACE = "replace"
+    SKIP = "skip"
+    FAIL = "fail"
+
+
+class ImageState(StrEnum):
+    """Whether any version of an image can be found."""
+
+    PENDING = "pending"
+    INDEXED = "indexed"
+    FAILED = "failed"
+
+
+class JobState(StrEnum):
+    """The life of a job: planning, running, then one of the two ends."""
+
+    PLANNING = "planning"
+    RUNNING = "running"
+    COMPLETED = "completed"
+    FAILED = "failed"
+
+    @property
+    def ended(self) -> bool:
+        """Whether the job will change no more."""
+        return self in (JobState.COMPLETED, JobState.FAILED)
+
+
+@dataclass(frozen=True, slots=True)
+class ItemError:
+    """Why one item failed: `reason` is that of an error class, `message` names the item and the remedy."""
+
+    reason: str
+    message: str
+    retryable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """What the catalogue knows of one image. `width` and `height` are pixels of the upright picture, 0 until decoded."""
+
+    image_id: str
+    state: ImageState
+    content_hash: str
+    size_bytes: int
+    format: str
+    width: int
+    height: int
+    attributes: Attributes
+    created_at: dt.datetime
+    updated_at: dt.datetime
+    error: ItemError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A job and how its items stand. Each item is counted once, at the furthest stage it reached."""
+
+    job_id: str
+    collection_id: int
+    collection: str
+    state: JobState
+    total: int
+    queued: int
+    decoded: int
+    embedded: int
+    indexed: int
+    failed: int
+    created_at: dt.datetime
+    ended_at: dt.datetime | None = None
+    error: ItemError | None = None
+    token: SeqToken = field(default_factory=SeqToken)
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """One found image. A larger score is better for every metric."""
+
+    image_id: str
+    score: float

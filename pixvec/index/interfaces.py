@@ -1,0 +1,70 @@
+"""What a shard of the index promises, apart for readers and for the one writer."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from pixvec.domain import Metric
+
+Float32Array = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class SpaceSpec:
+    """What a shard has to know of a space."""
+
+    name: str
+    dim: int
+    metric: Metric
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One image as it is now. `vectors` maps a space to (rows, dim) float32; None means the image is gone."""
+
+    image_id: str
+    vectors: Mapping[str, Float32Array] | None
+
+
+@dataclass(frozen=True, slots=True)
+class ShardHits:
+    """The hits of one query vector, best first, each image once. `scores` is (len(image_ids),) float32."""
+
+    image_ids: list[str]
+    scores: Float32Array
+
+
+class ShardReader(Protocol):
+    """Any number of threads may read while one writes."""
+
+    @property
+    def applied_seq(self) -> int:
+        """The position in the change feed that every search sees."""
+
+    @property
+    def image_count(self) -> int:
+        """Live images."""
+
+    @property
+    def vector_bytes(self) -> int:
+        """Memory the vectors take, the dead ones included."""
+
+    def search(self, space: str, queries: Float32Array, k: int, min_score: float | None = None) -> list[ShardHits]:
+        """Return the best k images for each row of `queries`, (n, dim) float32. For cosine, rows need not be normalised.
+
+        Raises SpaceNotFound, and InvalidVector for a wrong dimension, a value that is not finite, or a row of zeros
+        where the metric is cosine.
+        """
+
+    def vectors(self, space: str, image_ids: Sequence[str]) -> dict[str, Float32Array]:
+        """Return stored vectors, (rows, dim) float32, of those images that are there."""
+
+
+class ShardWriter(Protocol):
+    """One thread writes."""
+
+    def apply(self, changes: Sequence[Change], through_seq: int) -> None:
+        """Make the changes visible together and move `applied_seq` there. Raises InvalidVector, changing nothing."""

@@ -1,0 +1,87 @@
+"""One frozen settings class a process, read from `PIXVEC_*` variables (or a secrets directory) at start-up only."""
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+
+class _Process(BaseSettings):
+    """What every process is told."""
+
+    model_config = SettingsConfigDict(env_prefix="PIXVEC_", frozen=True, extra="ignore", secrets_dir=None)
+
+    log_level: str = "INFO"
+    log_json: bool | None = None
+    database_url: str = Field(description="SQLAlchemy address, such as postgresql+psycopg://user@host/pixvec")
+    # 0 leaves the metrics endpoint off.
+    metrics_port: int = 0
+    metrics_host: str = "127.0.0.1"
+
+
+class _Queue(_Process):
+    """What the processes around the queue are told beside that."""
+
+    broker_url: str = Field(description="Redis address, such as redis://host:6379/0 or redis+socket:///run/redis.sock")
+    blob_url: str = Field(description="fsspec address of the blob store, such as file:///data/blobs or s3://bucket/pixvec")
+    # Roots under which a URI may be read, as URIs, separated by commas. Empty: no URI is accepted.
+    ingest_roots: Annotated[tuple[str, ...], NoDecode] = ()
+    max_picture_bytes: int = 32 * 2**20
+
+    @field_validator("ingest_roots", mode="before")
+    @classmethod
+    def _split(cls, value: str | tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(root for root in value.split(",") if root) if isinstance(value, str) else value
+
+
+class GatewaySettings(_Queue):
+    """The gateway's settings."""
+
+    gateway_listen: str = "127.0.0.1:50051"
+    gateway_reflection: bool = False
+    gateway_shutdown_grace_s: float = 20.0
+    # gRPC target of the workers' EmbedderService.
+    embedder_target: str = "127.0.0.1:50061"
+    default_shard_count: int = 1
+    replicas: int = 1
+    # Items awaiting work, over all jobs, above which new ones are refused.
+    max_open_items: int = 1_000_000
+
+
+class SearcherSettings(_Process):
+    """A searcher's settings."""
+
+    searcher_id: str
+    searcher_listen: str = "127.0.0.1:50071"
+    # Where others reach this searcher; default: the listening address.
+    searcher_address: str = ""
+    searcher_data: Path
+    searcher_threads: int = 2
+    searcher_poll_s: float = 0.2
+    searcher_lease_s: float = 10.0
+    searcher_snapshot_interval_s: float = 300.0
+    searcher_shutdown_grace_s: float = 10.0
+
+
+class WorkerSettings(_Queue):
+    """A worker's settings."""
+
+    worker_listen: str = "127.0.0.1:50061"
+    # MODEL=FILE pairs separated by commas; a bare FILE is matched to a model by its name.
+    worker_weights: str = ""
+    worker_download: bool = True
+    worker_download_limit_s: float = 300.0
+    # 0: one a core.
+    worker_decoders: int = 0
+    worker_batch_images: int = 32
+    worker_lease_s: float = 120.0
+    max_picture_pixels: int = 40_000_000
+
+
+class SweeperSettings(_Queue):
+    """The sweeper's settings."""
+
+    sweeper_interval_s: float = 2.0
+    sweeper_silence_s: float = 10.0
+    replicas: int = 1

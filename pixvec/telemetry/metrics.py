@@ -1,0 +1,40 @@
+"""Every Prometheus metric of pixvec, declared once. Seconds and bytes throughout."""
+
+from prometheus_client import Counter, Gauge, Histogram
+
+_FAST = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)
+
+RPC_SECONDS = Histogram("pixvec_rpc_seconds", "Time to answer a call.", ["method", "code"], buckets=_FAST)
+RPC_IN_FLIGHT = Gauge("pixvec_rpc_in_flight", "Calls being answered.", ["method"])
+
+INGEST_ITEMS = Counter("pixvec_ingest_items_total", "Items accepted by the gateway.", ["collection", "outcome"])
+INGEST_BYTES = Counter("pixvec_ingest_bytes_total", "Picture bytes accepted by the gateway.", ["collection"])
+INGEST_STREAMS = Gauge("pixvec_ingest_streams", "Open Ingest streams.")
+
+QUERY_STAGE_SECONDS = Histogram("pixvec_query_stage_seconds", "Time of each stage of a query.", ["stage"], buckets=_FAST)
+QUERY_SHARDS_MISSING = Counter("pixvec_query_shards_missing_total", "Shards that an answer had to go without.")
+
+CHUNK_SECONDS = Histogram(
+    "pixvec_chunk_seconds", "Time to take in a chunk.", ["stage"], buckets=(0.01, 0.05, 0.1, 0.5, 1, 5, 10, 60)
+)
+CHUNK_ITEMS = Counter("pixvec_chunk_items_total", "Items that ended in a worker.", ["outcome"])
+PUSHES = Counter("pixvec_pushes_total", "Feed rows pushed to searchers, by outcome.", ["outcome"])
+DECODERS_KILLED = Counter("pixvec_decoders_killed_total", "Decoder processes that died or overran.", ["cause"])
+MODEL_BATCH_IMAGES = Histogram(
+    "pixvec_model_batch_images", "Pictures a forward pass.", ["model"], buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256)
+)
+MODEL_SECONDS = Histogram("pixvec_model_seconds", "Time of a forward pass.", ["model"], buckets=_FAST)
+MODEL_QUEUE_SECONDS = Histogram(
+    "pixvec_model_queue_seconds", "Time a picture waits for the model.", ["priority"], buckets=_FAST
+)
+
+SHARD_APPLIED_SEQ = Gauge("pixvec_shard_applied_seq", "Feed position applied.", ["collection", "shard"])
+SHARD_LAG = Gauge("pixvec_shard_lag", "Feed positions behind the head.", ["collection", "shard"])
+SHARD_IMAGES = Gauge("pixvec_shard_images", "Live images.", ["collection", "shard"])
+SHARD_VECTOR_BYTES = Gauge("pixvec_shard_vector_bytes", "Bytes of vectors in memory.", ["collection", "shard"])
+SHARD_SEARCH_SECONDS = Histogram("pixvec_shard_search_seconds", "Time to search one shard.", buckets=_FAST)
+SNAPSHOT_SECONDS = Histogram("pixvec_snapshot_seconds", "Time to write a snapshot.", buckets=(0.1, 0.5, 1, 5, 30, 120))
+SNAPSHOTS_REFUSED = Counter("pixvec_snapshots_refused_total", "Snapshots that failed their checks.", ["cause"])
+
+SWEEPER_REPUBLISHED = Counter("pixvec_sweeper_republished_total", "Chunks published again.")
+SWEEPER_PRUNED = Counter("pixvec_sweeper_pruned_total", "Rows pruned.", ["table"])
