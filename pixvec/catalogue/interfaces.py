@@ -212,7 +212,7 @@ class CollectionStore(Protocol):
     def get_by_id(self, collection_id: int) -> Collection:
         """Raises CollectionNotFound."""
 
-    def list(self, after_name: str, limit: int) -> list[Collection]:
+    def page(self, after_name: str, limit: int) -> list[Collection]:
         """Return up to `limit` collections with names above `after_name`, by name."""
 
     def count_images(self, collection_id: int) -> int:
@@ -253,7 +253,7 @@ class JobStore(Protocol):
     def get(self, job_id: str) -> Job:
         """Raises JobNotFound."""
 
-    def list(self, collection_id: int | None, before_job_id: str, limit: int) -> list[Job]:
+    def page(self, collection_id: int | None, before_job_id: str, limit: int) -> list[Job]:
         """Return jobs, the newest first, those older than `before_job_id` if one is given."""
 
     def planned(self, job_id: str) -> tuple[str, int]:
