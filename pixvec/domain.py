@@ -128,7 +128,7 @@ class ItemError:
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """What the catalogue knows of one image. `width` and `height` are pixels of the upright picture, 0 until decoded."""
+    """What the catalogue knows of one image. `width` and `height`: pixels of the upright picture, 0 until decoded."""
 
     image_id: str
     state: ImageState

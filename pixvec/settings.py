@@ -24,7 +24,9 @@ class _Queue(_Process):
     """What the processes around the queue are told beside that."""
 
     broker_url: str = Field(description="Redis address, such as redis://host:6379/0 or redis+socket:///run/redis.sock")
-    blob_url: str = Field(description="fsspec address of the blob store, such as file:///data/blobs or s3://bucket/pixvec")
+    blob_url: str = Field(
+        description="fsspec address of the blob store, such as file:///data/blobs or s3://bucket/pixvec"
+    )
     # Roots under which a URI may be read, as URIs, separated by commas. Empty: no URI is accepted.
     ingest_roots: Annotated[tuple[str, ...], NoDecode] = ()
     max_picture_bytes: int = 32 * 2**20

@@ -11,7 +11,9 @@ INGEST_ITEMS = Counter("pixvec_ingest_items_total", "Items accepted by the gatew
 INGEST_BYTES = Counter("pixvec_ingest_bytes_total", "Picture bytes accepted by the gateway.", ["collection"])
 INGEST_STREAMS = Gauge("pixvec_ingest_streams", "Open Ingest streams.")
 
-QUERY_STAGE_SECONDS = Histogram("pixvec_query_stage_seconds", "Time of each stage of a query.", ["stage"], buckets=_FAST)
+QUERY_STAGE_SECONDS = Histogram(
+    "pixvec_query_stage_seconds", "Time of each stage of a query.", ["stage"], buckets=_FAST
+)
 QUERY_SHARDS_MISSING = Counter("pixvec_query_shards_missing_total", "Shards that an answer had to go without.")
 
 CHUNK_SECONDS = Histogram(
