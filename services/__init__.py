@@ -1,0 +1,1 @@
+"""The processes that serve: each package is one of them."""
