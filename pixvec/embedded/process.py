@@ -12,8 +12,9 @@ _libc = ctypes.CDLL(None, use_errno=True)
 def die_with_parent(
     death_signal: signal.Signals = signal.SIGKILL, identity: tuple[int, int] | None = None
 ) -> Callable[[], None]:
-    """Return a `preexec_fn` for subprocess.Popen: the child becomes `identity` (uid, gid) and is sent `death_signal` when
-    the thread that starts it ends, however it ends. Start such children from a thread that lives as long as the parent."""
+    """Return a `preexec_fn` for subprocess.Popen: the child becomes `identity` (uid, gid) and is sent `death_signal`
+    when the thread that starts it ends, however it ends. Start such children from a thread that lives as long as the
+    parent."""
     parent = os.getpid()
 
     def prepare_child() -> None:
