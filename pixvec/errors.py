@@ -60,7 +60,7 @@ class PixvecError(Exception):
 def _by_reason(root: type[PixvecError]) -> dict[str, type[PixvecError]]:
     found = {root.reason: root}
     for child in root.__subclasses__():
-        found |= _by_reason(child)
+        found = _by_reason(child) | found
     return found
 
 

@@ -1,0 +1,1 @@
+"""gRPC: the server builder, the error map, and clients of the internal services."""

@@ -1,0 +1,1 @@
+"""The public gRPC API. Holds no state of its own."""

@@ -1,0 +1,143 @@
+"""Domain errors as gRPC statuses with `google.rpc` details, and back. Needs grpcio and protobuf only."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import grpc
+from google.protobuf.any_pb2 import Any as AnyMessage
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.message import DecodeError, Message
+from google.rpc import error_details_pb2, status_pb2
+
+from pixvec import errors
+
+DOMAIN = "pixvec"
+DETAILS_KEY = "grpc-status-details-bin"
+
+STATUS: dict[type[errors.PixvecError], grpc.StatusCode] = {
+    errors.PixvecError: grpc.StatusCode.INTERNAL,
+    errors.InvalidRequest: grpc.StatusCode.INVALID_ARGUMENT,
+    errors.NotFound: grpc.StatusCode.NOT_FOUND,
+    errors.AlreadyExists: grpc.StatusCode.ALREADY_EXISTS,
+    errors.FailedPrecondition: grpc.StatusCode.FAILED_PRECONDITION,
+    errors.Overloaded: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    errors.Unavailable: grpc.StatusCode.UNAVAILABLE,
+}
+
+# For statuses without our details: made by gRPC itself, a proxy, or another program.
+_PLAIN: dict[grpc.StatusCode, type[errors.PixvecError]] = {
+    grpc.StatusCode.INVALID_ARGUMENT: errors.InvalidRequest,
+    grpc.StatusCode.OUT_OF_RANGE: errors.InvalidRequest,
+    grpc.StatusCode.NOT_FOUND: errors.NotFound,
+    grpc.StatusCode.ALREADY_EXISTS: errors.AlreadyExists,
+    grpc.StatusCode.FAILED_PRECONDITION: errors.FailedPrecondition,
+    grpc.StatusCode.UNIMPLEMENTED: errors.FailedPrecondition,
+    grpc.StatusCode.RESOURCE_EXHAUSTED: errors.Overloaded,
+    grpc.StatusCode.UNAVAILABLE: errors.Unavailable,
+    grpc.StatusCode.DEADLINE_EXCEEDED: errors.Unavailable,
+    grpc.StatusCode.CANCELLED: errors.Unavailable,
+    grpc.StatusCode.ABORTED: errors.Unavailable,
+}
+
+# Details travel as headers, and gRPC refuses more than 8 KiB of them.
+_MAX_MESSAGE_CHARS = 1500
+_MAX_VIOLATIONS = 16
+
+
+@dataclass(frozen=True, slots=True)
+class FieldViolation:
+    """What is wrong with one field of a request. `field` is its path, such as `vector.data`."""
+
+    field: str
+    message: str
+
+
+def status_code(error: errors.PixvecError) -> grpc.StatusCode:
+    """Return the status of the error's class, or of the nearest base that has one."""
+    return next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
+
+
+def to_status(error: errors.PixvecError, violations: Sequence[FieldViolation] = ()) -> status_pb2.Status:
+    """Return the error as a rich status; `violations` replaces the error's own `field`."""
+    message = _shortened(error.message)
+    status = status_pb2.Status(code=status_code(error).value[0], message=message)
+    if not violations and error.field:
+        violations = [FieldViolation(error.field, message)]
+    for detail in _details(error, violations):
+        packed = AnyMessage()
+        packed.Pack(detail)
+        status.details.append(packed)
+    return status
+
+
+def to_metadata(status: status_pb2.Status) -> tuple[tuple[str, bytes], ...]:
+    """Return the trailing metadata that carries a rich status."""
+    return ((DETAILS_KEY, status.SerializeToString()),)
+
+
+def from_rpc_error(error: grpc.RpcError) -> errors.PixvecError:
+    """Return the domain error that a failed call stands for. Never raises."""
+    code, message = _code_of(error), _message_of(error)
+    status = _rich_status(error)
+    if status is not None and (found := _from_details(status)) is not None:
+        return found
+    if code is grpc.StatusCode.DEADLINE_EXCEEDED:
+        message = f"no answer within the deadline ({message})"
+    return _PLAIN.get(code, errors.PixvecError)(message or code.name)
+
+
+def _details(error: errors.PixvecError, violations: Sequence[FieldViolation]) -> Iterator[Message]:
+    yield error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN)
+    if violations:
+        bad_request = error_details_pb2.BadRequest()
+        for violation in violations[:_MAX_VIOLATIONS]:
+            bad_request.field_violations.add(field=violation.field, description=violation.message[:200])
+        yield bad_request
+    if error.retry_after_s is not None:
+        delay = Duration()
+        delay.FromNanoseconds(int(error.retry_after_s * 1e9))
+        yield error_details_pb2.RetryInfo(retry_delay=delay)
+
+
+def _shortened(message: str) -> str:
+    return message if len(message) <= _MAX_MESSAGE_CHARS else message[:_MAX_MESSAGE_CHARS] + " …"
+
+
+def _code_of(error: grpc.RpcError) -> grpc.StatusCode:
+    code = getattr(error, "code", None)
+    found = code() if callable(code) else None
+    return found if isinstance(found, grpc.StatusCode) else grpc.StatusCode.UNKNOWN
+
+
+def _message_of(error: grpc.RpcError) -> str:
+    details = getattr(error, "details", None)
+    return str(details() or "") if callable(details) else str(error)
+
+
+def _rich_status(error: grpc.RpcError) -> status_pb2.Status | None:
+    trailing = getattr(error, "trailing_metadata", None)
+    for key, value in (trailing() or ()) if callable(trailing) else ():
+        if key == DETAILS_KEY:
+            try:
+                return status_pb2.Status.FromString(value)
+            except DecodeError:
+                return None
+    return None
+
+
+def _from_details(status: status_pb2.Status) -> errors.PixvecError | None:
+    info = error_details_pb2.ErrorInfo()
+    bad_request = error_details_pb2.BadRequest()
+    retry = error_details_pb2.RetryInfo()
+    try:
+        unpacked = {
+            type(into) for detail in status.details for into in (info, bad_request, retry) if detail.Unpack(into)
+        }
+    except DecodeError:
+        return None
+    if info.domain != DOMAIN:
+        return None
+    kind = errors.PixvecError.by_reason(info.reason)
+    field = bad_request.field_violations[0].field if bad_request.field_violations else None
+    retry_after_s = retry.retry_delay.ToNanoseconds() / 1e9 if type(retry) in unpacked else None
+    return kind(status.message, field=field, retry_after_s=retry_after_s)
