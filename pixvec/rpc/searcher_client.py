@@ -1,0 +1,222 @@
+"""SearcherService, as the gateway calls it."""
+
+import struct
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import grpc
+
+from pixvec.domain import Hit, ShardPosition
+from pixvec.errors import PixvecError, ShardUnavailable, StaleToken, Unavailable
+from pixvec.internal.v1 import searcher_service_pb2 as pb
+from pixvec.internal.v1 import searcher_service_pb2_grpc
+from pixvec.rpc.channels import AsyncChannels
+from pixvec.rpc.conversions import position_to_wire
+from pixvec.rpc.errors import from_rpc_error
+
+
+@dataclass(frozen=True, slots=True)
+class ShardSearch:
+    """One query vector, packed little-endian float32, for some shards of one searcher. An empty `digest`: the vector
+    comes from outside."""
+
+    collection_id: int
+    shards: tuple[int, ...]
+    space: str
+    vector: bytes
+    k: int
+    digest: bytes = b""
+    min_score: float | None = None
+    wait_for: tuple[ShardPosition, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ShardAnswer:
+    """The best hits over the shards that answered, best first."""
+
+    hits: list[Hit]
+    shards_answered: tuple[int, ...]
+    search_s: float = 0.0
+
+
+class SearcherClient(Protocol):
+    """Searches shards where they are held. Both methods raise ShardUnavailable when the searcher cannot be reached, and
+    StaleToken when a position is from before the shard's feed was renewed."""
+
+    async def search(self, address: str, search: ShardSearch, timeout_s: float) -> ShardAnswer:
+        """Search the shards. Raises InvalidVector, SpaceNotFound, DigestMismatch."""
+
+    async def get_vector(
+        self,
+        address: str,
+        collection_id: int,
+        shard: int,
+        space: str,
+        image_id: str,
+        wait_for: Sequence[ShardPosition],
+        timeout_s: float,
+    ) -> bytes | None:
+        """Return an image's stored vectors, packed row after row, or None when it is not there."""
+
+    async def close(self) -> None:
+        """Let go of connections."""
+
+
+class GrpcSearchers:
+    """Calls searchers over gRPC."""
+
+    def __init__(self) -> None:
+        self._channels = AsyncChannels()
+        self._stubs: dict[str, searcher_service_pb2_grpc.SearcherServiceAsyncStub] = {}
+
+    def _stub(self, address: str) -> "searcher_service_pb2_grpc.SearcherServiceAsyncStub":
+        stub = self._stubs.get(address)
+        if stub is None:
+            stub = searcher_service_pb2_grpc.SearcherServiceStub(self._channels.get(address))
+            self._stubs[address] = stub
+        return stub
+
+    async def search(self, address: str, search: ShardSearch, timeout_s: float) -> ShardAnswer:
+        """See SearcherClient."""
+        with _translated(address):
+            response = await self._stub(address).Search(_to_request(search), timeout=timeout_s)
+        row = response.rows[0] if response.rows else pb.RowHits()
+        hits = list(map(Hit, row.image_ids, row.scores))
+        return ShardAnswer(hits, tuple(response.shards_answered), response.search_seconds)
+
+    async def get_vector(
+        self,
+        address: str,
+        collection_id: int,
+        shard: int,
+        space: str,
+        image_id: str,
+        wait_for: Sequence[ShardPosition],
+        timeout_s: float,
+    ) -> bytes | None:
+        """See SearcherClient."""
+        request = pb.GetVectorsRequest(
+            collection_id=collection_id,
+            shard=shard,
+            space=space,
+            image_ids=[image_id],
+            wait_for=[position_to_wire(position) for position in wait_for],
+        )
+        with _translated(address):
+            response = await self._stub(address).GetVectors(request, timeout=timeout_s)
+        return response.vectors[0].data if response.vectors else None
+
+    async def close(self) -> None:
+        """See SearcherClient."""
+        await self._channels.close()
+
+
+class ReadableShard(Protocol):
+    """What the in-memory twin needs of a shard; every ShardReader of the index has it."""
+
+    @property
+    def applied_seq(self) -> int:
+        """The position that every search sees."""
+
+    def search(self, space: str, queries: Any, k: int, min_score: float | None = None) -> Sequence[Any]:
+        """Search rows of (n, dim) float32; each result has `image_ids` and `scores`."""
+
+    def vectors(self, space: str, image_ids: Sequence[str]) -> Mapping[str, Any]:
+        """Return stored vectors of those images that are there."""
+
+
+@dataclass(slots=True)
+class MemorySearchers:
+    """Searchers in this process: shards by address and (collection id, shard). `to_rows` makes the (1, dim) float32
+    array that the shards take out of packed bytes. An address in `down` cannot be reached."""
+
+    to_rows: Callable[[bytes], Any]
+    epoch: str = "memory"
+    shards: dict[str, dict[tuple[int, int], ReadableShard]] = field(default_factory=dict)
+    down: set[str] = field(default_factory=set)
+    calls: list[tuple[str, tuple[int, ...]]] = field(default_factory=list)
+
+    async def search(self, address: str, search: ShardSearch, timeout_s: float) -> ShardAnswer:  # noqa: ARG002
+        """See SearcherClient. A position not yet applied is as good as a deadline that passed."""
+        held = self._reach(address, search.shards)
+        self._check_positions(held, search.collection_id, search.wait_for)
+        answered = tuple(shard for shard in search.shards if (search.collection_id, shard) in held)
+        rows = self.to_rows(search.vector)
+        found: list[Hit] = []
+        for shard in answered:
+            (best,) = held[search.collection_id, shard].search(search.space, rows, search.k, search.min_score)
+            found += map(Hit, best.image_ids, map(float, best.scores))
+        return ShardAnswer(best_first(found)[: search.k], answered)
+
+    async def get_vector(
+        self,
+        address: str,
+        collection_id: int,
+        shard: int,
+        space: str,
+        image_id: str,
+        wait_for: Sequence[ShardPosition],
+        timeout_s: float,  # noqa: ARG002
+    ) -> bytes | None:
+        """See SearcherClient."""
+        held = self._reach(address, (shard,))
+        self._check_positions(held, collection_id, wait_for)
+        if (collection_id, shard) not in held:
+            raise ShardUnavailable(f"shard {shard} is not held at {address}")
+        found = held[collection_id, shard].vectors(space, [image_id]).get(image_id)
+        return None if found is None else struct.pack(f"<{found.size}f", *map(float, found.ravel()))
+
+    async def close(self) -> None:
+        """Nothing is held open."""
+
+    def _reach(self, address: str, shards: tuple[int, ...]) -> dict[tuple[int, int], ReadableShard]:
+        self.calls.append((address, shards))
+        if address in self.down:
+            raise ShardUnavailable(f"the searcher at {address} cannot be reached")
+        return self.shards.get(address, {})
+
+    def _check_positions(
+        self, held: Mapping[tuple[int, int], ReadableShard], collection_id: int, wait_for: Iterable[ShardPosition]
+    ) -> None:
+        for position in wait_for:
+            if position.epoch != self.epoch:
+                raise StaleToken(f"shard {position.shard} was renewed since the token was given", field="token")
+            shard = held.get((collection_id, position.shard))
+            if shard is not None and shard.applied_seq < position.seq:
+                raise ShardUnavailable(f"shard {position.shard} is at {shard.applied_seq}, not at {position.seq}")
+
+
+def best_first(hits: Iterable[Hit]) -> list[Hit]:
+    """Return hits by falling score, equal ones by id."""
+    return sorted(hits, key=lambda hit: (-hit.score, hit.image_id))
+
+
+def _to_request(search: ShardSearch) -> pb.SearchRequest:
+    return pb.SearchRequest(
+        collection_id=search.collection_id,
+        shards=search.shards,
+        space=search.space,
+        digest=search.digest,
+        vectors=search.vector,
+        dim=len(search.vector) // 4,
+        k=search.k,
+        min_score=search.min_score,
+        wait_for=[position_to_wire(position) for position in search.wait_for],
+    )
+
+
+@contextmanager
+def _translated(address: str) -> Iterator[None]:
+    try:
+        yield
+    except grpc.aio.AioRpcError as error:
+        raise _to_domain(error, address) from error
+
+
+def _to_domain(error: grpc.aio.AioRpcError, address: str) -> PixvecError:
+    found = from_rpc_error(error)
+    if type(found) is Unavailable:
+        return ShardUnavailable(f"the searcher at {address} does not answer ({found.message})")
+    return found
