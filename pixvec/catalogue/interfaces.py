@@ -1,11 +1,12 @@
-"""What the catalogue promises. Postgres keeps these promises in a deployment, memory does in tests; one suite checks both.
+"""What the catalogue promises. Postgres keeps these promises in a deployment, memory does in tests; one
+suite checks both.
 
 Every method is one transaction unless it says otherwise, blocks its thread, and raises DatabaseUnavailable when the
 database cannot be reached.
 """
 
+from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Collection as AbstractCollection
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -144,12 +145,14 @@ class FeedBatch:
 
 @dataclass(frozen=True, slots=True)
 class FeedPage:
-    """Rows read from one shard's feed: a follower that applies them stands at `through_seq`."""
+    """Rows read from one shard's feed: a follower that applies them stands at `through_seq`. One that stood above 0 and
+    below `tombstone_floor` has missed tombstones: it has to drop what it holds and start at 0."""
 
     epoch: str
     through_seq: int
     head_seq: int
     entries: tuple[FeedEntry, ...]
+    tombstone_floor: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,8 +206,9 @@ class ShardReport:
 class CollectionStore(Protocol):
     """Collections with their spaces and shards."""
 
-    def create(self, name: str, spaces: Sequence[Space], shard_count: int) -> Collection:
-        """Create a collection and its shards' counters. Raises CollectionExists."""
+    def create(self, name: str, spaces: Sequence[Space], shard_count: int, replicas: int = 1) -> Collection:
+        """Create a collection with its shards' counters, each shard placed on `replicas` of the live searchers. Raises
+        CollectionExists."""
 
     def get(self, name: str) -> Collection:
         """Raises CollectionNotFound."""
@@ -261,15 +265,21 @@ class JobStore(Protocol):
 
     def add_items(self, job_id: str, items: Sequence[NewItem]) -> AddedItems:
         """Accept items as one new chunk. An ordinal accepted before is only reported. Each new item is resolved against
-        the stored image by the job's OnExisting; what needs work gives its image a new generation. An item that fails
-        here (ImageExists) is recorded as failed. Raises JobNotFound, or FailedPrecondition when the job has ended."""
+        the stored image by the job's OnExisting; what needs work gives its image a new generation. For SKIP and FAIL an
+        image on its way exists already. An item that fails here (ImageExists, or InvalidRequest for an id or attributes
+        that cannot be stored) is recorded as failed. Raises JobNotFound, or FailedPrecondition for new ordinals of a
+        closed job."""
 
     def close(self, job_id: str, error: ItemError | None = None) -> None:
         """Say that no more items will be added, or that the job failed as a whole. It ends when its items have."""
 
     def lease_chunk(self, ref: ChunkRef, owner: str, ttl_s: float) -> LeasedChunk | None:
-        """Lease the open items of one chunk whose lease is free or has expired, counting an attempt for each. An item
-        with 3 attempts behind it ends as failed (AttemptsExhausted). Return None when nothing is left to do."""
+        """Lease the open items of one chunk whose lease is free or has expired, counting an attempt. An item with 3
+        attempts behind it ends as failed (AttemptsExhausted). Return None when nothing is left to do.
+
+        Items come in order of ordinals. From the second attempt on they are to be worked and committed one by one in
+        that order: from the third on only the first open item is charged, as no other can have taken the worker down.
+        """
 
     def lease_next(self, job_id: str, owner: str, ttl_s: float) -> LeasedChunk | None:
         """Lease the first chunk of the job that nobody works on, passing over those that another worker locks."""
@@ -299,7 +309,7 @@ class JobStore(Protocol):
         """Note that a queue message was just sent for these chunks."""
 
     def unattended(self, silent_s: float, limit: int) -> list[ChunkRef]:
-        """Return chunks with open items, no live lease, and no message sent for `silent_s` seconds, the oldest first."""
+        """Return chunks with open items, no live lease and no message sent for `silent_s` seconds, the oldest first."""
 
     def unplanned(self, silent_s: float, limit: int) -> list[str]:
         """Return ids of jobs still PLANNING whose planner has not added items for `silent_s` seconds."""
@@ -331,9 +341,7 @@ class FeedReader(Protocol):
 class TopologyStore(Protocol):
     """Searchers, and which of them holds what."""
 
-    def heartbeat(
-        self, searcher_id: str, address: str, reports: Sequence[ShardReport], *, lease_s: float
-    ) -> None:
+    def heartbeat(self, searcher_id: str, address: str, reports: Sequence[ShardReport], *, lease_s: float) -> None:
         """Register a searcher or renew its lease, and note how its shards stand."""
 
     def assignments(self, searcher_id: str) -> list[Assignment]:
@@ -357,3 +365,4 @@ class Catalogue:
     feed_writer: FeedWriter
     feed_reader: FeedReader
     topology: TopologyStore
+    close: Callable[[], None]

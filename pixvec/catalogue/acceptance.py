@@ -1,0 +1,144 @@
+"""What becomes of new items when they meet what is stored: the rules of OnExisting, free of any store."""
+
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import Enum, auto
+
+from pixvec.catalogue.interfaces import NewItem
+from pixvec.domain import Attributes, ItemError, OnExisting
+from pixvec.errors import ImageExists, InvalidRequest
+
+MAX_IMAGE_ID_BYTES = 512
+
+
+class Verdict(Enum):
+    """What is to be done with a new item."""
+
+    WORK = auto()
+    UNCHANGED = auto()
+    SUPERSEDED = auto()
+    FAILED = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class StoredImage:
+    """An image as it stands when items for it arrive. `live_generation` is None while no version can be found."""
+
+    generation: int
+    live_generation: int | None
+    failed: bool
+    content_hash: str
+    attributes: Attributes
+
+    @property
+    def exists(self) -> bool:
+        """Whether the id is taken: a version can be found, or one is on its way."""
+        return self.live_generation is not None or not self.failed
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """A new item with its verdict, and with the error for FAILED."""
+
+    item: NewItem
+    verdict: Verdict
+    error: ItemError | None = None
+
+
+def screen(items: Iterable[NewItem]) -> tuple[list[NewItem], list[Decision]]:
+    """Part the items that can be stored from those that cannot; of the same ordinal twice, the first one counts."""
+    sound: list[NewItem] = []
+    refused: list[Decision] = []
+    for item in {item.ordinal: item for item in reversed(list(items))}.values():
+        fault = _fault(item)
+        if fault is None:
+            sound.append(item)
+        else:
+            harmless = replace(item, image_id=_storable(item.image_id), uri=_storable(item.uri), attributes={})
+            refused.append(Decision(harmless, Verdict.FAILED, fault))
+    return sorted(sound, key=_by_ordinal), refused
+
+
+def candidates(items: Sequence[NewItem], on_existing: OnExisting) -> dict[str, NewItem]:
+    """Return the one item that counts for each image id: the last one for REPLACE, else the first."""
+    ordered = items if on_existing is OnExisting.REPLACE else reversed(items)
+    return {item.image_id: item for item in ordered}
+
+
+def decide(items: Sequence[NewItem], stored: Mapping[str, StoredImage], on_existing: OnExisting) -> list[Decision]:
+    """Decide on sound items, in order of ordinals, against the images that were there before them."""
+    chosen = candidates(items, on_existing)
+    return [_decide_one(item, chosen[item.image_id], stored.get(item.image_id), on_existing) for item in items]
+
+
+def _decide_one(item: NewItem, chosen: NewItem, image: StoredImage | None, on_existing: OnExisting) -> Decision:
+    repeated = item is not chosen
+    taken = repeated or (image is not None and image.exists)
+    if on_existing is OnExisting.FAIL:
+        return Decision(item, Verdict.FAILED, _exists(item)) if taken else Decision(item, Verdict.WORK)
+    if on_existing is OnExisting.SKIP:
+        return Decision(item, Verdict.UNCHANGED if taken else Verdict.WORK)
+    if repeated:
+        return Decision(item, Verdict.SUPERSEDED)
+    same = image is not None and _is_live_as_given(item, image)
+    return Decision(item, Verdict.UNCHANGED if same else Verdict.WORK)
+
+
+def _is_live_as_given(item: NewItem, image: StoredImage) -> bool:
+    return (
+        image.generation == image.live_generation
+        and item.content_hash != ""
+        and item.content_hash == image.content_hash
+        and same_attributes(item.attributes, image.attributes)
+    )
+
+
+def same_attributes(one: Attributes, other: Attributes) -> bool:
+    """Whether attributes are equal with their types: 1, 1.0 and true differ."""
+    return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
+
+
+def _exists(item: NewItem) -> ItemError:
+    return ItemError(
+        ImageExists.reason,
+        f"image {item.image_id!r} is in the collection already: choose another id, or on_existing 'replace' or 'skip'",
+    )
+
+
+def _fault(item: NewItem) -> ItemError | None:
+    name = f"image {_storable(item.image_id)!r}"
+    if not item.image_id or not _is_storable(item.image_id):
+        return ItemError(InvalidRequest.reason, f"{name}: an id is not empty and holds UTF-8 text without NUL")
+    if len(item.image_id.encode()) > MAX_IMAGE_ID_BYTES:
+        return ItemError(InvalidRequest.reason, f"{name}: an id has at most {MAX_IMAGE_ID_BYTES} bytes; shorten it")
+    if not _is_storable(item.uri):
+        return ItemError(InvalidRequest.reason, f"{name}: its URI has to be UTF-8 text without NUL")
+    if not _all_storable(item.attributes):
+        return ItemError(
+            InvalidRequest.reason, f"{name}: attributes hold UTF-8 text without NUL, and numbers that are finite"
+        )
+    return None
+
+
+def _all_storable(value: object) -> bool:
+    if isinstance(value, str):
+        return _is_storable(value)
+    if isinstance(value, float):
+        return math.isfinite(value)
+    if isinstance(value, Mapping):
+        return all(_is_storable(key) and _all_storable(inner) for key, inner in value.items())
+    return all(map(_all_storable, value)) if isinstance(value, list | tuple) else True
+
+
+def _is_storable(text: str) -> bool:
+    return "\0" not in text and not any("\ud800" <= character <= "\udfff" for character in text)
+
+
+def _storable(text: str) -> str:
+    return text.replace("\0", "\\0").encode("utf-8", "backslashreplace").decode()[:MAX_IMAGE_ID_BYTES]
+
+
+def _by_ordinal(item: NewItem) -> int:
+    return item.ordinal

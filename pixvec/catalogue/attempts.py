@@ -1,0 +1,28 @@
+"""Which items of a chunk a lease charges with an attempt."""
+
+from collections.abc import Sequence
+
+MAX_ATTEMPTS = 3
+
+
+def exhausted(attempts: Sequence[int]) -> list[int]:
+    """Return the places of the items that have had every attempt, given the attempts of the open items by ordinal."""
+    return [place for place, attempt in enumerate(attempts) if attempt >= MAX_ATTEMPTS]
+
+
+def charged(attempts: Sequence[int]) -> list[int]:
+    """Return the places of the items that a new lease charges.
+
+    The first two leases charge every item. From the second on a worker takes them one by one in order, so when it dies
+    again, only the first one still open can have been the cause: charging the others would fail innocent pictures.
+    """
+    return [place for place, attempt in enumerate(attempts) if attempt < MAX_ATTEMPTS - 1 or place == 0]
+
+
+def refunded(attempts: Sequence[int]) -> list[int]:
+    """Return the places of the items that get an attempt back when a lease is released unused."""
+    if not attempts:
+        return []
+    if attempts[0] > min(attempts):
+        return [0]
+    return [place for place, attempt in enumerate(attempts) if attempt > 0]
