@@ -293,8 +293,8 @@ class JobStore(Protocol):
     def set_stage(self, ref: ChunkRef, owner: str, stage: IngestStage) -> None:
         """Note how far a chunk has come as a whole: a display value, written without waiting for the disk."""
 
-    def progress(self, job_id: str, chunks: AbstractCollection[int]) -> list[ChunkProgress]:
-        """Return how the named chunks stand."""
+    def progress(self, job_id: str, chunks: AbstractCollection[int] | None = None) -> list[ChunkProgress]:
+        """Return how the named chunks stand, or those that have not ended where none are named."""
 
     def statuses(self, job_id: str, chunks: AbstractCollection[int] | None = None) -> list[ItemStatus]:
         """Return how the items of those chunks stand, or of every chunk, by ordinal."""
