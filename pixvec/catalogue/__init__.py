@@ -1,0 +1,1 @@
+"""The catalogue: collections, images, jobs, the change feed and its followers."""

@@ -123,7 +123,7 @@ class FeedRow(Base):
 
 
 class JobRow(Base):
-    """A job. Its state follows from `closed_at` and its chunks; `total`, `indexed`, `failed` are filled when it ends."""
+    """A job. Its state follows from `closed_at` and its chunks; `total`, `indexed`, `failed` are set at its end."""
 
     __tablename__ = "jobs"
     __table_args__ = (

@@ -4,6 +4,7 @@ Thaler and Ravishankar, "A Name-Based Mapping Scheme for Rendezvous" (1996).
 """
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
 import xxhash
 
@@ -19,3 +20,39 @@ def holders_of(collection_id: int, shard: int, searcher_ids: Iterable[str], repl
 
 def _weight(collection_id: int, shard: int, searcher_id: str) -> int:
     return int(xxhash.xxh64_intdigest(f"{collection_id}/{shard}/{searcher_id}".encode()))
+
+
+class Placed(NamedTuple):
+    """A shard that a searcher holds, or is about to."""
+
+    collection_id: int
+    shard: int
+    searcher_id: str
+    ready: bool
+
+
+class Moves(NamedTuple):
+    """Placements to add and to remove, each (collection id, shard, searcher)."""
+
+    added: list[tuple[int, int, str]]
+    removed: list[tuple[int, int, str]]
+
+
+def plan_moves(
+    shards: Iterable[tuple[int, int]], placed: Iterable[Placed], live: Iterable[str], replicas: int
+) -> Moves:
+    """Plan what brings every shard to its holders. A live holder that is to give a shard up keeps it until every new
+    one is ready. With no searcher live everything stays where it is."""
+    searchers = set(live)
+    holders: dict[tuple[int, int], dict[str, bool]] = {}
+    for collection_id, shard, searcher_id, ready in placed:
+        holders.setdefault((collection_id, shard), {})[searcher_id] = ready
+    moves = Moves([], [])
+    for collection_id, shard in shards if searchers else ():
+        current = holders.get((collection_id, shard), {})
+        wanted = holders_of(collection_id, shard, searchers, replicas)
+        settled = all(current.get(searcher_id, False) for searcher_id in wanted)
+        moves.added.extend((collection_id, shard, each) for each in wanted if each not in current)
+        gone = (each for each in current if each not in wanted and (settled or each not in searchers))
+        moves.removed.extend((collection_id, shard, each) for each in gone)
+    return moves

@@ -1,0 +1,176 @@
+"""The one way in which images become searchable, or cease to be."""
+
+import uuid
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Connection, Row, text
+
+from pixvec.catalogue.interfaces import (
+    DeletedImages,
+    EmbeddedItem,
+    FailedItem,
+    FeedBatch,
+    FeedEntry,
+    LeasedChunk,
+    LeasedItem,
+)
+from pixvec.catalogue.postgres.database import Store, transaction
+from pixvec.catalogue.postgres.ending import Ending, end_items, lock_images, mark_images_failed
+from pixvec.catalogue.postgres.feed_rows import FeedWrite, write_feed
+from pixvec.catalogue.postgres.jobs.lifecycle import settle
+from pixvec.catalogue.postgres.rows import to_json
+from pixvec.catalogue.sharding import shard_of
+from pixvec.domain import SeqToken, ShardPosition
+from pixvec.errors import CollectionNotFound
+
+_LOCK_CHUNK = """
+SELECT open_items FROM job_chunks WHERE job_id = :job_id AND chunk = :chunk AND open_items > 0 FOR NO KEY UPDATE
+"""
+_STILL_OPEN = """
+SELECT ordinal FROM job_items
+WHERE job_id = :job_id AND ordinal = ANY(CAST(:ordinals AS bigint[])) AND state = 'open'
+"""
+_MAKE_LIVE = """
+UPDATE images m SET live_generation = generation, updated_at = now(), content_hash = n.content_hash,
+    size_bytes = n.size_bytes, format = n.format, width = n.width, height = n.height,
+    attributes = CAST(n.attributes AS json), reason = NULL, message = NULL, retryable = FALSE
+FROM unnest(CAST(:image_ids AS text[]), CAST(:hashes AS text[]), CAST(:sizes AS bigint[]), CAST(:formats AS text[]),
+    CAST(:widths AS integer[]), CAST(:heights AS integer[]), CAST(:attributes AS text[]))
+    AS n(image_id, content_hash, size_bytes, format, width, height, attributes)
+WHERE m.collection_id = :collection_id AND m.image_id = n.image_id
+"""
+_SHARD_COUNT = "SELECT shard_count FROM collections WHERE collection_id = :collection_id AND deleted_at IS NULL"
+_DELETE_IMAGES = "DELETE FROM images WHERE collection_id = :collection_id AND image_id = ANY(:image_ids)"
+
+
+@dataclass(slots=True)
+class _ShardWork:
+    """What a commit brings for one shard."""
+
+    embedded: list[EmbeddedItem] = field(default_factory=list)
+    failed: list[FailedItem] = field(default_factory=list)
+
+    @property
+    def items(self) -> list[LeasedItem]:
+        return [*(each.item for each in self.embedded), *(each.item for each in self.failed)]
+
+
+class PostgresFeedWriter(Store):
+    """FeedWriter in Postgres."""
+
+    def commit(
+        self, chunk: LeasedChunk, embedded: Sequence[EmbeddedItem], failed: Sequence[FailedItem]
+    ) -> list[FeedBatch]:
+        """Write one transaction a shard. Running it twice changes nothing."""
+        works: dict[int, _ShardWork] = defaultdict(_ShardWork)
+        for each in embedded:
+            works[shard_of(each.item.image_id, chunk.collection.shard_count)].embedded.append(each)
+        for gone in failed:
+            works[shard_of(gone.item.image_id, chunk.collection.shard_count)].failed.append(gone)
+        batches = [self._commit_shard(chunk, shard, works[shard]) for shard in sorted(works)]
+        return [batch for batch in batches if batch is not None]
+
+    @transaction
+    def delete(self, connection: Connection, collection_id: int, image_ids: Sequence[str]) -> DeletedImages:
+        """Delete images, leaving tombstones. An embed still under way for one of them will not bring it back."""
+        wanted = set(image_ids)
+        of_collection = {"collection_id": collection_id}
+        shard_count = connection.execute(text(_SHARD_COUNT), of_collection).scalar()
+        if shard_count is None:
+            raise CollectionNotFound(f"collection {collection_id} has been deleted", field="collection")
+        found = lock_images(connection, collection_id, list(wanted))
+        connection.execute(text(_DELETE_IMAGES), of_collection | {"image_ids": list(found)})
+        batches = _bury(connection, collection_id, shard_count, found.values())
+        positions = (ShardPosition(batch.shard, batch.epoch, batch.entries[-1].seq) for batch in batches)
+        return DeletedImages(len(found), len(wanted) - len(found), SeqToken(tuple(positions)), tuple(batches))
+
+    @transaction
+    def _commit_shard(
+        self, connection: Connection, chunk: LeasedChunk, shard: int, work: _ShardWork
+    ) -> FeedBatch | None:
+        collection_id = chunk.collection.collection_id
+        open_ordinals = _lock_open_items(connection, chunk, work.items)
+        if not open_ordinals:
+            return None
+        images = lock_images(connection, collection_id, [item.image_id for item in work.items])
+        failed = [
+            Ending(each.item.ordinal, each.item.image_id, each.item.generation, each.error)
+            for each in work.failed
+            if each.item.ordinal in open_ordinals
+        ]
+        embedded = [each for each in work.embedded if each.item.ordinal in open_ordinals]
+        current = [each for each in embedded if _is_current(each.item, images)]
+        _make_live(connection, collection_id, current)
+        mark_images_failed(connection, collection_id, failed)
+        newly_live = sum(images[each.item.image_id].live_generation is None for each in current)
+        batch = _write_embedded(connection, collection_id, shard, current, newly_live)
+        left = end_items(connection, chunk.ref, [*failed, *_endings(embedded, batch)])
+        if left == 0:
+            settle(connection, uuid.UUID(chunk.ref.job_id))
+        return batch
+
+
+def _lock_open_items(connection: Connection, chunk: LeasedChunk, items: Sequence[LeasedItem]) -> set[int]:
+    values = {
+        "job_id": uuid.UUID(chunk.ref.job_id),
+        "chunk": chunk.ref.chunk,
+        "ordinals": [item.ordinal for item in items],
+    }
+    if connection.execute(text(_LOCK_CHUNK), values).scalar() is None:
+        return set()
+    return set(connection.execute(text(_STILL_OPEN), values).scalars())
+
+
+def _is_current(item: LeasedItem, images: dict[str, Row[Any]]) -> bool:
+    image = images.get(item.image_id)
+    return image is not None and image.generation == item.generation
+
+
+def _make_live(connection: Connection, collection_id: int, embedded: Sequence[EmbeddedItem]) -> None:
+    if embedded:
+        values = {
+            "collection_id": collection_id,
+            "image_ids": [each.item.image_id for each in embedded],
+            "hashes": [each.content_hash for each in embedded],
+            "sizes": [each.size_bytes for each in embedded],
+            "formats": [each.format for each in embedded],
+            "widths": [each.width for each in embedded],
+            "heights": [each.height for each in embedded],
+            "attributes": [to_json(each.item.attributes) for each in embedded],
+        }
+        connection.execute(text(_MAKE_LIVE), values)
+
+
+def _write_embedded(
+    connection: Connection, collection_id: int, shard: int, embedded: Sequence[EmbeddedItem], newly_live: int
+) -> FeedBatch | None:
+    writes = [FeedWrite(each.item.image_id, each.item.generation, False, each.record) for each in embedded]
+    return write_feed(connection, collection_id, shard, writes, newly_live) if writes else None
+
+
+def _endings(embedded: Sequence[EmbeddedItem], batch: FeedBatch | None) -> list[Ending]:
+    """Return how embedded items end: found where the batch put them, or overtaken."""
+    written: dict[str, FeedEntry] = {} if batch is None else {entry.image_id: entry for entry in batch.entries}
+    endings = []
+    for each in embedded:
+        entry = written.get(each.item.image_id)
+        position = ShardPosition(batch.shard, batch.epoch, entry.seq) if batch and entry else None
+        endings.append(Ending(each.item.ordinal, each.item.image_id, each.item.generation, None, position))
+    return endings
+
+
+def _bury(connection: Connection, collection_id: int, shard_count: int, images: Iterable[Row[Any]]) -> list[FeedBatch]:
+    """Leave tombstones of those images that could be found."""
+    tombstones: dict[int, list[FeedWrite]] = defaultdict(list)
+    for image in images:
+        if image.live_generation is not None:
+            write = FeedWrite(image.image_id, image.generation, True, b"")
+            tombstones[shard_of(image.image_id, shard_count)].append(write)
+    batches = (
+        write_feed(connection, collection_id, shard, tombstones[shard], -len(tombstones[shard]))
+        for shard in sorted(tombstones)
+    )
+    return [batch for batch in batches if batch is not None]

@@ -1,0 +1,45 @@
+"""What is known of images."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import Connection, select
+
+from pixvec.catalogue.models import ImageRow
+from pixvec.catalogue.postgres.database import Store, reading
+from pixvec.catalogue.postgres.rows import to_error
+from pixvec.domain import Attributes, Image, ImageState
+from pixvec.errors import ImageNotFound
+
+
+class PostgresImageReader(Store):
+    """ImageReader in Postgres."""
+
+    @reading
+    def get(self, connection: Connection, collection_id: int, image_id: str) -> Image:
+        """Raises ImageNotFound."""
+        of_image = (ImageRow.collection_id == collection_id, ImageRow.image_id == image_id)
+        row = connection.execute(select(ImageRow.__table__).where(*of_image)).one_or_none()
+        if row is None:
+            raise ImageNotFound(f"no image {image_id!r} in this collection", field="image_id")
+        live = row.live_generation is not None
+        failed = not live and row.reason is not None
+        return Image(
+            image_id=row.image_id,
+            state=ImageState.INDEXED if live else ImageState.FAILED if failed else ImageState.PENDING,
+            content_hash=row.content_hash,
+            size_bytes=row.size_bytes,
+            format=row.format,
+            width=row.width,
+            height=row.height,
+            attributes=row.attributes,
+            created_at=row.created_at,
+            updated_at=row.updated_at,
+            error=to_error(row),
+        )
+
+    @reading
+    def attributes(self, connection: Connection, collection_id: int, image_ids: Sequence[str]) -> dict[str, Attributes]:
+        """Return the attributes of those images that are there."""
+        of_images = (ImageRow.collection_id == collection_id, ImageRow.image_id.in_(image_ids))
+        rows = connection.execute(select(ImageRow.image_id, ImageRow.attributes).where(*of_images))
+        return {row.image_id: row.attributes for row in rows}

@@ -1,0 +1,66 @@
+"""Rows to domain values and back, shared by the stores."""
+
+import json
+import uuid
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Row
+
+from pixvec.catalogue.interfaces import ItemStatus
+from pixvec.domain import Attributes, Collection, IngestStage, ItemError, Metric, ShardPosition, Space
+from pixvec.errors import JobNotFound
+
+COLLECTION_COLUMNS = "c.collection_id, c.name, c.spaces, c.shard_count, c.created_at"
+ITEM_COLUMNS = """i.ordinal, i.image_id, i.state, i.unchanged, i.shard, i.epoch, i.seq, c.stage, i.uri,
+    coalesce(i.reason, CASE WHEN i.state = 'open' AND j.ended_at IS NOT NULL THEN j.reason END) AS reason,
+    coalesce(i.message, j.message, '') AS message, i.retryable"""
+ITEM_TABLES = """job_items i JOIN job_chunks c ON c.job_id = i.job_id AND c.chunk = i.chunk
+    JOIN jobs j ON j.job_id = i.job_id"""
+
+
+def to_collection(row: Row[Any]) -> Collection:
+    """Read the columns of COLLECTION_COLUMNS."""
+    spaces = tuple(Space(**{**space, "metric": Metric(space["metric"])}) for space in row.spaces)
+    return Collection(row.collection_id, row.name, spaces, row.shard_count, row.created_at)
+
+
+def from_spaces(spaces: Sequence[Space]) -> str:
+    """Return spaces as the JSON that `to_collection` reads."""
+    return json.dumps(
+        [
+            {
+                "name": space.name,
+                "model": space.model,
+                "dim": space.dim,
+                "metric": space.metric.value,
+                "digest": space.digest,
+            }
+            for space in spaces
+        ]
+    )
+
+
+def to_json(attributes: Attributes) -> str:
+    """Return attributes as JSON."""
+    return json.dumps(dict(attributes), allow_nan=False)
+
+
+def to_error(row: Row[Any]) -> ItemError | None:
+    """Read `reason`, `message` and `retryable`."""
+    return None if row.reason is None else ItemError(row.reason, row.message, row.retryable)
+
+
+def to_status(row: Row[Any]) -> ItemStatus:
+    """Read the columns of ITEM_COLUMNS."""
+    position = None if row.seq is None else ShardPosition(row.shard, str(row.epoch), row.seq)
+    stage = IngestStage.INDEXED if row.state == "indexed" else IngestStage(row.stage)
+    return ItemStatus(row.ordinal, row.image_id, stage, to_error(row), position, row.unchanged)
+
+
+def job_key(job_id: str) -> uuid.UUID:
+    """Return the key of a job. Raises JobNotFound for what cannot be one."""
+    try:
+        return uuid.UUID(job_id)
+    except ValueError:
+        raise JobNotFound(f"no job {job_id!r}: a job's id is a UUID", field="job_id") from None
