@@ -1,6 +1,6 @@
-"""A PostgreSQL server of our own, from the binaries in a pip package: on a Unix socket only, for the user who started it.
+"""A PostgreSQL server of our own, from the binaries in a pip package, on a Unix socket only.
 
-The supervisor runs `command()` in the foreground, as `identity()` where it is root itself, since PostgreSQL refuses root.
+The supervisor runs `command()` in the foreground, as `identity()` where it is root itself: PostgreSQL refuses root.
 """
 
 import functools
@@ -56,7 +56,7 @@ class PostgresServer:
         socket = self._socket_dir / _SOCKET_NAME
         if len(os.fsencode(socket)) > _MAX_SOCKET_PATH:
             raise FailedPrecondition(
-                f"{socket} is longer than the {_MAX_SOCKET_PATH} bytes of a Unix socket's path: choose a shorter run folder"
+                f"{socket} is longer than the {_MAX_SOCKET_PATH} bytes of a Unix socket: choose a shorter run folder"
             )
 
     def prepare(self, patience_s: float = 10.0) -> None:
@@ -80,7 +80,7 @@ class PostgresServer:
         return [str(self._binary("postgres")), "-D", str(self._data_dir), socket_dir, *settings]
 
     def identity(self) -> tuple[int, int] | None:
-        """Return the (uid, gid) to run as, None for our own: the data directory's owner, else `postgres` or `nobody`."""
+        """Return the (uid, gid) to run as, None for our own: the data's owner, else `postgres` or `nobody`."""
         if os.geteuid() != 0:
             return None
         if (self._data_dir / "PG_VERSION").exists() and (owner := self._data_dir.stat()).st_uid != 0:
