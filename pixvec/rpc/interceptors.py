@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import grpc
@@ -67,11 +68,8 @@ class _Call:
         series = self._ok if ok else RPC_SECONDS.labels(self._method, code.name)
         series.observe(time.perf_counter() - begun)
 
-    async def fail(self, begun: float, error: BaseException, context: Any) -> None:
+    async def fail(self, begun: float, error: Exception, context: Any) -> None:
         """End a failed call. Raises what ends it for gRPC."""
-        if isinstance(error, asyncio.CancelledError | GeneratorExit):
-            self.end(begun, grpc.StatusCode.CANCELLED)
-            raise error
         if isinstance(error, grpc.aio.AbortError):
             self.end(begun, context.code() or grpc.StatusCode.UNKNOWN)
             raise error
@@ -82,7 +80,7 @@ class _Call:
         status = to_status(translated, violations)
         await context.abort(code, status.message, to_metadata(status))
 
-    def _translate(self, error: BaseException) -> PixvecError:
+    def _translate(self, error: Exception) -> PixvecError:
         if isinstance(error, TimeoutError):
             return Unavailable("the call took longer than its deadline; try again, or give it more time")
         # The base class itself stands for an internal error of another process.
@@ -108,7 +106,10 @@ def _guard(handler: Handler, method: str, *, checks_stream: bool) -> Handler:
         begun = call.begin()
         try:
             response = await behaviour(checked(request), context)
-        except BaseException as error:  # noqa: BLE001 - the one place where every error is translated
+        except asyncio.CancelledError:
+            call.end(begun, grpc.StatusCode.CANCELLED)
+            raise
+        except Exception as error:  # noqa: BLE001 - the one place where every error is translated
             await call.fail(begun, error, context)
         else:
             call.end(begun)
@@ -117,9 +118,13 @@ def _guard(handler: Handler, method: str, *, checks_stream: bool) -> Handler:
     async def stream(request: Any, context: Any) -> AsyncIterator[Any]:
         begun = call.begin()
         try:
-            async for response in behaviour(checked(request), context):
-                yield response
-        except BaseException as error:  # noqa: BLE001 - the one place where every error is translated
+            async with aclosing(behaviour(checked(request), context)) as responses:
+                async for response in responses:
+                    yield response
+        except (asyncio.CancelledError, GeneratorExit):
+            call.end(begun, grpc.StatusCode.CANCELLED)
+            raise
+        except Exception as error:  # noqa: BLE001 - the one place where every error is translated
             await call.fail(begun, error, context)
         else:
             call.end(begun)

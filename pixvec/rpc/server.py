@@ -2,7 +2,7 @@
 
 import asyncio
 import signal
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -88,8 +88,11 @@ def build_server(
     return ServerHandle(server, health_servicer, listen)
 
 
-async def run_until_signalled(handle: ServerHandle, *, grace_s: float) -> None:
-    """Wait for SIGTERM or SIGINT, then stop gracefully. A second signal stops at once."""
+async def run_until_signalled(
+    handle: ServerHandle, *, grace_s: float, before_stop: Callable[[], None] = lambda: None
+) -> None:
+    """Wait for SIGTERM or SIGINT, then stop gracefully. A second signal stops at once. `before_stop` is called first:
+    the place to end streams that would otherwise last out the grace."""
     signalled = asyncio.Event()
     again = asyncio.Event()
 
@@ -100,6 +103,7 @@ async def run_until_signalled(handle: ServerHandle, *, grace_s: float) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, receive)
     await signalled.wait()
+    before_stop()
     stopping = asyncio.ensure_future(handle.stop(grace_s))
     impatient = asyncio.ensure_future(again.wait())
     await asyncio.wait({stopping, impatient}, return_when=asyncio.FIRST_COMPLETED)

@@ -1,0 +1,81 @@
+"""Pictures as they were taken in, and thumbnails of them."""
+
+from dataclasses import dataclass
+
+from pixvec.catalogue.interfaces import ImageReader
+from pixvec.domain import Image
+from pixvec.errors import ContentNotFound
+from pixvec.jobs.blobs import BlobStore
+from pixvec.rpc.embedder_client import EmbedderClient
+from services.gateway.blocking import BlockingCalls
+from services.gateway.directory import Directory
+
+THUMBNAIL_SIDE = 256
+_MEDIA_TYPES = {
+    "JPEG": "image/jpeg",
+    "MPO": "image/jpeg",
+    "PNG": "image/png",
+    "WEBP": "image/webp",
+    "GIF": "image/gif",
+    "BMP": "image/bmp",
+    "TIFF": "image/tiff",
+    "AVIF": "image/avif",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """Bytes with their media type."""
+
+    data: bytes
+    media_type: str
+
+
+class Contents:
+    """Reads pictures from the blob store; a thumbnail is rendered once and kept there."""
+
+    def __init__(
+        self,
+        directory: Directory,
+        images: ImageReader,
+        blobs: BlobStore,
+        embedder: EmbedderClient,
+        sql: BlockingCalls,
+        files: BlockingCalls,
+    ) -> None:
+        self._directory = directory
+        self._images = images
+        self._blobs = blobs
+        self._embedder = embedder
+        self._sql = sql
+        self._files = files
+
+    async def original(self, collection: str, image_id: str) -> Content:
+        """Return the bytes that were taken in. Raises CollectionNotFound, ImageNotFound, ContentNotFound."""
+        found = await self._directory.collection(collection)
+        image = await self._sql.run(self._images.get, found.collection_id, image_id)
+        _check_stored(image)
+        data = await self._files.run(self._blobs.get, image.content_hash)
+        return Content(data, _MEDIA_TYPES.get(image.format, "application/octet-stream"))
+
+    async def thumbnail(self, collection: str, image_id: str, deadline_s: float) -> Content:
+        """Return a JPEG of at most 256 pixels a side. Raises as `original` does, and EmbedderUnavailable."""
+        found = await self._directory.collection(collection)
+        image = await self._sql.run(self._images.get, found.collection_id, image_id)
+        _check_stored(image)
+        name = f"thumbnails/{image.content_hash}-{THUMBNAIL_SIDE}.jpg"
+        try:
+            jpeg = await self._files.run(self._blobs.get_named, name)
+        except ContentNotFound:
+            data = await self._files.run(self._blobs.get, image.content_hash)
+            jpeg = await self._embedder.render_thumbnail(data, THUMBNAIL_SIDE, deadline_s)
+            await self._files.run(self._blobs.put_named, name, jpeg)
+        return Content(jpeg, "image/jpeg")
+
+
+def _check_stored(image: Image) -> None:
+    if not image.content_hash:
+        raise ContentNotFound(
+            f"the bytes of {image.image_id!r} are not stored; wait until it has been fetched from its URI",
+            field="image_id",
+        )

@@ -1,0 +1,164 @@
+"""Messages of the public API from and to plain values."""
+
+from collections.abc import Mapping, Sequence
+
+from pixvec.api.v1 import (
+    collection_service_pb2,
+    common_pb2,
+    image_service_pb2,
+    job_service_pb2,
+    search_service_pb2,
+)
+from pixvec.catalogue.interfaces import DeletedImages, ItemStatus
+from pixvec.domain import Attributes, Collection, Hit, Image, Job
+from pixvec.rpc.attributes import to_values
+from pixvec.rpc.conversions import (
+    consistency_from_wire,
+    image_state_to_wire,
+    item_error_to_wire,
+    job_state_to_wire,
+    position_to_wire,
+    space_to_wire,
+    stage_to_wire,
+    time_to_wire,
+    token_from_wire,
+    token_to_wire,
+)
+from services.gateway.query import Query, QueryAnswer
+
+_DEFAULT_LIMIT = 10
+
+
+def to_query(request: search_service_pb2.QueryRequest) -> Query:
+    """Return the query a request asks."""
+    return Query(
+        collection=request.collection,
+        space=request.space,
+        image=request.image,
+        image_id=request.image_id,
+        vector=request.vector.data,
+        limit=request.limit if request.HasField("limit") else _DEFAULT_LIMIT,
+        offset=request.offset,
+        min_score=request.min_score if request.HasField("min_score") else None,
+        consistency=consistency_from_wire(request.consistency),
+        token=token_from_wire(request.token),
+        attributes=request.HasField("with") and getattr(request, "with").attributes,
+    )
+
+
+def to_query_response(answer: QueryAnswer) -> search_service_pb2.QueryResponse:
+    """Return an answer as it travels."""
+    timings = answer.timings
+    return search_service_pb2.QueryResponse(
+        hits=_to_hits(answer),
+        coverage=search_service_pb2.Coverage(shards_total=answer.shards_total, shards_answered=answer.shards_answered),
+        timings=search_service_pb2.Timings(
+            total=timings.total,
+            queue=timings.queue,
+            decode=timings.decode,
+            inference=timings.inference,
+            search=timings.search,
+            merge=timings.merge,
+            hydrate=timings.hydrate,
+        ),
+        space=answer.space,
+        attributes_missing=answer.attributes_missing,
+    )
+
+
+def to_collection(collection: Collection, image_count: int) -> collection_service_pb2.Collection:
+    """Return a collection as it travels."""
+    return collection_service_pb2.Collection(
+        name=collection.name,
+        spaces=[space_to_wire(space) for space in collection.spaces],
+        shard_count=collection.shard_count,
+        image_count=image_count,
+        create_time=time_to_wire(collection.created_at),
+    )
+
+
+def to_image(image: Image) -> image_service_pb2.Image:
+    """Return an image as it travels."""
+    return image_service_pb2.Image(
+        image_id=image.image_id,
+        state=image_state_to_wire(image.state),
+        width=image.width,
+        height=image.height,
+        format=image.format,
+        size_bytes=image.size_bytes,
+        content_hash=image.content_hash,
+        attributes=to_values(image.attributes),
+        create_time=time_to_wire(image.created_at),
+        update_time=time_to_wire(image.updated_at),
+        error=item_error_to_wire(image.error) if image.error else None,
+    )
+
+
+def to_delete_response(deleted: DeletedImages) -> image_service_pb2.DeleteImagesResponse:
+    """Return what a delete did, as it travels."""
+    return image_service_pb2.DeleteImagesResponse(
+        deleted=deleted.deleted, not_found=deleted.not_found, token=token_to_wire(deleted.token)
+    )
+
+
+def to_statuses(statuses: Sequence[ItemStatus]) -> image_service_pb2.IngestResponse:
+    """Return how items stand, as it travels."""
+    converted = [_to_status(status) for status in statuses]
+    return image_service_pb2.IngestResponse(statuses=image_service_pb2.IngestStatuses(statuses=converted))
+
+
+def to_opened(job_id: str) -> image_service_pb2.IngestResponse:
+    """Return the first message of a stream."""
+    return image_service_pb2.IngestResponse(opened=image_service_pb2.IngestOpened(job_id=job_id))
+
+
+def to_job(job: Job) -> job_service_pb2.Job:
+    """Return a job as it travels."""
+    return job_service_pb2.Job(
+        job_id=job.job_id,
+        collection=job.collection,
+        state=job_state_to_wire(job.state),
+        total=job.total,
+        queued=job.queued,
+        decoded=job.decoded,
+        embedded=job.embedded,
+        indexed=job.indexed,
+        failed=job.failed,
+        create_time=time_to_wire(job.created_at),
+        end_time=time_to_wire(job.ended_at) if job.ended_at else None,
+        error=item_error_to_wire(job.error) if job.error else None,
+        token=token_to_wire(job.token),
+    )
+
+
+def to_failure(failure: tuple[ItemStatus, str]) -> job_service_pb2.ItemFailure:
+    """Return a failed item with its URI, as it travels."""
+    status, uri = failure
+    return job_service_pb2.ItemFailure(
+        ordinal=status.ordinal,
+        image_id=status.image_id,
+        uri=uri,
+        error=item_error_to_wire(status.error) if status.error else None,
+    )
+
+
+def _to_hits(answer: QueryAnswer) -> list[search_service_pb2.Hit]:
+    if answer.attributes:
+        return [_to_full_hit(hit, answer.attributes) for hit in answer.hits]
+    return [search_service_pb2.Hit(image_id=hit.image_id, score=hit.score) for hit in answer.hits]
+
+
+def _to_full_hit(hit: Hit, attributes: Mapping[str, Attributes]) -> search_service_pb2.Hit:
+    found: dict[str, common_pb2.Value] = to_values(attributes.get(hit.image_id, {}))
+    return search_service_pb2.Hit(image_id=hit.image_id, score=hit.score, attributes=found)
+
+
+def _to_status(status: ItemStatus) -> image_service_pb2.IngestItemStatus:
+    return image_service_pb2.IngestItemStatus(
+        ordinal=status.ordinal,
+        image_id=status.image_id,
+        stage=stage_to_wire(status.stage),
+        error=item_error_to_wire(status.error) if status.error else None,
+        position=position_to_wire(status.position) if status.position else None,
+        unchanged=status.unchanged,
+    )

@@ -1,0 +1,58 @@
+"""Opens Ingest streams: a new job, or one that an earlier stream began."""
+
+from pixvec.api.v1 import image_service_pb2 as pb
+from pixvec.catalogue.interfaces import JobStore
+from pixvec.domain import Collection
+from pixvec.errors import InvalidRequest
+from pixvec.rpc.conversions import on_existing_from_wire, stage_from_wire
+from services.gateway.blocking import BlockingCalls
+from services.gateway.closing import Closing
+from services.gateway.directory import Directory
+from services.gateway.ingest_stream import IngestStream, StreamLimits
+from services.gateway.intake import Intake
+from services.gateway.publisher import ChunkPublisher
+from services.gateway.watcher import OutcomeWatcher
+
+
+class Ingests:
+    """What every Ingest stream is made of."""
+
+    def __init__(
+        self,
+        directory: Directory,
+        jobs: JobStore,
+        intake: Intake,
+        publisher: ChunkPublisher,
+        watcher: OutcomeWatcher,
+        sql: BlockingCalls,
+        closing: Closing,
+        limits: StreamLimits,
+    ) -> None:
+        self._directory = directory
+        self._jobs = jobs
+        self._intake = intake
+        self._publisher = publisher
+        self._watcher = watcher
+        self._sql = sql
+        self._closing = closing
+        self._limits = limits
+
+    async def open(self, opening: pb.IngestOpen) -> IngestStream:
+        """Return the stream. Raises CollectionNotFound, and JobNotFound or InvalidRequest for a job to go on with."""
+        self._closing.check()
+        collection = await self._directory.collection(opening.collection)
+        job_id = await self._job_id(opening, collection)
+        wait = stage_from_wire(opening.wait)
+        return IngestStream(collection.name, job_id, wait, self._intake, self._publisher, self._watcher, self._limits)
+
+    async def _job_id(self, opening: pb.IngestOpen, collection: Collection) -> str:
+        if not opening.job_id:
+            on_existing = on_existing_from_wire(opening.on_existing)
+            return (await self._sql.run(self._jobs.create, collection.collection_id, on_existing)).job_id
+        job = await self._sql.run(self._jobs.get, opening.job_id)
+        if job.collection_id != collection.collection_id:
+            raise InvalidRequest(
+                f"job {job.job_id} belongs to collection {job.collection!r}, not to {collection.name!r}",
+                field="open.job_id",
+            )
+        return job.job_id

@@ -1,0 +1,97 @@
+"""Makes arrivals durable: bytes to the blob store, rows to the catalogue, and only then a message to the queue."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+
+from pixvec.catalogue.interfaces import AddedItems, ChunkProgress, ItemStatus, JobStore, NewItem
+from pixvec.errors import Overloaded, PixvecError, Unavailable
+from pixvec.jobs.blobs import BlobStore
+from pixvec.jobs.sources import UriSources
+from services.gateway.arrivals import Arrival, refused
+from services.gateway.blocking import BlockingCalls
+from services.gateway.outages import through_outage
+
+_COUNT_EVERY_S = 1.0
+
+
+class Intake:
+    """What all Ingest streams share. Refuses items while more than `max_open_items` of all jobs are open."""
+
+    def __init__(
+        self,
+        jobs: JobStore,
+        blobs: BlobStore,
+        sources: UriSources,
+        sql: BlockingCalls,
+        files: BlockingCalls,
+        *,
+        max_open_items: int,
+        outage_s: float = 30.0,
+        writers: int = 4,
+    ) -> None:
+        self._jobs = jobs
+        self._blobs = blobs
+        self._sources = sources
+        self._sql = sql
+        self._files = files
+        self._max_open_items = max_open_items
+        self._outage_s = outage_s
+        self._writers = writers
+        self._open_items = 0
+        self._counted_at = float("-inf")
+
+    async def store(self, arrivals: Sequence[Arrival]) -> tuple[list[NewItem], list[ItemStatus]]:
+        """Store the bytes of all, durably, and check their URIs. Return what can be recorded, and what was refused."""
+        if overload := await self._overload():
+            return [], [refused(each.ordinal, each.image_id, overload) for each in arrivals]
+        share = -(-len(arrivals) // self._writers)
+        slices = [arrivals[first : first + share] for first in range(0, len(arrivals), share)]
+        parts = await asyncio.gather(*(through_outage(self._storing(part), self._outage_s) for part in slices))
+        outcomes = [outcome for part in parts for outcome in part]
+        items = [outcome for outcome in outcomes if isinstance(outcome, NewItem)]
+        return items, [outcome for outcome in outcomes if isinstance(outcome, ItemStatus)]
+
+    async def record(self, job_id: str, items: Sequence[NewItem]) -> AddedItems:
+        """Record items as one chunk. Running it twice records them once. Raises JobNotFound, FailedPrecondition."""
+        return await through_outage(lambda: self._sql.run(self._jobs.add_items, job_id, items), self._outage_s)
+
+    async def earlier_work(self, job_id: str) -> tuple[list[ChunkProgress], list[ItemStatus]]:
+        """Return the open chunks of a job, then all its items: a chunk that ends in between is told of by its items."""
+        progress = await through_outage(lambda: self._sql.run(self._jobs.progress, job_id), self._outage_s)
+        return progress, await through_outage(lambda: self._sql.run(self._jobs.statuses, job_id), self._outage_s)
+
+    async def close(self, job_id: str) -> None:
+        """Say that no more items come."""
+        await through_outage(lambda: self._sql.run(self._jobs.close, job_id), self._outage_s)
+
+    def _storing(self, arrivals: Sequence[Arrival]) -> Callable[[], Awaitable[list[NewItem | ItemStatus]]]:
+        return lambda: self._files.run(self._store_slice, arrivals)
+
+    def _store_slice(self, arrivals: Iterable[Arrival]) -> list[NewItem | ItemStatus]:
+        return [self._store_one(arrival) for arrival in arrivals]
+
+    def _store_one(self, arrival: Arrival) -> NewItem | ItemStatus:
+        try:
+            if arrival.uri:
+                self._sources.check(arrival.uri)
+                return arrival.stored("")
+            return arrival.stored(self._blobs.put(arrival.content))
+        except Unavailable:
+            raise
+        except PixvecError as error:
+            return refused(arrival.ordinal, arrival.image_id, error)
+        except OSError as error:
+            raise Unavailable(f"the blob store cannot be written: {error}; check its disk and permissions") from error
+
+    async def _overload(self) -> Overloaded | None:
+        now = time.monotonic()
+        if now - self._counted_at >= _COUNT_EVERY_S:
+            self._counted_at = now
+            self._open_items = await through_outage(lambda: self._sql.run(self._jobs.count_open_items), self._outage_s)
+        if self._open_items <= self._max_open_items:
+            return None
+        return Overloaded(
+            f"{self._open_items:,} items await work, {self._max_open_items:,} are allowed; send it again later",
+            retry_after_s=1.0,
+        )

@@ -1,0 +1,109 @@
+"""Answers queries: plan, resolve, scatter, merge, hydrate."""
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+
+from pixvec.catalogue.interfaces import ImageReader
+from pixvec.domain import Attributes, Hit
+from pixvec.errors import Overloaded, Unavailable
+from pixvec.rpc.embedder_client import EmbedderClient
+from pixvec.rpc.searcher_client import ShardSearch
+from pixvec.telemetry.metrics import QUERY_SHARDS_MISSING, QUERY_STAGE_SECONDS
+from services.gateway.blocking import BlockingCalls
+from services.gateway.directory import Directory
+from services.gateway.planner import Plan, QueryResolver, QueryVector, plan_query
+from services.gateway.query import STAGES, Deadline, Query, QueryAnswer, Timings
+from services.gateway.scatter import Gathered, Scatter
+
+_HYDRATE_LIMIT_S = 2.0
+
+
+class Queries:
+    """The read path. Without attributes it touches neither the database nor a thread."""
+
+    def __init__(
+        self,
+        directory: Directory,
+        scatter: Scatter,
+        embedder: EmbedderClient,
+        images: ImageReader,
+        sql: BlockingCalls,
+    ) -> None:
+        self._directory = directory
+        self._scatter = scatter
+        self._resolver = QueryResolver(embedder, scatter)
+        self._images = images
+        self._sql = sql
+        self._stages = [(stage, QUERY_STAGE_SECONDS.labels(stage)) for stage in STAGES]
+
+    async def run(self, query: Query, deadline: Deadline) -> QueryAnswer:
+        """Return the answer. Raises InvalidRequest, NotFound, FailedPrecondition or Unavailable, each saying why."""
+        begun = time.perf_counter()
+        timings = Timings()
+        plan = plan_query(query, await self._directory.collection(query.collection))
+        vector = await self._resolver.resolve(query, plan, deadline, timings)
+        gathered = await self._gather(query, plan, vector, deadline, timings)
+        hits = _best(gathered, query, timings)
+        attributes = await self._hydrate(plan, hits, deadline, timings) if query.attributes else None
+        self._observe(query, timings, begun)
+        return QueryAnswer(
+            hits,
+            plan.space.name,
+            plan.collection.shard_count,
+            len(gathered.answered),
+            timings,
+            attributes,
+            attributes_missing=query.attributes and attributes is None,
+        )
+
+    async def _gather(
+        self, query: Query, plan: Plan, vector: QueryVector, deadline: Deadline, timings: Timings
+    ) -> Gathered:
+        begun = time.perf_counter()
+        search = ShardSearch(
+            collection_id=plan.collection.collection_id,
+            shards=(),
+            space=plan.space.name,
+            vector=vector.data,
+            k=query.offset + query.limit,
+            digest=vector.digest,
+            min_score=query.min_score,
+            wait_for=plan.wait_for,
+        )
+        gathered = await self._scatter.search(plan.collection, search, deadline, complete=plan.complete)
+        if missing := plan.collection.shard_count - len(gathered.answered):
+            QUERY_SHARDS_MISSING.inc(missing)
+        timings.search = time.perf_counter() - begun
+        return gathered
+
+    async def _hydrate(
+        self, plan: Plan, hits: Sequence[Hit], deadline: Deadline, timings: Timings
+    ) -> Mapping[str, Attributes] | None:
+        begun = time.perf_counter()
+        limit_s = min(_HYDRATE_LIMIT_S, deadline.left_s)
+        ids = [hit.image_id for hit in hits]
+        try:
+            async with asyncio.timeout(limit_s):
+                return await self._sql.run(self._images.attributes, plan.collection.collection_id, ids) if ids else {}
+        except (Unavailable, Overloaded, TimeoutError):
+            return None
+        finally:
+            timings.hydrate = time.perf_counter() - begun
+
+    def _observe(self, query: Query, timings: Timings, begun: float) -> None:
+        timings.total = time.perf_counter() - begun
+        embedded = bool(query.image)
+        for stage, series in self._stages:
+            seconds = getattr(timings, stage)
+            if seconds or embedded:
+                series.observe(seconds)
+
+
+def _best(gathered: Gathered, query: Query, timings: Timings) -> list[Hit]:
+    begun = time.perf_counter()
+    hits = gathered.best(query.offset + query.limit)[query.offset :]
+    if query.min_score is not None:
+        hits = [hit for hit in hits if hit.score >= query.min_score]
+    timings.merge = time.perf_counter() - begun
+    return hits

@@ -1,0 +1,25 @@
+"""SearchService."""
+
+from typing import Any
+
+from pixvec.api.v1 import search_service_pb2 as pb
+from pixvec.api.v1 import search_service_pb2_grpc
+from pixvec.rpc.deadlines import time_left_s
+from services.gateway.converters import to_query, to_query_response
+from services.gateway.queries import Queries
+from services.gateway.query import Deadline
+
+_DEFAULT_DEADLINE_S = 10.0
+
+
+class SearchService(search_service_pb2_grpc.SearchServiceServicer):
+    """Finds pictures."""
+
+    def __init__(self, queries: Queries) -> None:
+        self._queries = queries
+
+    async def Query(self, request: pb.QueryRequest, context: Any) -> pb.QueryResponse:
+        """Answer one query."""
+        query = to_query(request)
+        answer = await self._queries.run(query, Deadline(time_left_s(context, _DEFAULT_DEADLINE_S)))
+        return to_query_response(answer)
