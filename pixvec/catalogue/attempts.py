@@ -2,6 +2,9 @@
 
 from collections.abc import Sequence
 
+from pixvec.domain import ItemError
+from pixvec.errors import AttemptsExhausted
+
 MAX_ATTEMPTS = 3
 
 
@@ -26,3 +29,10 @@ def refunded(attempts: Sequence[int]) -> list[int]:
     if attempts[0] > min(attempts):
         return [0]
     return [place for place, attempt in enumerate(attempts) if attempt > 0]
+
+
+def exhaustion(image_id: str, uri: str) -> ItemError:
+    """Return the error of an item that has had every attempt."""
+    name = f"image {image_id!r}" + (f" from {uri}" if uri else "")
+    message = f"{name} took its worker down {MAX_ATTEMPTS} times: look at the worker's log, then send it again"
+    return ItemError(AttemptsExhausted.reason, message, AttemptsExhausted.retryable)

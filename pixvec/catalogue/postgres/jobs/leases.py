@@ -6,14 +6,13 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, text
 
-from pixvec.catalogue.attempts import MAX_ATTEMPTS, charged, exhausted, refunded
+from pixvec.catalogue.attempts import charged, exhausted, exhaustion, refunded
 from pixvec.catalogue.interfaces import ChunkRef, LeasedChunk, LeasedItem
 from pixvec.catalogue.postgres.database import Store, transaction
 from pixvec.catalogue.postgres.ending import Ending, end_items, lock_images, mark_images_failed
 from pixvec.catalogue.postgres.jobs.lifecycle import settle
 from pixvec.catalogue.postgres.rows import COLLECTION_COLUMNS, job_key, to_collection
-from pixvec.domain import IngestStage, ItemError
-from pixvec.errors import AttemptsExhausted
+from pixvec.domain import IngestStage
 
 _FREE = "open_items > 0 AND (lease_expires IS NULL OR lease_expires <= now())"
 _LOCK_ONE = f"SELECT chunk FROM job_chunks WHERE job_id = :job_id AND chunk = :chunk AND {_FREE} FOR NO KEY UPDATE"
@@ -116,18 +115,14 @@ def _give_up_exhausted(connection: Connection, collection_id: int, ref: ChunkRef
     items = list(connection.execute(text(_OPEN_ITEMS), _key(ref)))
     spent = [items[place] for place in exhausted([item.attempt for item in items])]
     if spent:
-        endings = [Ending(item.ordinal, item.image_id, item.generation, _exhausted(item)) for item in spent]
+        endings = [
+            Ending(item.ordinal, item.image_id, item.generation, exhaustion(item.image_id, item.uri)) for item in spent
+        ]
         lock_images(connection, collection_id, [item.image_id for item in spent])
         mark_images_failed(connection, collection_id, endings)
         end_items(connection, ref, endings)
         settle(connection, uuid.UUID(ref.job_id))
     return [item for item in items if item not in spent]
-
-
-def _exhausted(item: Row[Any]) -> ItemError:
-    name = f"image {item.image_id!r}" + (f" from {item.uri}" if item.uri else "")
-    message = f"{name} took its worker down {MAX_ATTEMPTS} times: look at the worker's log, then send it again"
-    return ItemError(AttemptsExhausted.reason, message, AttemptsExhausted.retryable)
 
 
 def _change_attempts(connection: Connection, ref: ChunkRef, items: Sequence[Row[Any]], change: int) -> None:

@@ -1,0 +1,29 @@
+"""How items end, and what that does to their images."""
+
+from pixvec.catalogue.memory.state import Holding, Item, State, StoredJob
+from pixvec.domain import ItemError, ShardPosition
+
+
+def fail_item(state: State, holding: Holding, item: Item, error: ItemError) -> None:
+    """End an open item as failed. A failed replacement leaves the version that can be found."""
+    item.error = error
+    image = holding.images.get(item.image_id)
+    if image is None or image.generation != item.generation:
+        return
+    image.updated_at = state.now()
+    if image.live_generation is None:
+        image.error = error
+    else:
+        image.generation = image.live_generation
+
+
+def index_item(item: Item, position: ShardPosition | None) -> None:
+    """End an open item as indexed: found at a position, or overtaken without one."""
+    item.indexed, item.position, item.attributes = True, position, {}
+
+
+def finish_chunk(state: State, job: StoredJob, number: int) -> None:
+    """Free the chunk's lease if its last item has ended."""
+    chunk = job.chunks[number]
+    if not chunk.open_items and chunk.ended_at is None:
+        chunk.ended_at, chunk.owner = state.now(), None

@@ -1,0 +1,41 @@
+"""What is known of images."""
+
+from collections.abc import Sequence
+
+from pixvec.catalogue.memory.state import Store, locked
+from pixvec.domain import Attributes, Image, ImageState
+from pixvec.errors import ImageNotFound
+
+
+class MemoryImageReader(Store):
+    """ImageReader in memory."""
+
+    @locked
+    def get(self, collection_id: int, image_id: str) -> Image:
+        """Raises ImageNotFound."""
+        holding = self._state.holdings.get(collection_id)
+        row = None if holding is None else holding.images.get(image_id)
+        if row is None:
+            raise ImageNotFound(f"no image {image_id!r} in this collection", field="image_id")
+        failed = row.live_generation is None and row.error is not None
+        found = row.live_generation is not None
+        return Image(
+            image_id=image_id,
+            state=ImageState.INDEXED if found else ImageState.FAILED if failed else ImageState.PENDING,
+            content_hash=row.content_hash,
+            size_bytes=row.size_bytes,
+            format=row.format,
+            width=row.width,
+            height=row.height,
+            attributes=row.attributes,
+            created_at=row.created_at,
+            updated_at=row.updated_at,
+            error=row.error,
+        )
+
+    @locked
+    def attributes(self, collection_id: int, image_ids: Sequence[str]) -> dict[str, Attributes]:
+        """Return the attributes of those images that are there."""
+        holding = self._state.holdings.get(collection_id)
+        images = {} if holding is None else holding.images
+        return {image_id: images[image_id].attributes for image_id in image_ids if image_id in images}

@@ -1,0 +1,172 @@
+"""Jobs, their chunks and their items: the durable queue, as long as the process lives."""
+
+import uuid
+from collections.abc import Collection as AbstractCollection
+from collections.abc import Sequence
+
+from pixvec.catalogue.interfaces import AddedItems, ChunkProgress, ChunkRef, ItemStatus, NewItem
+from pixvec.catalogue.memory.acceptance import accept
+from pixvec.catalogue.memory.leases import MemoryLeases
+from pixvec.catalogue.memory.state import Chunk, Item, StoredJob, locked
+from pixvec.domain import IngestStage, ItemError, Job, JobState, OnExisting, SeqToken, ShardPosition
+from pixvec.errors import FailedPrecondition
+
+
+class MemoryJobStore(MemoryLeases):
+    """JobStore in memory."""
+
+    @locked
+    def create(
+        self, collection_id: int, on_existing: OnExisting, *, uri_prefix: str = "", idempotency_key: str = ""
+    ) -> Job:
+        """Create a job, or return the one that the same key made before. Raises CollectionNotFound."""
+        state = self._state
+        state.holding(collection_id)
+        for job in state.jobs.values():
+            if idempotency_key and (job.collection_id, job.idempotency_key) == (collection_id, idempotency_key):
+                return self._to_job(job)
+        job_id = str(uuid.uuid4())
+        made = StoredJob(
+            job_id, collection_id, on_existing, uri_prefix, idempotency_key, state.now(), active_at=state.clock()
+        )
+        state.jobs[job_id] = made
+        return self._to_job(made)
+
+    @locked
+    def get(self, job_id: str) -> Job:
+        """Raises JobNotFound."""
+        return self._to_job(self._state.job(job_id))
+
+    @locked
+    def page(self, collection_id: int | None, before_job_id: str, limit: int) -> list[Job]:
+        """Return jobs, the newest first, those older than `before_job_id` if one is given."""
+        newest = list(reversed(self._state.jobs.values()))
+        if before_job_id:
+            newest = newest[newest.index(self._state.job(before_job_id)) + 1 :]
+        return [self._to_job(job) for job in newest if collection_id in (None, job.collection_id)][:limit]
+
+    @locked
+    def planned(self, job_id: str) -> tuple[str, int]:
+        """Return the job's `uri_prefix` and the highest ordinal added so far, -1 for none."""
+        job = self._state.job(job_id)
+        return job.uri_prefix, max(job.items, default=-1)
+
+    @locked
+    def add_items(self, job_id: str, items: Sequence[NewItem]) -> AddedItems:
+        """Accept items as one new chunk; an ordinal accepted before is only reported."""
+        job = self._state.job(job_id)
+        fresh = [item for item in items if item.ordinal not in job.items]
+        if fresh and job.closed_at is not None:
+            raise FailedPrecondition(f"job {job_id} is closed to new items: open a new job", field="job_id")
+        chunk = accept(self._state, job, fresh) if fresh else None
+        statuses = (self._to_status(job, job.items[ordinal]) for ordinal in sorted({item.ordinal for item in items}))
+        return AddedItems(chunk, tuple(statuses))
+
+    @locked
+    def close(self, job_id: str, error: ItemError | None = None) -> None:
+        """Say that no more items will be added, or that the job failed as a whole. It ends when its items have."""
+        job = self._state.job(job_id)
+        if not self._has_ended(job):
+            job.closed_at = job.closed_at or self._state.now()
+            job.error = job.error or error
+
+    @locked
+    def progress(self, job_id: str, chunks: AbstractCollection[int] | None = None) -> list[ChunkProgress]:
+        """Return how the named chunks stand, or those that have not ended where none are named."""
+        stored = self._state.job(job_id).chunks if job_id in self._state.jobs else []
+        return [
+            ChunkProgress(number, chunk.stage if chunk.open_items else IngestStage.INDEXED, not chunk.open_items)
+            for number, chunk in enumerate(stored)
+            if (chunk.open_items if chunks is None else number in chunks)
+        ]
+
+    @locked
+    def statuses(self, job_id: str, chunks: AbstractCollection[int] | None = None) -> list[ItemStatus]:
+        """Return how the items of those chunks stand, or of every chunk, by ordinal."""
+        job = self._state.jobs.get(job_id)
+        if job is None:
+            return []
+        items = (item for _, item in sorted(job.items.items()) if chunks is None or item.chunk in chunks)
+        return [self._to_status(job, item) for item in items]
+
+    @locked
+    def failures(self, job_id: str, after_ordinal: int, limit: int) -> list[tuple[ItemStatus, str]]:
+        """Return failed items above `after_ordinal` with their URIs, by ordinal."""
+        job = self._state.jobs.get(job_id)
+        items = sorted(job.items.items()) if job is not None else []
+        failed = [item for ordinal, item in items if ordinal > after_ordinal and item.error is not None]
+        return [(self._to_status(job, item), item.uri) for item in failed[:limit]] if job is not None else []
+
+    @locked
+    def count_open_items(self) -> int:
+        """Return how many items of all jobs await work, for pushing back on writers."""
+        return sum(len(chunk.open_items) for job in self._state.jobs.values() for chunk in job.chunks)
+
+    @locked
+    def mark_published(self, refs: Sequence[ChunkRef]) -> None:
+        """Note that a queue message was just sent for these chunks."""
+        for ref in refs:
+            chunk = self._chunk(ref)
+            if chunk is not None:
+                chunk.published_at = self._state.clock()
+
+    @locked
+    def unattended(self, silent_s: float, limit: int) -> list[ChunkRef]:
+        """Return chunks with open items, no live lease and no message sent for `silent_s` seconds, the oldest first."""
+        latest = self._state.clock() - silent_s
+        silent = [
+            (chunk.published_at, job.job_id, number)
+            for job in self._state.jobs.values()
+            for number, chunk in enumerate(job.chunks)
+            if self._is_free(chunk) and chunk.published_at <= latest
+        ]
+        return [ChunkRef(job_id, number) for _, job_id, number in sorted(silent)[:limit]]
+
+    @locked
+    def unplanned(self, silent_s: float, limit: int) -> list[str]:
+        """Return ids of jobs still PLANNING whose planner has not added items for `silent_s` seconds."""
+        latest = self._state.clock() - silent_s
+        planning = (job for job in self._state.jobs.values() if job.uri_prefix and job.closed_at is None)
+        silent = sorted((job.active_at, job.job_id) for job in planning if job.active_at <= latest)
+        return [job_id for _, job_id in silent[:limit]]
+
+    def _has_ended(self, job: StoredJob) -> bool:
+        return job.closed_at is not None and not any(chunk.open_items for chunk in job.chunks)
+
+    def _to_status(self, job: StoredJob, item: Item) -> ItemStatus:
+        stage = IngestStage.INDEXED if item.indexed else job.chunks[item.chunk].stage
+        return ItemStatus(item.ordinal, item.image_id, stage, item.error, item.position, item.unchanged)
+
+    def _to_job(self, job: StoredJob) -> Job:
+        holding = self._state.holdings[job.collection_id]
+        ended = self._has_ended(job)
+        moments = [chunk.ended_at for chunk in job.chunks if chunk.ended_at is not None]
+        counts = {stage: _count_open(job.chunks, stage) for stage in IngestStage}
+        shards = enumerate(holding.shards)
+        token = SeqToken(tuple(ShardPosition(n, each.epoch, each.head_seq) for n, each in shards if each.head_seq))
+        return Job(
+            job_id=job.job_id,
+            collection_id=job.collection_id,
+            collection=holding.collection.name,
+            state=_state_of(job, ended),
+            total=len(job.items),
+            queued=counts[IngestStage.QUEUED],
+            decoded=counts[IngestStage.DECODED],
+            embedded=counts[IngestStage.EMBEDDED] + counts[IngestStage.INDEXED],
+            indexed=sum(item.indexed for item in job.items.values()),
+            failed=sum(item.error is not None for item in job.items.values()),
+            created_at=job.created_at,
+            ended_at=max([*moments, job.closed_at]) if ended and job.closed_at else None,
+            error=job.error,
+            token=token,
+        )
+
+
+def _count_open(chunks: Sequence[Chunk], stage: IngestStage) -> int:
+    return sum(len(chunk.open_items) for chunk in chunks if chunk.stage is stage)
+
+
+def _state_of(job: StoredJob, ended: bool) -> JobState:
+    if ended:
+        return JobState.FAILED if job.error else JobState.COMPLETED
+    return JobState.PLANNING if job.uri_prefix and job.closed_at is None else JobState.RUNNING

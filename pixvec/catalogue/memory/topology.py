@@ -1,0 +1,70 @@
+"""Searchers, and which of them holds what."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+from pixvec.catalogue.interfaces import Assignment, Replica, Routing, ShardReport
+from pixvec.catalogue.memory.state import PlacedShard, Searcher, Store, locked
+from pixvec.catalogue.placement import Placed, plan_moves
+
+
+class MemoryTopologyStore(Store):
+    """TopologyStore in memory."""
+
+    @locked
+    def heartbeat(self, searcher_id: str, address: str, reports: Sequence[ShardReport], *, lease_s: float) -> None:
+        """Register a searcher or renew its lease, and note how its shards stand."""
+        state = self._state
+        known = state.searchers.get(searcher_id)
+        changed = known is None or known.address != address or known.expires <= state.clock()
+        state.searchers[searcher_id] = Searcher(address, state.clock() + lease_s)
+        reported = {(report.collection_id, report.shard): report for report in reports}
+        for (collection_id, shard, holder), placed in state.placements.items():
+            if holder == searcher_id:
+                report = reported.get((collection_id, shard), ShardReport(collection_id, shard, False, 0))
+                changed |= report.ready != placed.ready
+                placed.ready, placed.snapshot_seq = report.ready, report.snapshot_seq
+        state.routing_version += changed
+
+    @locked
+    def assignments(self, searcher_id: str) -> list[Assignment]:
+        """Return the shards this searcher has to hold now, with their heads."""
+        found = []
+        for collection_id, number, holder in sorted(self._state.placements):
+            if holder == searcher_id:
+                holding = self._state.holding(collection_id)
+                shard = holding.shards[number]
+                place = (shard.epoch, shard.head_seq, shard.tombstone_floor)
+                found.append(Assignment(holding.collection, number, *place))
+        return found
+
+    @locked
+    def routing(self) -> Routing:
+        """Return who holds what now, leaving out searchers past their lease."""
+        state, live = self._state, set(self._state.live_searchers())
+        replicas: dict[tuple[int, int], list[Replica]] = defaultdict(list)
+        for (collection_id, shard, searcher_id), placed in sorted(state.placements.items(), key=lambda each: each[0]):
+            if searcher_id in live:
+                replica = Replica(searcher_id, state.searchers[searcher_id].address, placed.ready)
+                replicas[collection_id, shard].append(replica)
+        return Routing(state.routing_version, {shard: tuple(holders) for shard, holders in replicas.items()})
+
+    @locked
+    def rebalance(self, replicas: int) -> bool:
+        """Place every shard on `replicas` live searchers."""
+        state = self._state
+        shards = [
+            (collection_id, number)
+            for collection_id, holding in state.holdings.items()
+            for number in range(len(holding.shards))
+            if not holding.deleted
+        ]
+        placed = [Placed(*key, ready=each.ready) for key, each in state.placements.items()]
+        moves = plan_moves(shards, placed, state.live_searchers(), replicas)
+        for key in moves.added:
+            state.placements[key] = PlacedShard()
+        for key in moves.removed:
+            del state.placements[key]
+        changed = bool(moves.added or moves.removed)
+        state.routing_version += changed
+        return changed
