@@ -1,0 +1,109 @@
+"""Answers into values."""
+
+from pixvec.api.v1 import collection_service_pb2, image_service_pb2, job_service_pb2, search_service_pb2
+from pixvec.client.values import (
+    CollectionInfo,
+    Coverage,
+    DeleteResult,
+    Failure,
+    Hit,
+    JobInfo,
+    SearchResult,
+    Timings,
+)
+from pixvec.domain import Image
+from pixvec.rpc.attributes import from_values
+from pixvec.rpc.conversions import (
+    image_state_from_wire,
+    item_error_from_wire,
+    job_state_from_wire,
+    space_from_wire,
+    time_from_wire,
+    token_from_wire,
+)
+
+_NO_ATTRIBUTES: dict[str, bool] = {}
+
+
+def collection_info(message: collection_service_pb2.Collection, model_choice: str = "") -> CollectionInfo:
+    """Return a collection."""
+    return CollectionInfo(
+        name=message.name,
+        spaces=tuple(space_from_wire(space) for space in message.spaces),
+        shard_count=message.shard_count,
+        image_count=message.image_count,
+        created_at=time_from_wire(message.create_time),
+        model_choice=model_choice,
+    )
+
+
+def job_info(message: job_service_pb2.Job) -> JobInfo:
+    """Return a job."""
+    return JobInfo(
+        job_id=message.job_id,
+        collection=message.collection,
+        state=job_state_from_wire(message.state),
+        total=message.total,
+        queued=message.queued,
+        decoded=message.decoded,
+        embedded=message.embedded,
+        indexed=message.indexed,
+        failed=message.failed,
+        created_at=time_from_wire(message.create_time),
+        ended_at=time_from_wire(message.end_time) if message.HasField("end_time") else None,
+        error=item_error_from_wire(message.error) if message.HasField("error") else None,
+        token=token_from_wire(message.token),
+    )
+
+
+def image(message: image_service_pb2.Image) -> Image:
+    """Return what is known of an image."""
+    return Image(
+        image_id=message.image_id,
+        state=image_state_from_wire(message.state),
+        content_hash=message.content_hash,
+        size_bytes=message.size_bytes,
+        format=message.format,
+        width=message.width,
+        height=message.height,
+        attributes=from_values(message.attributes),
+        created_at=time_from_wire(message.create_time),
+        updated_at=time_from_wire(message.update_time),
+        error=item_error_from_wire(message.error) if message.HasField("error") else None,
+    )
+
+
+def failure(message: job_service_pb2.ItemFailure) -> Failure:
+    """Return a failed item."""
+    return Failure(message.ordinal, message.image_id, item_error_from_wire(message.error), message.uri)
+
+
+def delete_result(message: image_service_pb2.DeleteImagesResponse) -> DeleteResult:
+    """Return what a delete did."""
+    return DeleteResult(message.deleted, message.not_found, token_from_wire(message.token))
+
+
+def search_result(message: search_service_pb2.QueryResponse) -> SearchResult:
+    """Return the answer to a search."""
+    timings = message.timings
+    return SearchResult(
+        hits=tuple([_hit(hit) for hit in message.hits]),
+        coverage=Coverage(message.coverage.shards_total, message.coverage.shards_answered),
+        timings=Timings(
+            timings.total,
+            timings.queue,
+            timings.decode,
+            timings.inference,
+            timings.search,
+            timings.merge,
+            timings.hydrate,
+        ),
+        space=message.space,
+        attributes_missing=message.attributes_missing,
+    )
+
+
+def _hit(message: search_service_pb2.Hit) -> Hit:
+    return Hit(
+        message.image_id, message.score, from_values(message.attributes) if message.attributes else _NO_ATTRIBUTES
+    )

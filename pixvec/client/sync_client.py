@@ -1,0 +1,253 @@
+"""The client for programs without an event loop."""
+
+import uuid
+import weakref
+from collections.abc import Iterable, Iterator
+from types import TracebackType
+from typing import Protocol, Self, TypeVar
+
+import grpc
+
+from pixvec.api.v1 import collection_service_pb2, image_service_pb2, job_service_pb2
+from pixvec.api.v1.collection_service_pb2_grpc import CollectionServiceStub
+from pixvec.api.v1.image_service_pb2_grpc import ImageServiceStub
+from pixvec.api.v1.job_service_pb2_grpc import JobServiceStub
+from pixvec.api.v1.search_service_pb2_grpc import SearchServiceStub
+from pixvec.client import answers
+from pixvec.client.channel import channel_options
+from pixvec.client.failures import client_error
+from pixvec.client.ingest_run import IngestLimits, IngestRun
+from pixvec.client.jobs import IngestJob, UriJob
+from pixvec.client.requests import (
+    PictureLike,
+    create_collection_request,
+    create_ingest_request,
+    ingest_open,
+    query_request,
+)
+from pixvec.client.sources import AttributeSource, Sources, read_sources
+from pixvec.client.tokens import SessionTokens
+from pixvec.client.values import CollectionInfo, DeleteResult, Failure, JobInfo, SearchResult
+from pixvec.client.vectors import VectorLike
+from pixvec.domain import Consistency, Image, IngestStage, Metric, OnExisting
+from pixvec.errors import StaleToken
+
+DEFAULT_ADDRESS = "localhost:50051"
+# Creating a collection may fetch the weights of a model.
+CREATE_TIMEOUT_S = 360.0
+
+_Request = TypeVar("_Request", contravariant=True)
+_Response = TypeVar("_Response", covariant=True)
+
+
+class _Method(Protocol[_Request, _Response]):
+    def __call__(self, request: _Request, timeout: float | None = None) -> _Response: ...
+
+
+class Client:
+    """Speaks to a pixvec gateway. Any number of threads may share one client; close it, or use it in a `with`.
+
+    A client sees its own writes: it remembers where in the change feed they went, and its searches wait for that place.
+    Every error is one of `pixvec.errors`. Calls that may be repeated are, while the server cannot be reached.
+    """
+
+    def __init__(self, address: str = DEFAULT_ADDRESS, *, timeout_s: float = 30.0) -> None:
+        self._address = address
+        self._timeout_s = timeout_s
+        self._channel = grpc.insecure_channel(address, options=channel_options(address))
+        self._collections = CollectionServiceStub(self._channel)
+        self._images = ImageServiceStub(self._channel)
+        self._jobs = JobServiceStub(self._channel)
+        self._search = SearchServiceStub(self._channel)
+        self._tokens = SessionTokens()
+        self._runs: weakref.WeakSet[IngestRun] = weakref.WeakSet()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Stop what is being sent and close the connection."""
+        for run in list(self._runs):
+            run.cancel()
+        self._channel.close()
+
+    def create_collection(
+        self, name: str, model: str = "auto", *, metric: Metric | str = Metric.COSINE, shards: int | None = None
+    ) -> CollectionInfo:
+        """Create a collection; `auto` takes the best model that can be had now and says why in `model_choice`.
+
+        Raises CollectionExists, ModelNotFound, WeightsUnavailable.
+        """
+        request = create_collection_request(name, model, metric, shards)
+        response = self._call(self._collections.CreateCollection, request, CREATE_TIMEOUT_S)
+        self._tokens.forget(name)
+        return answers.collection_info(response.collection, response.model_choice)
+
+    def get_collection(self, name: str) -> CollectionInfo:
+        """Return a collection. Raises CollectionNotFound."""
+        request = collection_service_pb2.GetCollectionRequest(collection=name)
+        return answers.collection_info(self._call(self._collections.GetCollection, request).collection)
+
+    def list_collections(self) -> Iterator[CollectionInfo]:
+        """Yield every collection, by name."""
+        request = collection_service_pb2.ListCollectionsRequest()
+        while True:
+            response = self._call(self._collections.ListCollections, request)
+            yield from map(answers.collection_info, response.collections)
+            if not response.next_page_token:
+                return
+            request.page_token = response.next_page_token
+
+    def delete_collection(self, name: str) -> None:
+        """Delete a collection with all its images. Raises CollectionNotFound."""
+        self._call(self._collections.DeleteCollection, collection_service_pb2.DeleteCollectionRequest(collection=name))
+        self._tokens.forget(name)
+
+    def ingest(
+        self,
+        collection: str,
+        sources: Sources,
+        *,
+        attributes: AttributeSource = None,
+        on_existing: OnExisting | str = OnExisting.REPLACE,
+        wait: IngestStage | str = IngestStage.INDEXED,
+        limits: IngestLimits | None = None,
+    ) -> IngestJob:
+        """Send pictures in the background: files, folders, (id, bytes) pairs or NewImage values, read as needed.
+
+        `attributes` is given to every picture, or called with its id. `wait` is the stage at which a picture counts as
+        done. A picture that cannot be read or taken in is listed in the job's `failures`; a broken connection is taken
+        up again. Ingesting the same pictures again passes over what is there already.
+        """
+        run = IngestRun(
+            self._images.Ingest,
+            ingest_open(collection, on_existing, wait),
+            read_sources(sources, attributes),
+            limits or IngestLimits(),
+            lambda ended: self._tokens.remember(collection, ended.token),
+        )
+        self._runs.add(run)
+        run.start()
+        return IngestJob(run)
+
+    def ingest_uri(
+        self,
+        collection: str,
+        uri_prefix: str,
+        *,
+        on_existing: OnExisting | str = OnExisting.REPLACE,
+        idempotency_key: str | None = None,
+    ) -> UriJob:
+        """Have the server take in every picture under a prefix it allows. The same `idempotency_key` again returns the
+        job made the first time. Raises CollectionNotFound, UriNotAllowed."""
+        key = idempotency_key or str(uuid.uuid4())
+        request = create_ingest_request(collection, uri_prefix, on_existing, key)
+        return UriJob(self, answers.job_info(self._call(self._jobs.CreateIngest, request).job))
+
+    def get_image(self, collection: str, image_id: str) -> Image:
+        """Return what is known of an image. Raises ImageNotFound."""
+        request = image_service_pb2.GetImageRequest(collection=collection, image_id=image_id)
+        return answers.image(self._call(self._images.GetImage, request).image)
+
+    def delete_images(self, collection: str, image_ids: Iterable[str]) -> DeleteResult:
+        """Delete images by id, up to 10,000; one that is not there is counted."""
+        request = image_service_pb2.DeleteImagesRequest(collection=collection, image_ids=image_ids)
+        result = answers.delete_result(self._call(self._images.DeleteImages, request))
+        self._tokens.remember(collection, result.token)
+        return result
+
+    def get_content(self, collection: str, image_id: str, *, thumbnail: bool = False) -> bytes:
+        """Return a picture as it was taken in, or a JPEG of at most 256 pixels a side. Raises ImageNotFound."""
+        variant = (
+            image_service_pb2.CONTENT_VARIANT_THUMBNAIL if thumbnail else image_service_pb2.CONTENT_VARIANT_ORIGINAL
+        )
+        request = image_service_pb2.GetContentRequest(collection=collection, image_id=image_id, variant=variant)
+        return self._call(self._images.GetContent, request).content
+
+    def search(
+        self,
+        collection: str,
+        *,
+        image: PictureLike | None = None,
+        image_id: str | None = None,
+        vector: VectorLike | None = None,
+        space: str = "",
+        limit: int = 10,
+        offset: int = 0,
+        min_score: float | None = None,
+        attributes: bool = False,
+        consistency: Consistency | str = Consistency.SESSION,
+        timeout_s: float = 10.0,
+    ) -> SearchResult:
+        """Find images like a picture (bytes or a file), like one of the collection, or near a vector.
+
+        By default the answer has seen every write of this client; `eventual` takes what each shard has now and says in
+        `coverage` how many answered. Raises CollectionNotFound, ImageNotFound, InvalidVector, PictureError,
+        ShardUnavailable, and OSError for a file that cannot be read.
+        """
+        request = query_request(
+            collection,
+            image,
+            image_id,
+            vector,
+            space=space,
+            limit=limit,
+            offset=offset,
+            min_score=min_score,
+            attributes=attributes,
+            consistency=consistency,
+            token=self._tokens.newest(collection),
+        )
+        try:
+            return answers.search_result(self._call(self._search.Query, request, timeout_s))
+        except StaleToken:
+            # The writes it spoke of are no longer in the feed: the next search can only ask for what there is.
+            self._tokens.forget(collection)
+            raise
+
+    def get_job(self, job_id: str) -> JobInfo:
+        """Return a job. Raises JobNotFound."""
+        return answers.job_info(self._call(self._jobs.GetJob, job_service_pb2.GetJobRequest(job_id=job_id)).job)
+
+    def list_jobs(self, collection: str = "") -> Iterator[JobInfo]:
+        """Yield jobs, the newest first, of one collection or of all."""
+        request = job_service_pb2.ListJobsRequest(collection=collection)
+        while True:
+            response = self._call(self._jobs.ListJobs, request)
+            yield from map(answers.job_info, response.jobs)
+            if not response.next_page_token:
+                return
+            request.page_token = response.next_page_token
+
+    def watch_job(self, job_id: str) -> Iterator[JobInfo]:
+        """Yield a job now and at every change until it has ended. Raises JobNotFound."""
+        try:
+            for response in self._jobs.WatchJob(job_service_pb2.WatchJobRequest(job_id=job_id)):
+                job = answers.job_info(response.job)
+                self._tokens.remember(job.collection, job.token)
+                yield job
+        except grpc.RpcError as error:
+            raise client_error(error, self._address) from error
+
+    def failures(self, job_id: str) -> Iterator[Failure]:
+        """Yield a job's failed items, by ordinal."""
+        request = job_service_pb2.ListFailuresRequest(job_id=job_id)
+        while True:
+            response = self._call(self._jobs.ListFailures, request)
+            yield from map(answers.failure, response.failures)
+            if not response.next_page_token:
+                return
+            request.page_token = response.next_page_token
+
+    def _call(
+        self, method: _Method[_Request, _Response], request: _Request, timeout_s: float | None = None
+    ) -> _Response:
+        try:
+            return method(request, timeout=timeout_s or self._timeout_s)
+        except grpc.RpcError as error:
+            raise client_error(error, self._address) from error

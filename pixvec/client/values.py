@@ -1,0 +1,138 @@
+"""What the SDK answers with. All values are immutable."""
+
+import datetime as dt
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import overload
+
+from pixvec.domain import Attributes, ItemError, JobState, SeqToken, Space
+
+
+@dataclass(frozen=True, slots=True)
+class CollectionInfo:
+    """A collection. `model_choice` says why its model was taken; only create_collection with model `auto` fills it."""
+
+    name: str
+    spaces: tuple[Space, ...]
+    shard_count: int
+    image_count: int
+    created_at: dt.datetime
+    model_choice: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class JobInfo:
+    """A job and how its items stand. Each item is counted once, at the furthest stage it reached."""
+
+    job_id: str
+    collection: str
+    state: JobState
+    total: int
+    queued: int
+    decoded: int
+    embedded: int
+    indexed: int
+    failed: int
+    created_at: dt.datetime
+    ended_at: dt.datetime | None = None
+    error: ItemError | None = None
+    token: SeqToken = field(default_factory=SeqToken)
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """One item that did not become searchable. `error.message` names the item and the remedy."""
+
+    ordinal: int
+    image_id: str
+    error: ItemError
+    uri: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class IngestCounts:
+    """How the items of an ingest stand. Each is counted once, at the furthest stage it reached; `unchanged` of the
+    indexed ones were there already. `total` is what has been read from the sources so far."""
+
+    total: int = 0
+    queued: int = 0
+    decoded: int = 0
+    embedded: int = 0
+    indexed: int = 0
+    failed: int = 0
+    unchanged: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """One found image. A larger score is better for every metric; `attributes` is filled when asked for."""
+
+    image_id: str
+    score: float
+    attributes: Attributes = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """How much of the collection an answer speaks for."""
+
+    shards_total: int
+    shards_answered: int
+
+    @property
+    def complete(self) -> bool:
+        """Whether every shard answered."""
+        return self.shards_answered == self.shards_total
+
+
+@dataclass(frozen=True, slots=True)
+class Timings:
+    """Where the time of a query went, in seconds, as the gateway saw it."""
+
+    total: float
+    queue: float
+    decode: float
+    inference: float
+    search: float
+    merge: float
+    hydrate: float
+
+    def stages(self) -> Mapping[str, float]:
+        """Return the stages without the total, in the order in which they happen."""
+        names = ("queue", "decode", "inference", "search", "merge", "hydrate")
+        return {name: getattr(self, name) for name in names}
+
+
+@dataclass(frozen=True, slots=True)
+class SearchResult(Sequence[Hit]):
+    """The hits of one search, best first, with what the answer covers and where its time went."""
+
+    hits: tuple[Hit, ...]
+    coverage: Coverage
+    timings: Timings
+    space: str
+    attributes_missing: bool = False
+
+    def __iter__(self) -> Iterator[Hit]:
+        return iter(self.hits)
+
+    def __len__(self) -> int:
+        return len(self.hits)
+
+    @overload
+    def __getitem__(self, index: int) -> Hit: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Hit]: ...
+
+    def __getitem__(self, index: int | slice) -> Hit | Sequence[Hit]:
+        return self.hits[index]
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteResult:
+    """What a delete did."""
+
+    deleted: int
+    not_found: int
+    token: SeqToken
