@@ -1,0 +1,1 @@
+"""Shards of FAISS segments and their snapshots: arrays in, arrays out."""

@@ -14,16 +14,19 @@ Float32Array = npt.NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class SpaceSpec:
-    """What a shard has to know of a space."""
+    """What a shard has to know of a space. `digest`: what made its vectors, in hexadecimal; a snapshot of another one
+    is refused."""
 
     name: str
     dim: int
     metric: Metric
+    digest: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One image as it is now. `vectors` maps a space to (rows, dim) float32; None means the image is gone."""
+    """One image as it is now. `vectors` maps a space to (rows, dim) float32; None means the image is gone. For cosine,
+    rows need not be normalised."""
 
     image_id: str
     vectors: Mapping[str, Float32Array] | None
@@ -46,25 +49,28 @@ class ShardReader(Protocol):
 
     @property
     def image_count(self) -> int:
-        """Live images."""
+        """Live images: those with a vector in any space."""
 
     @property
     def vector_bytes(self) -> int:
         """Memory the vectors take, the dead ones included."""
 
     def search(self, space: str, queries: Float32Array, k: int, min_score: float | None = None) -> list[ShardHits]:
-        """Return the best k images for each row of `queries`, (n, dim) float32. For cosine, rows need not be normalised.
+        """Return the best k images for each row of `queries`, (n, dim) float32, normalised or not.
 
-        Raises SpaceNotFound, and InvalidVector for a wrong dimension, a value that is not finite, or a row of zeros
-        where the metric is cosine.
+        An image with several rows is found once, by its best. Equal scores are in order of image ids. Raises
+        SpaceNotFound, and InvalidVector for a wrong dimension, a value that is not finite, or a row of zeros where the
+        metric is cosine.
         """
 
     def vectors(self, space: str, image_ids: Sequence[str]) -> dict[str, Float32Array]:
-        """Return stored vectors, (rows, dim) float32, of those images that are there."""
+        """Return stored vectors, (rows, dim) float32, of those images that are there; for cosine, normalised. Raises
+        SpaceNotFound."""
 
 
 class ShardWriter(Protocol):
     """One thread writes."""
 
     def apply(self, changes: Sequence[Change], through_seq: int) -> None:
-        """Make the changes visible together and move `applied_seq` there. Raises InvalidVector, changing nothing."""
+        """Make the changes visible together and move `applied_seq` there. Of several for one image the last one holds.
+        Raises InvalidVector and SpaceNotFound, changing nothing."""

@@ -1,0 +1,77 @@
+"""What a snapshot holds: written last, so that a snapshot without one is none."""
+
+import dataclasses
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pixvec.domain import Metric
+from pixvec.index.durable import Damaged, FileSeal, publish
+from pixvec.index.interfaces import SpaceSpec
+
+MANIFEST = "manifest.json"
+FORMAT = 1
+_DIGEST_CHARS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class ShardIdentity:
+    """Which shard, and of which life of its feed; a snapshot of another one is none of ours."""
+
+    collection_id: int
+    shard: int
+    epoch: str
+    spaces: tuple[SpaceSpec, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Some rows of one space: `vectors` holds them as little-endian float32, `ids` a JSON list of each row's image."""
+
+    space: str
+    rows: int
+    vectors: FileSeal
+    ids: FileSeal
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """A snapshot's content and its place in the feed."""
+
+    identity: ShardIdentity
+    seq: int
+    image_count: int
+    parts: tuple[Part, ...]
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    """Complete the snapshot in this folder. The manifest's own hash is its first line."""
+    body = json.dumps({"format": FORMAT} | dataclasses.asdict(manifest), sort_keys=True).encode()
+    publish(folder, MANIFEST, hashlib.sha256(body).hexdigest().encode() + b"\n" + body)
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Return the manifest of a complete snapshot. Raises Damaged."""
+    try:
+        content = (folder / MANIFEST).read_bytes()
+    except OSError as error:
+        raise Damaged("missing", f"{MANIFEST} cannot be read: {error}") from error
+    digest, body = content[:_DIGEST_CHARS], content[_DIGEST_CHARS + 1 :]
+    if content[_DIGEST_CHARS : _DIGEST_CHARS + 1] != b"\n" or hashlib.sha256(body).hexdigest().encode() != digest:
+        raise Damaged("manifest", f"{MANIFEST} is not what was written")
+    fields = json.loads(body)
+    if fields["format"] != FORMAT:
+        raise Damaged("format", f"the snapshot is of format {fields['format']}, this program reads {FORMAT}")
+    return _from_json(fields)
+
+
+def _from_json(fields: dict[str, Any]) -> Manifest:
+    identity = fields["identity"]
+    spaces = tuple(SpaceSpec(**space | {"metric": Metric(space["metric"])}) for space in identity["spaces"])
+    parts = tuple(
+        Part(part["space"], part["rows"], FileSeal(**part["vectors"]), FileSeal(**part["ids"]))
+        for part in fields["parts"]
+    )
+    return Manifest(ShardIdentity(**identity | {"spaces": spaces}), fields["seq"], fields["image_count"], parts)

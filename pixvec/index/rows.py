@@ -1,0 +1,72 @@
+"""Rows of vectors: what may be stored or searched for, and the exact score of one against another."""
+
+import numpy as np
+import numpy.typing as npt
+
+from pixvec.domain import Metric
+from pixvec.errors import InvalidVector
+from pixvec.index.interfaces import Float32Array, SpaceSpec
+
+# Squares of longer ones, summed up, leave float32.
+MAX_LENGTH = 1e18
+
+
+def prepare_rows(rows: npt.NDArray[np.floating], space: SpaceSpec) -> Float32Array:
+    """Return rows as a space compares them, (n, dim) float32 in C order; for cosine, L2-normalised.
+
+    Raises InvalidVector for a wrong dimension, a value that is not finite, a vector too long to compare, or one of
+    length zero where the metric is cosine.
+    """
+    check_dim(rows, space)
+    prepared = np.ascontiguousarray(rows, dtype=np.float32)
+    lengths = row_lengths(prepared)
+    _check_lengths(lengths, space)
+    if space.metric is Metric.COSINE:
+        return (prepared / lengths[:, None]).astype(np.float32)
+    return prepared
+
+
+def row_lengths(rows: Float32Array) -> npt.NDArray[np.float64]:
+    """Return the Euclidean length of each row."""
+    lengths: npt.NDArray[np.float64] = np.sqrt(np.einsum("ij,ij->i", rows, rows, dtype=np.float64))
+    return lengths
+
+
+def exact_scores(metric: Metric, query: Float32Array, rows: Float32Array) -> Float32Array:
+    """Return the score of each prepared row for one prepared query, larger is better.
+
+    Summed up in float64, so that a pair has the same score whatever else it was computed with: matrix products differ
+    in the last digits with the shape of the matrix, and cancel for Euclidean distances.
+    """
+    if metric is Metric.EUCLIDEAN:
+        apart = rows - query
+        return (-row_lengths(apart)).astype(np.float32)
+    scores = np.einsum("ij,j->i", rows, query, dtype=np.float64)
+    if metric is Metric.COSINE:
+        np.clip(scores, -1.0, 1.0, out=scores)
+    result: Float32Array = scores.astype(np.float32)
+    return result
+
+
+def check_dim(rows: npt.NDArray[np.floating], space: SpaceSpec) -> None:
+    """Raises InvalidVector unless rows are (n, dim)."""
+    if rows.ndim != 2 or rows.shape[1] != space.dim:
+        given = rows.shape[1] if rows.ndim == 2 else f"shape {rows.shape}"
+        raise InvalidVector(
+            f"space {space.name!r} has {space.dim} dimensions, the vector has {given}; "
+            "send a vector made by the model of this space",
+            field="vector",
+        )
+
+
+def _check_lengths(lengths: npt.NDArray[np.float64], space: SpaceSpec) -> None:
+    # A value that is not finite shows in the length; so does one too large, without overflow in float64.
+    if not np.isfinite(lengths).all():
+        raise InvalidVector("a vector holds NaN or infinity; send finite numbers only", field="vector")
+    if lengths.size and lengths.max() > MAX_LENGTH:
+        raise InvalidVector(f"a vector is longer than {MAX_LENGTH:.0e}; scale it down", field="vector")
+    if space.metric is Metric.COSINE and not lengths.all():
+        raise InvalidVector(
+            f"a vector is of length zero, which has no direction for the cosine metric of space {space.name!r}",
+            field="vector",
+        )
