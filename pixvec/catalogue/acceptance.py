@@ -56,7 +56,8 @@ def screen(items: Iterable[NewItem]) -> tuple[list[NewItem], list[Decision]]:
         if fault is None:
             sound.append(item)
         else:
-            harmless = replace(item, image_id=_storable(item.image_id), uri=_storable(item.uri), attributes={})
+            name, uri = _storable(item.image_id), _storable(item.uri)
+            harmless = replace(item, image_id=name, uri=uri, attributes={}, content_hash="")
             refused.append(Decision(harmless, Verdict.FAILED, fault))
     return sorted(sound, key=_by_ordinal), refused
 

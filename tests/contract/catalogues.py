@@ -1,0 +1,64 @@
+"""What the catalogue's suites share: one catalogue of each kind, and short ways to say what they are about."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from pixvec.catalogue.interfaces import (
+    Catalogue,
+    ChunkRef,
+    EmbeddedItem,
+    FailedItem,
+    FeedBatch,
+    LeasedChunk,
+    LeasedItem,
+    NewItem,
+)
+from pixvec.domain import Attributes, Collection, ItemError, Metric, OnExisting, Space
+
+SPACE = Space("image", "hog-color", 4, Metric.COSINE, "ab" * 32)
+BROKEN = ItemError("PICTURE_TRUNCATED", "cut short", retryable=False)
+
+
+@dataclass(frozen=True)
+class Bench:
+    """A catalogue and what a test does with it. `expire_leases` makes every lease run out without waiting."""
+
+    catalogue: Catalogue
+    expire_leases: Callable[[], None]
+
+    def collection(self, name: str = "photos", shards: int = 1) -> Collection:
+        return self.catalogue.collections.create(name, [SPACE], shards)
+
+    def job(self, collection: Collection, on_existing: OnExisting = OnExisting.REPLACE) -> str:
+        return self.catalogue.jobs.create(collection.collection_id, on_existing).job_id
+
+    def add(self, job_id: str, *items: NewItem) -> ChunkRef:
+        added = self.catalogue.jobs.add_items(job_id, items)
+        assert added.chunk is not None
+        return ChunkRef(job_id, added.chunk)
+
+    def lease(self, ref: ChunkRef, owner: str = "worker") -> LeasedChunk:
+        leased = self.catalogue.jobs.lease_chunk(ref, owner, 60.0)
+        assert leased is not None
+        return leased
+
+    def index(self, collection: Collection, *items: NewItem) -> list[FeedBatch]:
+        """Take items in from beginning to end, in a job of their own."""
+        leased = self.lease(self.add(self.job(collection), *items))
+        return self.commit(leased, leased.items)
+
+    def commit(
+        self, leased: LeasedChunk, items: Sequence[LeasedItem], failed: Sequence[LeasedItem] = ()
+    ) -> list[FeedBatch]:
+        broken = [FailedItem(item, BROKEN) for item in failed]
+        return self.catalogue.feed_writer.commit(leased, [embedded(item) for item in items], broken)
+
+
+def item(ordinal: int, image_id: str = "", attributes: Attributes | None = None, content: str = "") -> NewItem:
+    name = image_id or f"image-{ordinal}"
+    return NewItem(ordinal, name, attributes or {}, content_hash=content or f"hash of {name}", size_bytes=100)
+
+
+def embedded(leased: LeasedItem) -> EmbeddedItem:
+    record = f"{leased.image_id}@{leased.ordinal}".encode()
+    return EmbeddedItem(leased, record, leased.content_hash, 100, "JPEG", 40, 30)

@@ -1,0 +1,51 @@
+"""Each contract suite runs over every implementation."""
+
+from collections.abc import Iterator
+
+import pytest
+from sqlalchemy import create_engine, text
+
+from pixvec.catalogue.memory import in_memory
+from pixvec.catalogue.postgres import connect
+from tests.contract.catalogues import Bench
+
+
+class _Clock:
+    def __init__(self) -> None:
+        self.now = 1_700_000_000.0
+
+    def __call__(self) -> float:
+        # Postgres' clock moves between any two calls; so does this one.
+        self.now += 1e-4
+        return self.now
+
+    def pass_an_hour(self) -> None:
+        self.now += 3600
+
+
+def _memory_bench() -> Bench:
+    clock = _Clock()
+    return Bench(in_memory(clock), clock.pass_an_hour)
+
+
+def _postgres_bench(database_url: str) -> Bench:
+    def expire_leases() -> None:
+        engine = create_engine(database_url)
+        with engine.begin() as connection:
+            connection.execute(
+                text("UPDATE job_chunks SET lease_expires = now() - interval '1s' WHERE lease_owner IS NOT NULL")
+            )
+            connection.execute(text("UPDATE job_chunks SET published_at = published_at - interval '1h'"))
+            connection.execute(text("UPDATE jobs SET active_at = active_at - interval '1h'"))
+            connection.execute(text("UPDATE searchers SET lease_expires = now() - interval '1s'"))
+        engine.dispose()
+
+    return Bench(connect(database_url), expire_leases)
+
+
+@pytest.fixture(params=["memory", "postgres"])
+def bench(request: pytest.FixtureRequest) -> Iterator[Bench]:
+    memory = request.param == "memory"
+    made = _memory_bench() if memory else _postgres_bench(request.getfixturevalue("database_url"))
+    yield made
+    made.catalogue.close()
