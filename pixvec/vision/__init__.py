@@ -1,0 +1,1 @@
+"""Decoding, preprocessing and models: pixels in, vectors out."""
