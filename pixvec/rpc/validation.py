@@ -24,9 +24,11 @@ _validator = protovalidate.Validator()
 def check(message: Message) -> None:
     """Raise RulesBroken when the message breaks a rule."""
     if found := _validator.collect_violations(message):
-        raise RulesBroken(tuple(_to_violation(each.proto) for each in found))
+        # Those of one field first: a rule over the whole message is often broken because of them.
+        raise RulesBroken(tuple(sorted(map(_to_violation, found), key=lambda each: not each.field)))
 
 
-def _to_violation(violation: protovalidate.ViolationPb) -> FieldViolation:
-    elements = violation.field.elements if violation.field else ()
-    return FieldViolation(".".join(element.field_name for element in elements), violation.message or violation.rule_id)
+def _to_violation(violation: protovalidate.Violation) -> FieldViolation:
+    found = violation.proto
+    elements = found.field.elements if found.field else ()
+    return FieldViolation(".".join(element.field_name for element in elements), found.message or found.rule_id)
