@@ -127,7 +127,7 @@ class ReadableShard(Protocol):
         """Return stored vectors of those images that are there."""
 
 
-@dataclass(slots=True)
+@dataclass
 class MemorySearchers:
     """Searchers in this process: shards by address and (collection id, shard). `to_rows` makes the (1, dim) float32
     array that the shards take out of packed bytes. An address in `down` cannot be reached."""

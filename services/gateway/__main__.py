@@ -117,6 +117,7 @@ async def serve(settings: GatewaySettings, catalogue: Catalogue) -> None:
     await embedder.close()
     for calls in (sql, files, broker, pushes):
         calls.close()
+    catalogue.close()
 
 
 def main() -> None:

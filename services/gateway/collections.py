@@ -49,7 +49,7 @@ class Collections:
         resolved = await self._embedder.resolve_model(model or "auto", deadline_s)
         space = Space(_SPACE, resolved.model, resolved.dim, metric, resolved.digest)
         collection = await self._sql.run(
-            self._catalogue.collections.create, name, [space], shard_count or self._default_shard_count
+            self._catalogue.collections.create, name, [space], shard_count or self._default_shard_count, self._replicas
         )
         self._directory.learn(collection)
         await self._wait_until_placed(collection)
@@ -89,7 +89,6 @@ class Collections:
     async def _wait_until_placed(self, collection: Collection) -> None:
         give_up_at = time.monotonic() + _PLACED_WITHIN_S
         try:
-            await self._sql.run(self._catalogue.topology.rebalance, self._replicas)
             while not await self._is_placed(collection):
                 if time.monotonic() > give_up_at:
                     log.warning("collection_not_placed", collection=collection.name, waited_s=_PLACED_WITHIN_S)
