@@ -1,0 +1,1 @@
+"""`pixvec …` on the command line."""

@@ -36,7 +36,8 @@ _PAGE = """<!doctype html>
   @media (max-width: 46rem) {{ main {{ grid-template-columns: 1fr; }} }}
   ol {{ list-style: none; margin: 0; padding: 0; display: grid; gap: 1rem;
         grid-template-columns: repeat(auto-fill, minmax(11rem, 1fr)); }}
-  figure {{ margin: 0; border: 1px solid var(--line); border-radius: .6rem; overflow: hidden; background: var(--card); }}
+  figure {{ margin: 0; border: 1px solid var(--line); border-radius: .6rem;
+           overflow: hidden; background: var(--card); }}
   .query {{ border: 2px solid var(--mark); }}
   img {{ display: block; width: 100%; aspect-ratio: 4 / 3; object-fit: contain; background: var(--ground); }}
   figcaption {{ padding: .5rem .75rem .6rem; font-size: .85rem; overflow-wrap: anywhere; }}

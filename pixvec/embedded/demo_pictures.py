@@ -59,10 +59,10 @@ def _landscape(rng: Rng) -> Image.Image:
     """Paint hills before a sky, with a sun or a moon."""
     picture = _gradient(_colour(rng, 120, 255), _colour(rng, 60, 220))
     draw = ImageDraw.Draw(picture)
-    x, y, radius = rng.integers(60, 580), rng.integers(40, 180), rng.integers(20, 60)
+    x, y, radius = _whole(rng, 60, 580), _whole(rng, 40, 180), _whole(rng, 20, 60)
     draw.ellipse(_around(x, y, radius), fill=_colour(rng, 200, 256))
-    for layer in range(int(rng.integers(2, 5))):
-        base = 200 + 70 * layer + rng.integers(-20, 20)
+    for layer in range(_whole(rng, 2, 5)):
+        base = 200 + 70 * layer + _whole(rng, -20, 20)
         ridge = base + _hills(rng) * rng.uniform(20, 70)
         outline = [*zip(range(WIDTH), ridge.tolist(), strict=True), (WIDTH, HEIGHT), (0, HEIGHT)]
         draw.polygon(outline, fill=_colour(rng, 20, 160 - 30 * layer))
@@ -73,29 +73,29 @@ def _poster(rng: Rng) -> Image.Image:
     """Paint plain shapes on a plain ground."""
     picture = Image.new("RGB", (WIDTH, HEIGHT), _colour(rng))
     draw = ImageDraw.Draw(picture)
-    for _ in range(int(rng.integers(4, 14))):
-        x, y, radius = rng.integers(0, WIDTH), rng.integers(0, HEIGHT), rng.integers(20, 140)
-        shape = rng.integers(3)
+    for _ in range(_whole(rng, 4, 14)):
+        x, y, radius = _whole(rng, 0, WIDTH), _whole(rng, 0, HEIGHT), _whole(rng, 20, 140)
+        shape = _whole(rng, 0, 3)
         if shape == 0:
             draw.ellipse(_around(x, y, radius), fill=_colour(rng))
         elif shape == 1:
             draw.rectangle(_around(x, y, radius), fill=_colour(rng), outline=_colour(rng), width=6)
         else:
-            sides = int(rng.integers(3, 8))
-            draw.regular_polygon((int(x), int(y), int(radius)), sides, int(rng.integers(90)), fill=_colour(rng))
+            sides = _whole(rng, 3, 8)
+            draw.regular_polygon((x, y, radius), sides, _whole(rng, 0, 90), fill=_colour(rng))
     return _grain(picture, rng)
 
 
 def _garden(rng: Rng) -> Image.Image:
     """Paint flowers in a meadow."""
-    picture = _gradient(_colour(rng, 90, 200), (int(rng.integers(20, 80)), int(rng.integers(90, 160)), 40))
+    picture = _gradient(_colour(rng, 90, 200), (_whole(rng, 20, 80), _whole(rng, 90, 160), 40))
     draw = ImageDraw.Draw(picture)
     petal, heart = _colour(rng, 120, 256), _colour(rng, 150, 256)
-    for _ in range(int(rng.integers(8, 30))):
-        x, y = rng.integers(0, WIDTH), rng.integers(120, HEIGHT)
-        size = 8 + int(y) // 14
-        draw.line([int(x), int(y), int(x), HEIGHT], fill=(30, 110, 40), width=4)
-        for angle in np.linspace(0, 2 * np.pi, int(rng.integers(5, 9)), endpoint=False):
+    for _ in range(_whole(rng, 8, 30)):
+        x, y = _whole(rng, 0, WIDTH), _whole(rng, 120, HEIGHT)
+        size = 8 + y // 14
+        draw.line([x, y, x, HEIGHT], fill=(30, 110, 40), width=4)
+        for angle in np.linspace(0, 2 * np.pi, _whole(rng, 5, 9), endpoint=False):
             draw.ellipse(_around(x + size * np.cos(angle), y + size * np.sin(angle), size * 0.7), fill=petal)
         draw.ellipse(_around(x, y, size * 0.6), fill=heart)
     return _grain(picture, rng)
@@ -108,13 +108,13 @@ def _city(rng: Rng) -> Image.Image:
     lit = _colour(rng, 180, 256)
     left = 0
     while left < WIDTH:
-        width, height = int(rng.integers(40, 110)), int(rng.integers(120, 400))
+        width, height = _whole(rng, 40, 110), _whole(rng, 120, 400)
         draw.rectangle([left, HEIGHT - height, left + width, HEIGHT], fill=_colour(rng, 10, 90))
         for x in range(left + 8, left + width - 12, 18):
             for y in range(HEIGHT - height + 10, HEIGHT - 10, 22):
                 if rng.random() < 0.6:
                     draw.rectangle([x, y, x + 8, y + 12], fill=lit)
-        left += width + int(rng.integers(0, 12))
+        left += width + _whole(rng, 0, 12)
     return _grain(picture, rng)
 
 
@@ -136,6 +136,10 @@ def _colour(rng: Rng, low: int = 0, high: int = 256) -> Colour:
     return red, green, blue
 
 
+def _whole(rng: Rng, low: int, high: int) -> int:
+    return int(rng.integers(low, high))
+
+
 def _around(x: float, y: float, radius: float) -> list[float]:
     return [float(x - radius), float(y - radius), float(x + radius), float(y + radius)]
 
@@ -150,7 +154,8 @@ def _hills(rng: Rng) -> npt.NDArray[np.float64]:
     """Return a smooth line of WIDTH heights around 0."""
     x = np.arange(WIDTH)
     waves = (np.sin(x * 2 * np.pi / rng.uniform(80, 600) + rng.uniform(0, 6)) * rng.uniform(0.2, 1) for _ in range(4))
-    return np.sum(list(waves), axis=0)
+    heights: npt.NDArray[np.float64] = np.sum(list(waves), axis=0)
+    return heights
 
 
 def _grain(picture: Image.Image, rng: Rng) -> Image.Image:
