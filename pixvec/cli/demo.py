@@ -1,0 +1,138 @@
+"""`pixvec demo`: the whole system, once through, on a folder of pictures."""
+
+import io
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from pixvec.cli.contact_sheet import SheetHit, write_contact_sheet
+from pixvec.cli.ingest_progress import show_progress
+from pixvec.client import Client
+from pixvec.client.sources import PICTURE_SUFFIXES
+from pixvec.client.values import SearchResult
+from pixvec.embedded.running import RunningSystem
+from pixvec.errors import InvalidRequest, NotFound
+
+COLLECTION = "demo"
+HITS = 12
+
+
+def run_demo(console: Console, images: Path | None, model: str, output: Path) -> None:
+    """Start a system of its own, take the pictures in, search for a spoilt copy of one of them, stop everything.
+
+    Raises NotFound when a folder holds no picture or the original is not among the hits.
+    """
+    with tempfile.TemporaryDirectory(prefix="pixvec-demo-") as scratch:
+        folder, original = _choose_pictures(console, images, Path(scratch))
+        query = spoilt_copy(original)
+        with _said(console, "Starting Postgres, Redis, searcher, worker, sweeper and gateway"):
+            system = RunningSystem().__enter__()
+        try:
+            with Client(system.address) as client:
+                _ingest(console, client, folder, model)
+                result = client.search(COLLECTION, image=query, limit=HITS)
+                rank = _show(console, result, original.relative_to(folder).as_posix())
+                sheet = _write_sheet(client, query, original.name, result, output)
+        finally:
+            with _said(console, "Stopping everything"):
+                system.stop()
+    console.print(f"[bold]Look at it:[/bold] {sheet.resolve()}")
+    if rank is None:
+        raise NotFound(f"the original, {original.name}, is not among the first {HITS} hits")
+
+
+def spoilt_copy(original: Path) -> bytes:
+    """Return a JPEG of the middle 60 % of a picture's sides, shrunk to half and compressed to quality 30."""
+    from PIL import Image, ImageOps
+
+    with Image.open(original) as opened:
+        picture = ImageOps.exif_transpose(opened).convert("RGB")
+    width, height = picture.size
+    crop = picture.crop((width // 5, height // 5, width - width // 5, height - height // 5))
+    crop.thumbnail((max(crop.width // 2, 64), max(crop.height // 2, 64)))
+    out = io.BytesIO()
+    crop.save(out, "JPEG", quality=30)
+    return out.getvalue()
+
+
+def _choose_pictures(console: Console, images: Path | None, scratch: Path) -> tuple[Path, Path]:
+    """Return the folder to take in and the picture to search for."""
+    if images is None:
+        from pixvec.embedded.demo_pictures import write_demo_pictures
+
+        folder = scratch / "pictures"
+        with _said(console, "Painting demo pictures"):
+            return folder, write_demo_pictures(folder)
+    files = (path for path in sorted(images.rglob("*")) if path.suffix.lower() in PICTURE_SUFFIXES)
+    original = next((path for path in files if _opens(path)), None)
+    if original is None:
+        raise NotFound(
+            f"{images} holds no picture that can be read: name a folder of JPEG, PNG, WebP, GIF, BMP or TIFF"
+        )
+    return images, original
+
+
+def _opens(path: Path) -> bool:
+    try:
+        spoilt_copy(path)
+    except (OSError, ValueError):
+        return False
+    return True
+
+
+def _ingest(console: Console, client: Client, folder: Path, model: str) -> None:
+    with _said(console, f"Creating collection '{COLLECTION}'"):
+        collection = client.create_collection(COLLECTION, model=model)
+    space = collection.spaces[0]
+    console.print(f"  model {space.model}, {space.dim} dimensions. {collection.model_choice}", highlight=False)
+    console.print("Taking the pictures in through the gateway")
+    job = show_progress(console, client.ingest(COLLECTION, [folder]))
+    for failure in job.failures[:10]:
+        console.print(f"  [yellow]not taken in:[/yellow] {failure.error.message}", highlight=False)
+    if job.counts.indexed == 0:
+        raise InvalidRequest("no picture could be taken in")
+
+
+def _show(console: Console, result: SearchResult, original: str) -> int | None:
+    """Print hits and timings; return the original's rank, None when it is not there."""
+    console.print(f"Searching for a copy of {original}: cropped to 60 %, shrunk, JPEG quality 30", highlight=False)
+    table = Table("rank", "image", "score")
+    for number, hit in enumerate(result, start=1):
+        mark = "bold green" if hit.image_id == original else ""
+        table.add_row(str(number), hit.image_id, f"{hit.score:.4f}", style=mark)
+    console.print(table)
+    stages = "  ".join(f"{name} {seconds * 1e3:.1f} ms" for name, seconds in result.timings.stages().items())
+    coverage = result.coverage
+    console.print(
+        f"{stages}  [bold]total {result.timings.total * 1e3:.1f} ms[/bold], "
+        f"{coverage.shards_answered} of {coverage.shards_total} shards answered",
+        highlight=False,
+    )
+    rank = next((number for number, hit in enumerate(result, start=1) if hit.image_id == original), None)
+    if rank is not None:
+        console.print(f"The original was found at rank {rank}.", highlight=False)
+    return rank
+
+
+def _write_sheet(client: Client, query: bytes, name: str, result: SearchResult, output: Path) -> Path:
+    hits = [
+        SheetHit(hit.image_id, hit.score, client.get_content(COLLECTION, hit.image_id, thumbnail=True))
+        for hit in result
+    ]
+    file = output / "contact-sheet.html"
+    write_contact_sheet(file, f"pixvec: a spoilt copy of {name}", query, hits, result)
+    return file
+
+
+@contextmanager
+def _said(console: Console, what: str) -> Iterator[None]:
+    """Say what is being done, then how long it took."""
+    console.print(f"{what} …", end=" ", highlight=False)
+    started = time.monotonic()
+    yield
+    console.print(f"{time.monotonic() - started:.1f} s", highlight=False)
