@@ -50,14 +50,15 @@ def write_snapshot(folder: Path, view: ShardView, identity: ShardIdentity) -> Pa
     return created
 
 
-def load_newest(folder: Path, identity: ShardIdentity, *, min_seq: int = 0) -> Shard | None:
+def load_newest(folder: Path, identity: ShardIdentity, *, min_seq: int = 0, max_seq: int | None = None) -> Shard | None:
     """Return the shard as of the newest snapshot of this identity, or None to start from the feed.
 
-    One that is damaged is refused, counted, and the older one is tried. One below `min_seq` has missed deletions.
+    One that is damaged is refused, counted, and the older one is tried. One below `min_seq` has missed deletions, one
+    above `max_seq` holds what the feed has lost.
     """
     for path in sorted(_complete(folder), reverse=True):
         try:
-            return _load(path, identity, min_seq)
+            return _load(path, identity, min_seq, max_seq)
         except Damaged as damage:
             SNAPSHOTS_REFUSED.labels(damage.cause).inc()
             log.warning("snapshot_refused", path=str(path), cause=damage.cause, why=str(damage))
@@ -109,12 +110,14 @@ def _age_order(path: Path) -> tuple[int, str]:
     return (path / MANIFEST).stat().st_mtime_ns, path.name
 
 
-def _load(path: Path, identity: ShardIdentity, min_seq: int) -> Shard:
+def _load(path: Path, identity: ShardIdentity, min_seq: int, max_seq: int | None) -> Shard:
     manifest = read_manifest(path)
     if manifest.identity != identity:
         raise Damaged("identity", "it is of another shard, epoch, or set of spaces")
     if manifest.seq < min_seq:
         raise Damaged("old", f"it is of seq {manifest.seq}, and deletions below {min_seq} are gone from the feed")
+    if max_seq is not None and manifest.seq > max_seq:
+        raise Damaged("ahead", f"it is of seq {manifest.seq}, and the feed ends at {max_seq}")
     shard = Shard(identity.spaces)
     for part in manifest.parts:
         shard.restore(part.space, *_read_part(path, part, shard))

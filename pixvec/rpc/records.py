@@ -44,7 +44,7 @@ def encode_record(vectors: Mapping[str, tuple[Space, np.ndarray]], attributes: A
 
 
 def decode_record(record: bytes, *, with_attributes: bool = True) -> DecodedRecord:
-    """Unpack a record; `with_attributes` off skips what only some readers need. Raises InvalidRequest for other bytes."""
+    """Unpack a record, without attributes for readers that need none. Raises InvalidRequest for other bytes."""
     try:
         message = pb.FeedRecord.FromString(record)
     except DecodeError as error:

@@ -37,6 +37,8 @@ SHARD_VECTOR_BYTES = Gauge("pixvec_shard_vector_bytes", "Bytes of vectors in mem
 SHARD_SEARCH_SECONDS = Histogram("pixvec_shard_search_seconds", "Time to search one shard.", buckets=_FAST)
 SNAPSHOT_SECONDS = Histogram("pixvec_snapshot_seconds", "Time to write a snapshot.", buckets=(0.1, 0.5, 1, 5, 30, 120))
 SNAPSHOTS_REFUSED = Counter("pixvec_snapshots_refused_total", "Snapshots that failed their checks.", ["cause"])
+SNAPSHOT_FAILURES = Counter("pixvec_snapshot_failures_total", "Snapshots that could not be written.")
+RECORDS_SKIPPED = Counter("pixvec_records_skipped_total", "Feed records that no index can take.", ["cause"])
 
 SWEEPER_REPUBLISHED = Counter("pixvec_sweeper_republished_total", "Chunks published again.")
 SWEEPER_PRUNED = Counter("pixvec_sweeper_pruned_total", "Rows pruned.", ["table"])

@@ -1,0 +1,1 @@
+"""The searcher: holds index shards in memory and follows the change feed."""

@@ -1,0 +1,98 @@
+"""The searcher process: settings, logging, metrics, catalogue, shards, server; it serves until it is told to stop."""
+
+import asyncio
+import os
+import sys
+
+import uvloop
+
+from pixvec.catalogue import postgres
+from pixvec.catalogue.interfaces import Catalogue
+from pixvec.errors import PixvecError
+from pixvec.internal.v1 import searcher_service_pb2_grpc
+from pixvec.rpc.server import build_server, run_until_signalled
+from pixvec.settings import SearcherSettings
+from pixvec.telemetry.exposition import serve_metrics
+from pixvec.telemetry.logging import configure_logging, get_logger
+from services.searcher.catch_up import CatchUp
+from services.searcher.data_folder import DataFolder
+from services.searcher.follower import Follower
+from services.searcher.freshness import Freshness
+from services.searcher.search import Searches
+from services.searcher.servicer import SearcherService
+from services.searcher.shard_host import ShardHost
+from services.searcher.snapshots import Snapshots
+from services.searcher.threads import Threads
+
+SERVICES = ("pixvec.internal.v1.SearcherService",)
+# One for the poll, two for pages of the feed.
+DATABASE_CONNECTIONS = 3
+# Searches beyond this wait longer than their callers would.
+MAX_WAITING_SEARCHES = 512
+
+log = get_logger(__name__)
+
+
+async def serve(settings: SearcherSettings, catalogue: Catalogue, data: DataFolder) -> None:
+    """Serve until SIGTERM or SIGINT, then write what has changed to the disk."""
+    searching = Threads("searches", settings.searcher_threads, MAX_WAITING_SEARCHES)
+    applying = Threads("applies", 2)
+    polling = Threads("poll", 1)
+    reading = Threads("feed", DATABASE_CONNECTIONS - 1)
+    disk = Threads("disk", 1)
+
+    handle = build_server(settings.searcher_listen)
+    host = ShardHost()
+    snapshots = Snapshots(host, data, disk)
+    catch_up = CatchUp(host, catalogue.feed_reader, snapshots, reading, applying)
+    follower = Follower(
+        host,
+        catalogue.topology,
+        catch_up,
+        snapshots,
+        polling,
+        searcher_id=settings.searcher_id,
+        address=lambda: settings.searcher_address or handle.address,
+        poll_s=settings.searcher_poll_s,
+        lease_s=settings.searcher_lease_s,
+    )
+    searches = Searches(host, Freshness(host, follower), searching)
+
+    servicer = SearcherService(settings.searcher_id, host, searches, follower, snapshots, applying)
+    searcher_service_pb2_grpc.add_SearcherServiceServicer_to_server(servicer, handle.server)
+
+    # A background task that dies takes the process with it: it would be of no use without, and is started anew.
+    async with asyncio.TaskGroup() as background:
+        await handle.start(SERVICES)
+        tasks = [
+            background.create_task(follower.run()),
+            background.create_task(snapshots.run(settings.searcher_snapshot_interval_s)),
+        ]
+        await run_until_signalled(handle, grace_s=settings.searcher_shutdown_grace_s)
+        for task in tasks:
+            task.cancel()
+    await snapshots.write_changed()
+    for threads in (searching, applying, polling, reading, disk):
+        threads.close()
+
+
+def main() -> None:
+    """Wire and run a searcher."""
+    # Read by OpenMP when FAISS is loaded: threads of its own that spin would take the cores from searches.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    settings = SearcherSettings()
+    configure_logging("searcher", level=settings.log_level, json=settings.log_json)
+    data = DataFolder(settings.searcher_data)
+    try:
+        data.claim()
+        serve_metrics(settings.metrics_host, settings.metrics_port)
+        catalogue = postgres.connect(settings.database_url, pool_size=DATABASE_CONNECTIONS)
+        uvloop.run(serve(settings, catalogue, data))
+        catalogue.close()
+    except (PixvecError, OSError) as error:
+        log.error("searcher_failed", error=str(error))
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

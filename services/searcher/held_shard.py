@@ -1,0 +1,88 @@
+"""One shard of this searcher: its index, and where it stands in the feed."""
+
+import asyncio
+import threading
+from collections.abc import Sequence
+
+from pixvec.catalogue.interfaces import Assignment, FeedEntry, ShardReport
+from pixvec.errors import InvalidVector
+from pixvec.index.manifest import ShardIdentity
+from pixvec.index.shard import Shard
+from services.searcher.changes import ChangeReader, to_spec
+
+
+class HeldShard:
+    """Belongs to the event loop it is made in, but for `advance`, which appliers call in their threads.
+
+    `floor` is the highest tombstone floor that what is held here is known to be complete for.
+    """
+
+    def __init__(self, assignment: Assignment) -> None:
+        self.collection = assignment.collection
+        self.shard = assignment.shard
+        self.key = (assignment.collection.collection_id, assignment.shard)
+        self.epoch = assignment.epoch
+        self.assignment = assignment
+        self.floor = 0
+        self.ready = False
+        self.dropped = False
+        self.snapshot_seq = 0
+        specs = tuple(to_spec(space) for space in self.collection.spaces)
+        self.identity = ShardIdentity(self.collection.collection_id, self.shard, self.epoch, specs)
+        self.index = Shard(specs)
+        self.loaded = False
+        self._reader = ChangeReader(self.collection, self.shard)
+        self._one_applier = threading.Lock()
+        self._loop = asyncio.get_running_loop()
+        self._changed = asyncio.Event()
+
+    @property
+    def applied_seq(self) -> int:
+        """The position that every search sees."""
+        return self.index.applied_seq
+
+    @property
+    def head_seq(self) -> int:
+        """The end of the feed, as far as is known here."""
+        return max(self.assignment.head_seq, self.applied_seq)
+
+    @property
+    def report(self) -> ShardReport:
+        """How the shard stands, for the catalogue."""
+        return ShardReport(self.collection.collection_id, self.shard, self.ready, self.snapshot_seq)
+
+    def begin_with(self, index: Shard | None, floor: int) -> None:
+        """Start with what a snapshot held, or with nothing: then `floor` is that of the first page read."""
+        if index is not None:
+            self.index = index
+            self.snapshot_seq = index.applied_seq
+            self.floor = floor
+        self.loaded = True
+
+    def advance(self, prev_seq: int, entries: Sequence[FeedEntry], through_seq: int) -> bool:
+        """Apply all that the feed holds in (prev_seq, through_seq]: a push or a page. Return False, changing nothing,
+        when rows between here and `prev_seq` are missing. Blocks its thread; one at a time a shard."""
+        with self._one_applier:
+            here = self.applied_seq
+            if prev_seq > here:
+                return False
+            if through_seq > here:
+                self._apply([entry for entry in entries if entry.seq > here], through_seq)
+                self._loop.call_soon_threadsafe(self.notify)
+        return True
+
+    async def changed(self) -> None:
+        """Return when the shard has moved, become ready, or been dropped."""
+        await self._changed.wait()
+
+    def notify(self) -> None:
+        """Wake whoever waits for a change."""
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    def _apply(self, entries: Sequence[FeedEntry], through_seq: int) -> None:
+        changes = self._reader.read(entries)
+        try:
+            self.index.apply(changes, through_seq)
+        except InvalidVector:
+            self.index.apply(self._reader.usable(changes), through_seq)

@@ -1,0 +1,124 @@
+"""Searches the shards of one call, in one thread, and merges what they found."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pixvec.domain import ShardPosition, Space
+from pixvec.errors import DigestMismatch, ShardUnavailable, SpaceNotFound, Unavailable
+from pixvec.index.interfaces import Float32Array, ShardHits
+from pixvec.index.merge import merge_hits
+from pixvec.telemetry.metrics import SHARD_SEARCH_SECONDS
+from services.searcher.freshness import Freshness
+from services.searcher.held_shard import HeldShard
+from services.searcher.shard_host import ShardHost
+from services.searcher.threads import Threads
+
+# Kept of the deadline for what comes after the waiting.
+_SHARE_FOR_WAITING = 0.9
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """Query vectors, (n, dim) float32, for some shards. An empty `digest`: the vectors come from outside."""
+
+    collection_id: int
+    shards: tuple[int, ...]
+    space: str
+    digest: bytes
+    vectors: Float32Array
+    k: int
+    min_score: float | None
+    wait_for: tuple[ShardPosition, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The best images for each query vector over the shards that answered."""
+
+    rows: list[ShardHits]
+    shards_answered: tuple[int, ...]
+    search_s: float
+
+
+class Searches:
+    """Reads what is held here."""
+
+    def __init__(self, host: ShardHost, freshness: Freshness, threads: Threads) -> None:
+        self._host = host
+        self._freshness = freshness
+        self._threads = threads
+
+    async def search(self, query: Query, limit_s: float) -> Answer:
+        """Answer from the shards held and ready. Raises SpaceNotFound, DigestMismatch, InvalidVector, StaleToken,
+        ShardUnavailable, Overloaded."""
+        give_up_at = time.monotonic() + limit_s
+        await self._wait(query.collection_id, query.shards, query.wait_for, limit_s)
+        ready = [held for shard in dict.fromkeys(query.shards) if (held := self._ready(query.collection_id, shard))]
+        for held in ready:
+            _check_digest(_space(held, query.space), query.digest)
+        if not ready:
+            return Answer([], (), 0.0)
+        return await self._threads.run(_search, ready, query, give_up_at)
+
+    async def vectors(
+        self,
+        collection_id: int,
+        shard: int,
+        space: str,
+        image_ids: Sequence[str],
+        wait_for: Sequence[ShardPosition],
+        limit_s: float,
+    ) -> dict[str, Float32Array]:
+        """Return stored vectors of those images that are there. Raises SpaceNotFound, StaleToken, Overloaded, and
+        ShardUnavailable when the shard is not held or not ready."""
+        await self._wait(collection_id, (shard,), wait_for, limit_s)
+        held = self._ready(collection_id, shard)
+        if held is None:
+            raise ShardUnavailable(
+                f"shard {shard} of collection {collection_id} is not ready at this searcher", retry_after_s=0.2
+            )
+        return await self._threads.run(held.index.vectors, _space(held, space).name, image_ids)
+
+    async def _wait(
+        self, collection_id: int, shards: Sequence[int], wait_for: Sequence[ShardPosition], limit_s: float
+    ) -> None:
+        give_up_at = time.monotonic() + limit_s * _SHARE_FOR_WAITING
+        for position in wait_for:
+            if position.shard in shards:
+                await self._freshness.wait(collection_id, position, max(0.0, give_up_at - time.monotonic()))
+
+    def _ready(self, collection_id: int, shard: int) -> HeldShard | None:
+        held = self._host.get((collection_id, shard))
+        return held if held is not None and held.ready else None
+
+
+def _search(shards: Sequence[HeldShard], query: Query, give_up_at: float) -> Answer:
+    begun = time.monotonic()
+    if begun >= give_up_at:
+        raise Unavailable("the call's deadline passed before its search began; try again, or give it more time")
+    found = [_search_shard(held, query) for held in shards]
+    rows = [merge_hits(parts, query.k) for parts in zip(*found, strict=True)]
+    return Answer(rows, tuple(held.shard for held in shards), time.monotonic() - begun)
+
+
+def _search_shard(held: HeldShard, query: Query) -> list[ShardHits]:
+    with SHARD_SEARCH_SECONDS.time():
+        return held.index.search(_space(held, query.space).name, query.vectors, query.k, query.min_score)
+
+
+def _space(held: HeldShard, name: str) -> Space:
+    space = held.collection.space(name)
+    if space is None:
+        known = ", ".join(space.name for space in held.collection.spaces)
+        raise SpaceNotFound(f"collection {held.collection.name} has no space {name!r}; it has {known}", field="space")
+    return space
+
+
+def _check_digest(space: Space, digest: bytes) -> None:
+    if digest and digest != bytes.fromhex(space.digest):
+        raise DigestMismatch(
+            f"the query was embedded by {digest.hex()}, space {space.name!r} holds vectors of {space.digest} "
+            f"({space.model}): embed the query with the weights the collection was made with, or make a new collection",
+            field="digest",
+        )

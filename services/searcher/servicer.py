@@ -1,0 +1,82 @@
+"""SearcherService: pushes in, hits out."""
+
+from typing import Any
+
+from pixvec.errors import Overloaded
+from pixvec.internal.v1 import searcher_service_pb2 as pb
+from pixvec.internal.v1 import searcher_service_pb2_grpc
+from pixvec.rpc.conversions import position_from_wire
+from pixvec.rpc.deadlines import time_left_s
+from services.searcher.converters import to_entries, to_query, to_search_response, to_status, to_vectors_response
+from services.searcher.follower import Follower
+from services.searcher.search import Searches
+from services.searcher.shard_host import ShardHost
+from services.searcher.snapshots import Snapshots
+from services.searcher.threads import Threads
+
+# For callers who name no deadline.
+_DEFAULT_LIMIT_S = 10.0
+
+
+class SearcherService(searcher_service_pb2_grpc.SearcherServiceServicer):
+    """Each method: check, convert, call, convert back."""
+
+    def __init__(
+        self,
+        searcher_id: str,
+        host: ShardHost,
+        searches: Searches,
+        follower: Follower,
+        snapshots: Snapshots,
+        applying: Threads,
+    ) -> None:
+        self._searcher_id = searcher_id
+        self._host = host
+        self._searches = searches
+        self._follower = follower
+        self._snapshots = snapshots
+        self._applying = applying
+
+    async def Apply(self, request: pb.ApplyRequest, context: Any) -> pb.ApplyResponse:  # noqa: ARG002
+        """Apply a push that starts where the shard stands; anything else is left to the feed."""
+        entries = to_entries(request)
+        held = self._host.get((request.collection_id, request.shard))
+        if held is None or held.epoch != request.epoch:
+            self._follower.wake()
+            return pb.ApplyResponse(outcome=pb.APPLY_OUTCOME_WILL_CATCH_UP)
+        if held.loaded and request.prev_seq <= held.applied_seq:
+            try:
+                applied = await self._applying.run(held.advance, request.prev_seq, entries, entries[-1].seq)
+            except Overloaded:
+                applied = False
+            if applied:
+                return pb.ApplyResponse(outcome=pb.APPLY_OUTCOME_APPLIED, applied_seq=held.applied_seq)
+        self._follower.catch_up(held)
+        return pb.ApplyResponse(outcome=pb.APPLY_OUTCOME_WILL_CATCH_UP, applied_seq=held.applied_seq)
+
+    async def Search(self, request: pb.SearchRequest, context: Any) -> pb.SearchResponse:
+        """Search the shards held here, as fresh as asked."""
+        answer = await self._searches.search(to_query(request), time_left_s(context, _DEFAULT_LIMIT_S))
+        return to_search_response(answer)
+
+    async def GetVectors(self, request: pb.GetVectorsRequest, context: Any) -> pb.GetVectorsResponse:
+        """Return stored vectors of one shard."""
+        vectors = await self._searches.vectors(
+            request.collection_id,
+            request.shard,
+            request.space,
+            list(request.image_ids),
+            [position_from_wire(position) for position in request.wait_for],
+            time_left_s(context, _DEFAULT_LIMIT_S),
+        )
+        return to_vectors_response(vectors)
+
+    async def Status(self, request: pb.StatusRequest, context: Any) -> pb.StatusResponse:  # noqa: ARG002
+        """Say how every shard stands."""
+        return pb.StatusResponse(searcher_id=self._searcher_id, shards=[to_status(held) for held in self._host])
+
+    async def Snapshot(self, request: pb.SnapshotRequest, context: Any) -> pb.SnapshotResponse:  # noqa: ARG002
+        """Write what has changed to the disk, now."""
+        await self._snapshots.write_changed()
+        self._follower.wake()
+        return pb.SnapshotResponse(shards=[to_status(held) for held in self._host])

@@ -1,0 +1,88 @@
+"""When shards are written to this searcher's disk, read from it, and removed from it."""
+
+import asyncio
+import time
+
+from pixvec.catalogue.interfaces import Assignment
+from pixvec.index import snapshot
+from pixvec.index.shard import Shard
+from pixvec.telemetry.logging import get_logger
+from pixvec.telemetry.metrics import SNAPSHOT_FAILURES, SNAPSHOT_SECONDS
+from services.searcher.data_folder import DataFolder, ShardKey
+from services.searcher.held_shard import HeldShard
+from services.searcher.shard_host import ShardHost
+from services.searcher.threads import Threads
+
+log = get_logger(__name__)
+
+
+class Snapshots:
+    """`disk` has one thread: writing and removing a shard's folder never meet. Searching goes on beside all of it."""
+
+    def __init__(self, host: ShardHost, data: DataFolder, disk: Threads) -> None:
+        self._host = host
+        self._data = data
+        self._disk = disk
+
+    async def run(self, interval_s: float) -> None:
+        """Write what has changed, every `interval_s`, until cancelled."""
+        while True:
+            await asyncio.sleep(interval_s)
+            await self.write_changed()
+
+    async def write_changed(self) -> None:
+        """Write every shard that has moved since its snapshot. A shard that cannot be written is logged and counted."""
+        for held in self._host:
+            if held.loaded and held.applied_seq != held.snapshot_seq:
+                await self._disk.run(self._write, held)
+
+    async def load(self, held: HeldShard) -> None:
+        """Start a shard with its newest good snapshot, if there is one."""
+        assignment, found = held.assignment, None
+        if self._data.of_shard(held.key).exists():
+            found = await self._disk.run(self._read, held, assignment)
+        held.begin_with(found, assignment.tombstone_floor)
+
+    def forget(self, held: HeldShard) -> None:
+        """Remove the folder of a shard that was dropped, before anything that is asked for later."""
+        self._disk.start(self._data.remove, held.key)
+
+    def forget_all_but(self, kept: set[ShardKey]) -> None:
+        """Remove what an earlier life of this searcher held, and what a crash left unfinished."""
+        self._disk.start(self._tidy, kept)
+
+    def _tidy(self, kept: set[ShardKey]) -> None:
+        for key in self._data.known():
+            if key in kept:
+                snapshot.clean(self._data.of_shard(key))
+            else:
+                self._data.remove(key)
+
+    def _read(self, held: HeldShard, assignment: Assignment) -> Shard | None:
+        begun = time.perf_counter()
+        limits = {"min_seq": assignment.tombstone_floor, "max_seq": assignment.head_seq}
+        found = snapshot.load_newest(self._data.of_shard(held.key), held.identity, **limits)
+        if found is not None:
+            log.info(
+                "snapshot_loaded",
+                collection=held.collection.name,
+                shard=held.shard,
+                seq=found.applied_seq,
+                images=found.image_count,
+                seconds=round(time.perf_counter() - begun, 3),
+            )
+        return found
+
+    def _write(self, held: HeldShard) -> None:
+        if held.dropped:
+            return
+        view = held.index.view
+        try:
+            with SNAPSHOT_SECONDS.time():
+                snapshot.write_snapshot(self._data.of_shard(held.key), view, held.identity)
+        except OSError as error:
+            SNAPSHOT_FAILURES.inc()
+            log.error("snapshot_failed", collection=held.collection.name, shard=held.shard, error=str(error))
+            return
+        held.snapshot_seq = view.applied_seq
+        log.info("snapshot_written", collection=held.collection.name, shard=held.shard, seq=view.applied_seq)
