@@ -31,9 +31,9 @@ class NewImage:
             raise InvalidRequest(f"image {self.image_id!r} needs exactly one of content, path and uri")
 
 
-Source: TypeAlias = "str | os.PathLike[str] | tuple[str, bytes | str | os.PathLike[str]] | NewImage"
-Sources: TypeAlias = "str | os.PathLike[str] | Iterable[Source]"
-AttributeSource: TypeAlias = "Attributes | Callable[[str], Attributes] | None"
+Source: TypeAlias = str | os.PathLike[str] | tuple[str, bytes | str | os.PathLike[str]] | NewImage
+Sources: TypeAlias = str | os.PathLike[str] | Iterable[Source]
+AttributeSource: TypeAlias = Attributes | Callable[[str], Attributes] | None
 
 
 def read_sources(sources: Sources, attributes: AttributeSource = None) -> Iterator[NewImage]:

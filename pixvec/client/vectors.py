@@ -8,7 +8,7 @@ from typing import TypeAlias
 from pixvec.errors import InvalidVector
 
 # A numpy array, array.array or anything else with the buffer protocol; packed float32 bytes; or numbers one by one.
-VectorLike: TypeAlias = "bytes | bytearray | memoryview | array[float] | Iterable[float]"
+VectorLike: TypeAlias = bytes | bytearray | memoryview | Iterable[float]
 
 
 def pack_vector(vector: VectorLike) -> bytes:

@@ -1,0 +1,148 @@
+from array import array
+
+import pytest
+
+from pixvec.client import Client
+from pixvec.errors import (
+    CollectionExists,
+    CollectionNotFound,
+    DatabaseUnavailable,
+    ImageNotFound,
+    InvalidRequest,
+    InvalidVector,
+    StaleToken,
+    Unavailable,
+)
+
+
+def test_collections_come_and_go(client):
+    made = client.create_collection("cats", shards=3)
+    assert (made.name, made.shard_count, made.spaces[0].model) == ("cats", 3, "fake")
+    assert made.model_choice
+    with pytest.raises(CollectionExists, match="cats"):
+        client.create_collection("cats")
+    assert [each.name for each in client.list_collections()] == ["cats", "photos"]
+    client.delete_collection("cats")
+    with pytest.raises(CollectionNotFound):
+        client.get_collection("cats")
+
+
+def test_search_sees_the_clients_own_writes(client, server):
+    client.ingest("photos", [("a", b"a")]).wait()
+    client.search("photos", image=b"a")
+    [query] = server.called("Query")
+    assert query.consistency == 2
+    assert [position.seq for position in query.token.positions] == [1]
+
+
+def test_a_delete_moves_the_token_on(client, server):
+    client.ingest("photos", [("a", b"a"), ("b", b"b")]).wait()
+    result = client.delete_images("photos", ["a", "never there"])
+    assert (result.deleted, result.not_found) == (1, 1)
+    assert [hit.image_id for hit in client.search("photos", image=b"a")] == ["b"]
+    assert server.called("Query")[-1].token.positions[0].seq == 3
+
+
+def test_without_writes_search_is_eventual(client, server):
+    client.search("photos", image=b"a")
+    assert server.called("Query")[0].consistency == 1
+
+
+def test_a_stale_token_is_told_once(client, server):
+    client.ingest("photos", [("a", b"a")]).wait()
+    server.store.collections["photos"].epoch = "another"
+    with pytest.raises(StaleToken):
+        client.search("photos", image=b"a")
+    assert len(client.search("photos", image=b"a")) == 1
+
+
+def test_search_by_each_kind_of_query(client, tmp_path):
+    client.ingest("photos", [("a", b"aaa"), ("b", b"bbb")], attributes={"kind": "letter"}).wait()
+    (tmp_path / "query.jpg").write_bytes(b"bbb")
+    assert client.search("photos", image=tmp_path / "query.jpg")[0].image_id == "b"
+    assert client.search("photos", image_id="a", limit=1).hits[0].score == pytest.approx(1)
+    found = client.search("photos", vector=[1.0] * 8, attributes=True)
+    assert len(found) == 2
+    assert found[0].attributes == {"kind": "letter"}
+    assert found.coverage.complete
+    assert found.timings.stages()["search"] == pytest.approx(0.001)
+
+
+@pytest.mark.parametrize(
+    "vector",
+    [
+        [0.5] * 8,
+        array("f", [0.5] * 8),
+        array("d", [0.5] * 8),
+        array("f", [0.5] * 8).tobytes(),
+        memoryview(array("f", [0.5] * 8)),
+        memoryview(array("f", [0.5] * 8)).cast("B").cast("f", (1, 8)),
+    ],
+)
+def test_vectors_of_every_kind_are_packed_alike(client, server, vector):
+    client.search("photos", vector=vector)
+    assert server.called("Query")[0].vector.data == array("f", [0.5] * 8).tobytes()
+
+
+@pytest.mark.parametrize(
+    "vector", [["one"], [], b"", b"123", memoryview(array("f", [0.5] * 8)).cast("B").cast("f", (2, 4))]
+)
+def test_what_is_no_vector_is_refused(client, server, vector):
+    with pytest.raises(InvalidVector):
+        client.search("photos", vector=vector)
+    assert not server.called("Query")
+
+
+def test_exactly_one_query_is_asked_for(client):
+    with pytest.raises(InvalidRequest, match="exactly one"):
+        client.search("photos")
+    with pytest.raises(InvalidRequest, match="exactly one"):
+        client.search("photos", image=b"a", image_id="a")
+
+
+def test_bad_choices_name_the_good_ones(client):
+    with pytest.raises(InvalidRequest, match="cosine, inner_product, euclidean"):
+        client.create_collection("x", metric="manhattan")
+    with pytest.raises(InvalidRequest, match="limit"):
+        client.search("photos", image=b"a", limit=-1)
+    with pytest.raises(InvalidRequest, match="queued, decoded"):
+        client.ingest("photos", [], wait="cooked")
+
+
+def test_images_and_their_content(client):
+    client.ingest("photos", [("a", b"aaa")]).wait()
+    assert client.get_image("photos", "a").size_bytes == 3
+    assert client.get_content("photos", "a") == b"aaa"
+    with pytest.raises(ImageNotFound, match="'b'"):
+        client.get_image("photos", "b")
+
+
+def test_safe_calls_are_repeated(client, server):
+    server.refuse("Query", DatabaseUnavailable("restarting"), times=3)
+    client.search("photos", image=b"a")
+    assert len(server.called("Query")) == 4
+
+
+def test_other_calls_are_not_repeated(client, server):
+    server.refuse("CreateCollection", DatabaseUnavailable("restarting"))
+    with pytest.raises(DatabaseUnavailable, match="restarting"):
+        client.create_collection("cats")
+    assert len(server.called("CreateCollection")) == 2  # one of them made `photos`
+
+
+def test_a_restarted_server_is_found_again(client, server):
+    server.stop()
+    server.start()
+    assert client.get_collection("photos").name == "photos"
+
+
+def test_nobody_there_says_what_to_do(tmp_path):
+    with Client(f"unix:{tmp_path}/nobody.sock") as client, pytest.raises(Unavailable, match="pixvec up"):
+        client.delete_collection("photos")
+
+
+def test_a_job_by_uri_is_followed_to_its_end(client):
+    job = client.ingest_uri("photos", "file:///pictures")
+    assert job.wait().counts.total == 0
+    assert job.failures == []
+    assert [each.job_id for each in client.list_jobs("photos")] == [job.job_id]
