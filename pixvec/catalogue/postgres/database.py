@@ -16,12 +16,16 @@ P = ParamSpec("P")
 R = TypeVar("R")
 S = TypeVar("S", bound="Store")
 
-_TRIES = 4
+_TRIES = 8
 _SESSION = {
     "lock_timeout": "10s",
     "statement_timeout": "60s",
     "idle_in_transaction_session_timeout": "60s",
 }
+
+
+class Overtaken(Exception):  # noqa: N818
+    """Raised inside a transaction that another one got ahead of: `Database.run` starts it again."""
 
 
 class Database:
@@ -64,6 +68,9 @@ class Database:
             except (DBAPIError, PoolTimeout) as error:
                 if not (left and _was_sacrificed(error)):
                     raise _translated(error) from error
+            except Overtaken as error:
+                if not left:
+                    raise DatabaseUnavailable(f"too many writers at once: {error}", retry_after_s=1.0) from error
         raise AssertionError("the last try returns or raises")
 
     def read(self, work: Callable[[Connection], R]) -> R:

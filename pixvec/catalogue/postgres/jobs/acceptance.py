@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Row, text
 
 from pixvec.catalogue.acceptance import Decision, StoredImage, Verdict, candidates, decide, screen
 from pixvec.catalogue.interfaces import AddedItems, ItemStatus, NewItem
-from pixvec.catalogue.postgres.database import Store, transaction
+from pixvec.catalogue.postgres.database import Overtaken, Store, transaction
 from pixvec.catalogue.postgres.rows import ITEM_COLUMNS, ITEM_TABLES, job_key, to_json, to_status
 from pixvec.domain import OnExisting
 from pixvec.errors import FailedPrecondition, JobNotFound
@@ -98,6 +98,8 @@ def _store(connection: Connection, job: Row[Any], items: Sequence[NewItem]) -> i
     chosen = candidates(sound, on_existing)
     generations = _insert_images(connection, job.collection_id, list(chosen.values()))
     stored = _lock_images(connection, job.collection_id, [each for each in chosen if each not in generations])
+    if len(generations) + len(stored) < len(chosen):
+        raise Overtaken("an image was deleted between being found and being locked")
     decisions = decide(sound, stored, on_existing)
     renewed = [each.item for each in decisions if each.verdict is Verdict.WORK and each.item.image_id in stored]
     generations |= _renew_images(connection, job.collection_id, renewed)
