@@ -2,7 +2,9 @@
 
 import asyncio
 import sys
+from dataclasses import dataclass
 
+import grpc
 import uvloop
 
 from pixvec.api.v1 import (
@@ -14,7 +16,7 @@ from pixvec.api.v1 import (
 from pixvec.catalogue import postgres
 from pixvec.catalogue.interfaces import Catalogue
 from pixvec.errors import PixvecError
-from pixvec.jobs.blobs import FsspecBlobStore
+from pixvec.jobs.blobs import BlobStore, FsspecBlobStore
 from pixvec.jobs.queue import CeleryChunkQueue
 from pixvec.jobs.sources import UriSources
 from pixvec.rpc.embedder_client import GrpcEmbedder
@@ -54,70 +56,112 @@ DATABASE_THREADS = 8
 log = get_logger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class Threads:
+    """Where what blocks runs."""
+
+    sql: BlockingCalls
+    files: BlockingCalls
+    broker: BlockingCalls
+    pushes: BlockingCalls
+
+    def close(self) -> None:
+        """Take no more calls."""
+        for calls in (self.sql, self.files, self.broker, self.pushes):
+            calls.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Backends:
+    """What the gateway calls."""
+
+    catalogue: Catalogue
+    blobs: BlobStore
+    sources: UriSources
+    embedder: GrpcEmbedder
+    searchers: GrpcSearchers
+    pusher: GrpcPusher
+
+    async def close(self) -> None:
+        """Let go of connections."""
+        self.pusher.close()
+        await self.searchers.close()
+        await self.embedder.close()
+        self.catalogue.close()
+
+
 async def serve(settings: GatewaySettings, catalogue: Catalogue) -> None:
     """Serve until SIGTERM or SIGINT."""
-    sql = BlockingCalls("database", DATABASE_THREADS)
-    files = BlockingCalls("files", 8)
-    broker = BlockingCalls("broker", 1)
-    pushes = BlockingCalls("pushes", 4)
-
-    blobs = FsspecBlobStore(settings.blob_url)
-    sources = UriSources(settings.ingest_roots, settings.max_picture_bytes)
-    embedder = GrpcEmbedder(settings.embedder_target)
-    searchers = GrpcSearchers()
-    pusher = GrpcPusher(catalogue.topology)
-    queue = CeleryChunkQueue(settings.broker_url)
-
-    closing = Closing()
-    directory = Directory(catalogue, sql)
-    publisher = ChunkPublisher(queue, catalogue.jobs, broker, sql)
-    watcher = OutcomeWatcher(catalogue.jobs, sql)
-    intake = Intake(catalogue.jobs, blobs, sources, sql, files, max_open_items=settings.max_open_items)
-    limits = StreamLimits(max_picture_bytes=settings.max_picture_bytes)
-    ingests = Ingests(directory, catalogue.jobs, intake, publisher, watcher, sql, closing, limits)
-    deletions = Deletions(directory, catalogue.feed_writer, pusher, sql, pushes)
-    contents = Contents(directory, catalogue.images, blobs, embedder, sql, files)
-    queries = Queries(directory, Scatter(directory, searchers), embedder, catalogue.images, sql)
-    jobs = IngestJobs(directory, catalogue.jobs, sources, publisher, sql, files)
-    collections = Collections(
-        catalogue,
-        directory,
-        embedder,
-        sql,
-        default_shard_count=settings.default_shard_count,
-        replicas=settings.replicas,
+    threads = Threads(
+        sql=BlockingCalls("database", DATABASE_THREADS),
+        files=BlockingCalls("files", 8),
+        broker=BlockingCalls("broker", 1),
+        pushes=BlockingCalls("pushes", 4),
     )
-
+    backends = Backends(
+        catalogue=catalogue,
+        blobs=FsspecBlobStore(settings.blob_url),
+        sources=UriSources(settings.ingest_roots, settings.max_picture_bytes),
+        embedder=GrpcEmbedder(settings.embedder_target),
+        searchers=GrpcSearchers(),
+        pusher=GrpcPusher(catalogue.topology),
+    )
+    closing = Closing()
+    publisher = ChunkPublisher(CeleryChunkQueue(settings.broker_url), catalogue.jobs, threads.broker, threads.sql)
+    watcher = OutcomeWatcher(catalogue.jobs, threads.sql)
     handle = build_server(
         settings.gateway_listen,
         self_checking=frozenset({INGEST_METHOD}),
         reflected=SERVICES if settings.gateway_reflection else (),
     )
-    server = handle.server
-    collection_service_pb2_grpc.add_CollectionServiceServicer_to_server(CollectionService(collections), server)
-    image_service_pb2_grpc.add_ImageServiceServicer_to_server(
-        ImageService(ingests, deletions, contents, directory, catalogue.images, sql), server
-    )
-    job_service_pb2_grpc.add_JobServiceServicer_to_server(JobService(jobs, closing), server)
-    search_service_pb2_grpc.add_SearchServiceServicer_to_server(SearchService(queries), server)
+    add_services(handle.server, settings, threads, backends, publisher, watcher, closing)
 
     def end_streams() -> None:
         closing.begin()
         watcher.fail_all(closing.error())
 
-    # A background task that dies takes the process with it: it would be of no use without, and is started anew.
+    # A background task that dies takes the process with it, to be started anew: it would be of no use without.
     async with asyncio.TaskGroup() as background:
         tasks = [background.create_task(publisher.run()), background.create_task(watcher.run())]
         await handle.start(SERVICES)
         await run_until_signalled(handle, grace_s=settings.gateway_shutdown_grace_s, before_stop=end_streams)
         for task in tasks:
             task.cancel()
-    pusher.close()
-    await searchers.close()
-    await embedder.close()
-    for calls in (sql, files, broker, pushes):
-        calls.close()
-    catalogue.close()
+    threads.close()
+    await backends.close()
+
+
+def add_services(
+    server: grpc.aio.Server,
+    settings: GatewaySettings,
+    threads: Threads,
+    backends: Backends,
+    publisher: ChunkPublisher,
+    watcher: OutcomeWatcher,
+    closing: Closing,
+) -> None:
+    """Make the four services and add them to the server."""
+    catalogue, sql, files = backends.catalogue, threads.sql, threads.files
+    blobs, embedder = backends.blobs, backends.embedder
+    directory = Directory(catalogue, sql)
+    shards = {"default_shard_count": settings.default_shard_count, "replicas": settings.replicas}
+    collections = Collections(catalogue, directory, embedder, sql, **shards)
+    collection_service_pb2_grpc.add_CollectionServiceServicer_to_server(CollectionService(collections), server)
+
+    intake = Intake(catalogue.jobs, blobs, backends.sources, sql, files, max_open_items=settings.max_open_items)
+    limits = StreamLimits(max_picture_bytes=settings.max_picture_bytes)
+    ingests = Ingests(directory, catalogue.jobs, intake, publisher, watcher, sql, closing, limits)
+    deletions = Deletions(directory, catalogue.feed_writer, backends.pusher, sql, threads.pushes)
+    contents = Contents(directory, catalogue.images, blobs, embedder, sql, files)
+    images = ImageService(ingests, deletions, contents, directory, catalogue.images, sql)
+    image_service_pb2_grpc.add_ImageServiceServicer_to_server(images, server)
+
+    jobs = IngestJobs(directory, catalogue.jobs, backends.sources, publisher, sql, files)
+    job_service_pb2_grpc.add_JobServiceServicer_to_server(JobService(jobs, closing), server)
+
+    scatter = Scatter(directory, backends.searchers)
+    queries = Queries(directory, scatter, embedder, catalogue.images, sql)
+    search_service_pb2_grpc.add_SearchServiceServicer_to_server(SearchService(queries), server)
 
 
 def main() -> None:
