@@ -1,0 +1,60 @@
+"""Reading a network's weights from a file, and saying plainly where they do not fit."""
+
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+from pixvec.errors import WeightsUnavailable
+
+
+def load_into(network: torch.nn.Module, path: Path, *, without: tuple[str, ...]) -> None:
+    """Give the network the file's weights, leaving out the modules named in `without` (the classifier).
+
+    The network may be on the meta device. Raises WeightsUnavailable naming the first weights that do not fit.
+    """
+    state = {name: value for name, value in read(path).items() if name.partition(".")[0] not in without}
+    expected = network.state_dict()
+    for name, value in expected.items():
+        # Counts batches in training only, and not every tool saves it.
+        if name.endswith("num_batches_tracked"):
+            state[name] = torch.zeros(value.shape, dtype=value.dtype)
+    problem = _first_problem(expected, state)
+    if problem:
+        raise WeightsUnavailable(f"{path} does not hold the weights of this network: {problem}; name another file")
+    network.load_state_dict({name: value.float() for name, value in state.items()}, assign=True)
+
+
+def read(path: Path) -> dict[str, torch.Tensor]:
+    """Return name to tensor, from safetensors or torch.save (a state dict, or one under the key `state_dict`)."""
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, ValueError, LookupError) as error:
+        cause = str(error).partition("\n")[0]
+        raise WeightsUnavailable(
+            f"{path} cannot be read as weights ({cause}): name a file made by torch.save(state_dict) or safetensors"
+        ) from error
+    state = state.get("state_dict", state) if isinstance(state, dict) else state
+    if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
+        raise WeightsUnavailable(f"{path} holds no state dict: name a file made by torch.save(model.state_dict())")
+    return dict(state)
+
+
+def _first_problem(expected: Mapping[str, torch.Tensor], state: Mapping[str, torch.Tensor]) -> str:
+    missing = next((name for name in expected if name not in state), None)
+    unexpected = next((name for name in state if name not in expected), None)
+    misshaped = next((name for name in expected if name in state and state[name].shape != expected[name].shape), None)
+    problems = []
+    if missing:
+        problems.append(f"{missing} is missing")
+    if unexpected:
+        problems.append(f"{unexpected} is unexpected")
+    if misshaped:
+        shapes = [" x ".join(map(str, weights[misshaped].shape)) for weights in (state, expected)]
+        problems.append(f"{misshaped} is {shapes[0]}, not {shapes[1]}")
+    return ", ".join(problems)

@@ -1,0 +1,135 @@
+"""Where a model's weights come from: a named file, torchvision's cache, its download, in this order."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pixvec.errors import InvalidRequest, WeightsUnavailable
+from pixvec.vision.digest import file_sha256
+from pixvec.vision.download import HostUnreachable, download
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """Published weights: torchvision's name of them, and the file's, which ends in the start of its SHA-256."""
+
+    model: str
+    torchvision_name: str
+    file_name: str
+
+    @property
+    def sha256_prefix(self) -> str:
+        """The first hexadecimal digits of the file's SHA-256."""
+        return Path(self.file_name).stem.rpartition("-")[2]
+
+
+CHECKPOINTS: Mapping[str, Checkpoint] = {
+    checkpoint.model: checkpoint
+    for checkpoint in (
+        Checkpoint("resnet50", "ResNet50_Weights.IMAGENET1K_V2", "resnet50-11ad3fa6.pth"),
+        Checkpoint("mobilenet_v3_small", "MobileNet_V3_Small_Weights.IMAGENET1K_V1", "mobilenet_v3_small-047dcff4.pth"),
+    )
+}
+
+
+@dataclass(frozen=True, slots=True)
+class WeightFile:
+    """Weights on this machine. `sha256`: 64 hexadecimal digits."""
+
+    path: Path
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class NotHad:
+    """Why weights could not be had; `offline`: because the host of all published ones cannot be reached."""
+
+    why: str
+    offline: bool
+
+
+@dataclass(frozen=True, slots=True)
+class WeightSource:
+    """Where to look. `files`: model name to file; `download_limit_s` bounds one download as a whole."""
+
+    files: Mapping[str, Path] = field(default_factory=dict)
+    download: bool = True
+    download_limit_s: float = 300.0
+
+
+def parse_weights(text: str) -> dict[str, Path]:
+    """Return model name to file, from MODEL=FILE pairs separated by commas; a bare FILE is matched by its name.
+
+    Raises InvalidRequest, naming what is wrong.
+    """
+    files: dict[str, Path] = {}
+    for entry in (part.strip() for part in text.split(",")):
+        if not entry:
+            continue
+        model, equals, file = entry.partition("=")
+        if not equals:
+            model, file = _model_by_file_name(entry), entry
+        if model not in CHECKPOINTS or not file:
+            raise InvalidRequest(f"weights {entry!r}: give MODEL=FILE, MODEL being {_models()}", field="weights")
+        files[model] = Path(file).expanduser()
+    return files
+
+
+def find(checkpoint: Checkpoint, source: WeightSource) -> Path | None:
+    """Return the file that is here already, or None. Raises WeightsUnavailable if a named file is missing."""
+    named = source.files.get(checkpoint.model)
+    if named is not None:
+        if not named.is_file():
+            raise WeightsUnavailable(f"weights of {checkpoint.model}: {named} is not a file; name one that is")
+        return named
+    cached = cache_path(checkpoint)
+    return cached if cached.is_file() else None
+
+
+def obtain(checkpoint: Checkpoint, source: WeightSource) -> WeightFile:
+    """Return the weights, downloading them if need be and allowed.
+
+    Raises WeightsUnavailable, with one message that names the file, the place and the command.
+    """
+    had = attempt(checkpoint, source)
+    if isinstance(had, NotHad):
+        raise WeightsUnavailable(
+            f"no weights for {checkpoint.model}: looked for {cache_path(checkpoint)}, but {had.why}. "
+            f"Put {checkpoint.file_name} there, or start with `pixvec up --weights {checkpoint.model}=FILE`, "
+            "or use the model hog-color, which needs none"
+        )
+    return had
+
+
+def attempt(checkpoint: Checkpoint, source: WeightSource) -> WeightFile | NotHad:
+    """Return the weights, or why there are none. Raises WeightsUnavailable if a named file is missing."""
+    path = find(checkpoint, source)
+    if path is not None:
+        found = WeightFile(path, file_sha256(path))
+        if checkpoint.model in source.files or found.sha256.startswith(checkpoint.sha256_prefix):
+            return found
+    why = f"{path} is damaged (its SHA-256 is not the one in its name)" if path else "there is no such file"
+    if not source.download:
+        return NotHad(f"{why}, and downloads are off", offline=False)
+    target = cache_path(checkpoint)
+    try:
+        sha256 = download(checkpoint.torchvision_name, target, checkpoint.sha256_prefix, source.download_limit_s)
+    except OSError as error:
+        return NotHad(f"{why}, and the download failed: {error}", offline=isinstance(error, HostUnreachable))
+    return WeightFile(target, sha256)
+
+
+def cache_path(checkpoint: Checkpoint) -> Path:
+    """Return where torchvision keeps, and looks for, this file."""
+    cache = os.environ.get("XDG_CACHE_HOME", "~/.cache")
+    home = Path(os.environ.get("TORCH_HOME", f"{cache}/torch")).expanduser()
+    return home / "hub" / "checkpoints" / checkpoint.file_name
+
+
+def _model_by_file_name(file: str) -> str:
+    return next((model for model in CHECKPOINTS if Path(file).name.startswith(model)), "")
+
+
+def _models() -> str:
+    return " or ".join(CHECKPOINTS)
