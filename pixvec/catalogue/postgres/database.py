@@ -24,7 +24,7 @@ _SESSION = {
 }
 
 
-class Overtaken(Exception):  # noqa: N818
+class Overtaken(Exception):
     """Raised inside a transaction that another one got ahead of: `Database.run` starts it again."""
 
 

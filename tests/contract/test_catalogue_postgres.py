@@ -1,0 +1,159 @@
+"""What only the real database can be asked: its schema, and what happens when it goes away."""
+
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import create_engine, text
+
+from pixvec.catalogue import migrations
+from pixvec.catalogue.models import Base
+from pixvec.catalogue.postgres import connect
+from pixvec.embedded.postgres import PostgresServer
+from pixvec.embedded.process import die_with_parent
+from pixvec.errors import DatabaseUnavailable, FailedPrecondition, InvalidRequest, SchemaMismatch
+from tests.contract.catalogues import SPACE
+
+
+def execute(database_url: str, statement: str) -> None:
+    engine = create_engine(database_url)
+    with engine.begin() as connection:
+        connection.execute(text(statement))
+    engine.dispose()
+
+
+def test_the_revisions_make_what_the_models_say(database_url: str) -> None:
+    engine = create_engine(database_url)
+    with engine.connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), Base.metadata) == []
+        storage = connection.execute(
+            text("SELECT attstorage FROM pg_attribute WHERE attrelid = 'feed'::regclass AND attname = 'record'")
+        ).scalar_one()
+    engine.dispose()
+    assert storage in ("e", b"e")
+
+
+def test_migrating_again_and_by_several_at_once_is_harmless(postgres_server: PostgresServer) -> None:
+    postgres_server.create_database("several")
+    url = postgres_server.url("several")
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(migrations.upgrade, [url] * 3))
+    connect(url).close()
+
+
+def test_a_database_of_another_revision_is_refused_with_the_command(database_url: str) -> None:
+    execute(database_url, "UPDATE alembic_version SET version_num = 'from_the_future'")
+    with pytest.raises(SchemaMismatch, match=rf"from_the_future.*{migrations.head_revision()}.*newer pixvec"):
+        connect(database_url)
+    with pytest.raises(SchemaMismatch, match="newer pixvec"):
+        migrations.upgrade(database_url)
+
+
+def test_an_empty_database_is_refused_with_the_command(postgres_server: PostgresServer) -> None:
+    postgres_server.create_database("bare")
+    with pytest.raises(SchemaMismatch, match=r"none.*`pixvec up`.*python -m pixvec.catalogue.migrations"):
+        connect(postgres_server.url("bare"))
+
+
+def test_an_address_that_is_none_is_refused() -> None:
+    with pytest.raises(InvalidRequest, match="database address"):
+        connect("not an address")
+
+
+def test_a_server_that_is_not_there_is_unavailable(tmp_path: Path) -> None:
+    with pytest.raises(DatabaseUnavailable):
+        connect(f"postgresql+psycopg://nobody@/nothing?host={tmp_path}")
+    with pytest.raises(DatabaseUnavailable):
+        migrations.upgrade(f"postgresql+psycopg://nobody@/nothing?host={tmp_path}")
+
+
+def test_connections_cut_by_the_server_are_replaced(database_url: str) -> None:
+    catalogue = connect(database_url)
+    catalogue.collections.create("photos", [SPACE], 1)
+    execute(
+        database_url,
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
+        " AND datname = current_database()",
+    )
+    assert catalogue.collections.get("photos").name == "photos"
+    catalogue.close()
+
+
+class Stand:
+    """A server of a test's own, to be killed."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.server = PostgresServer(folder / "data", folder / "run")
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        self.server.prepare()
+        with (self.folder / "log").open("ab") as log:
+            self.process = subprocess.Popen(
+                self.server.command(),
+                stdout=log,
+                stderr=log,
+                cwd="/",
+                preexec_fn=die_with_parent(signal.SIGQUIT, self.server.identity()),
+            )
+        while not self.server.is_ready():
+            assert self.process.poll() is None, (self.folder / "log").read_text()
+            time.sleep(0.02)
+
+    def kill(self) -> None:
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait(30)
+
+
+@pytest.fixture
+def stand() -> Iterator[Stand]:
+    with tempfile.TemporaryDirectory(prefix="pv-") as folder:
+        Path(folder).chmod(0o711)
+        made = Stand(Path(folder))
+        yield made
+        made.kill()
+        made.server.prepare()
+
+
+def test_a_killed_server_loses_nothing_and_the_next_call_works(stand: Stand) -> None:
+    stand.start()
+    assert not stand.server.url().startswith("postgresql:")
+    stand.server.create_database("pixvec")
+    migrations.upgrade(stand.server.url())
+    catalogue = connect(stand.server.url())
+    catalogue.collections.create("photos", [SPACE], 2)
+    stand.kill()
+    with pytest.raises(DatabaseUnavailable):
+        catalogue.collections.get("photos")
+    # A number in the lock file that some other process has by now.
+    lock = stand.folder / "data" / "postmaster.pid"
+    lock.write_text("1\n" + lock.read_text().split("\n", 1)[1])
+    stand.start()
+    assert catalogue.collections.get("photos").shard_count == 2
+    with pytest.raises(FailedPrecondition, match="is running on"):
+        PostgresServer(stand.folder / "data", stand.folder / "run").prepare(patience_s=0.0)
+    catalogue.close()
+
+
+def test_folders_that_will_not_do_are_refused_with_a_remedy(tmp_path: Path) -> None:
+    with pytest.raises(FailedPrecondition, match="shorter run folder"):
+        PostgresServer(tmp_path / "data", tmp_path / ("x" * 100))
+    with tempfile.TemporaryDirectory(prefix="pv-") as folder:
+        Path(folder).chmod(0o711)
+        data = Path(folder) / "data"
+        data.mkdir()
+        (data / "holiday.txt").write_text("not a database")
+        with pytest.raises(FailedPrecondition, match="holds no database"):
+            PostgresServer(data, Path(folder) / "run").prepare()
+        (data / "PG_VERSION").write_text("12\n")
+        with pytest.raises(FailedPrecondition, match="PostgreSQL 12"):
+            PostgresServer(data, Path(folder) / "run").prepare()
