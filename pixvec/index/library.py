@@ -2,6 +2,7 @@
 without."""
 
 import functools
+import logging
 import threading
 import time
 from typing import Any
@@ -16,6 +17,8 @@ _this_thread = threading.local()
 @functools.cache
 def _load() -> Any:
     begun = time.perf_counter()
+    # It tells of every build of itself that it does not find.
+    logging.getLogger("faiss.loader").setLevel(logging.WARNING)
     import faiss
 
     log.info("faiss_loaded", version=faiss.__version__, seconds=round(time.perf_counter() - begun, 3))
