@@ -15,6 +15,8 @@ from pixvec.embedded.running import RunningSystem
 from tests.pictures import make_jpeg
 
 PICTURES = 240
+# The harder case of the two; the easy one would take as long again.
+pytestmark = pytest.mark.parametrize("system", [3], indirect=True, ids=["3-shards"])
 
 
 @pytest.fixture(scope="module")
