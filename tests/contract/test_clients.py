@@ -1,0 +1,259 @@
+"""The clients of embedder and searcher: the in-memory twin, and the real one over a socket file, by one suite."""
+
+import functools
+from contextlib import asynccontextmanager
+
+import numpy as np
+import pytest
+
+from pixvec.domain import Hit, ItemError, Metric, ShardPosition
+from pixvec.errors import (
+    DigestMismatch,
+    EmbedderUnavailable,
+    InvalidVector,
+    ModelNotFound,
+    PictureNotRecognised,
+    ShardUnavailable,
+    StaleToken,
+)
+from pixvec.index.brute import NumpyShard
+from pixvec.index.interfaces import Change, SpaceSpec
+from pixvec.internal.v1 import embedder_service_pb2 as embedder_pb
+from pixvec.internal.v1 import embedder_service_pb2_grpc, searcher_service_pb2_grpc
+from pixvec.internal.v1 import searcher_service_pb2 as searcher_pb
+from pixvec.rpc.conversions import item_error_to_wire, position_from_wire
+from pixvec.rpc.embedder_client import GrpcEmbedder, MemoryEmbedder, ResolvedModel, vector_from_bytes
+from pixvec.rpc.searcher_client import GrpcSearchers, MemorySearchers, ShardSearch, best_first
+from tests.contract.rpc_server import served
+from tests.in_loop import in_loop
+
+DIGEST = "ab" * 32
+MODELS = {"big": ResolvedModel("big", 8, DIGEST), "small": ResolvedModel("small", 4, "cd" * 32)}
+
+
+class EmbedderService(embedder_service_pb2_grpc.EmbedderServiceServicer):
+    """A worker whose model is the in-memory twin."""
+
+    def __init__(self, twin):
+        self.twin = twin
+
+    async def EmbedImages(self, request, context):
+        found = await self.twin.embed_images(request.model, request.digest, request.images, 10)
+        return embedder_pb.EmbedImagesResponse(
+            embeddings=[
+                embedder_pb.ImageEmbedding(error=item_error_to_wire(each))
+                if isinstance(each, ItemError)
+                else embedder_pb.ImageEmbedding(vector=each)
+                for each in found.results
+            ],
+            queue_seconds=1,
+            decode_seconds=2,
+            inference_seconds=3,
+        )
+
+    async def ResolveModel(self, request, context):
+        found = await self.twin.resolve_model(request.model, 10)
+        return embedder_pb.ResolveModelResponse(
+            model=found.model, dim=found.dim, digest=found.digest, reason=found.reason
+        )
+
+    async def RenderThumbnail(self, request, context):
+        jpeg = await self.twin.render_thumbnail(request.image, request.max_side, 10)
+        return embedder_pb.RenderThumbnailResponse(jpeg=jpeg)
+
+    async def ListModels(self, request, context):
+        return embedder_pb.ListModelsResponse()
+
+
+@asynccontextmanager
+async def embedder(kind):
+    twin = MemoryEmbedder(MODELS)
+    if kind == "memory":
+        yield twin
+        return
+    add = functools.partial(embedder_service_pb2_grpc.add_EmbedderServiceServicer_to_server, EmbedderService(twin))
+    async with served(add) as handle:
+        client = GrpcEmbedder(handle.address)
+        yield client
+        await client.close()
+
+
+@pytest.fixture(params=["memory", "grpc"])
+def kind(request):
+    return request.param
+
+
+@in_loop
+async def test_pictures_become_vectors_each_for_itself(kind):
+    async with embedder(kind) as client:
+        found = await client.embed_images("big", DIGEST, [b"one", b"bad", b"two"], 10)
+        assert found.results[0] == vector_from_bytes(b"one", 8)
+        assert found.results[1].reason == PictureNotRecognised.reason
+        assert found.results[2] == vector_from_bytes(b"two", 8)
+        if kind == "grpc":
+            assert (found.queue_s, found.decode_s, found.inference_s) == (1, 2, 3)
+
+
+@in_loop
+async def test_another_digest_or_model_is_refused(kind):
+    async with embedder(kind) as client:
+        with pytest.raises(DigestMismatch):
+            await client.embed_images("big", "00" * 32, [b"one"], 10)
+        with pytest.raises(ModelNotFound):
+            await client.embed_images("none", "", [b"one"], 10)
+
+
+@in_loop
+async def test_models_are_resolved(kind):
+    async with embedder(kind) as client:
+        assert await client.resolve_model("small", 10) == MODELS["small"]
+        best = await client.resolve_model("auto", 10)
+        assert best.model == "big"
+        assert best.reason
+
+
+@in_loop
+async def test_thumbnails_are_rendered(kind):
+    async with embedder(kind) as client:
+        assert await client.render_thumbnail(b"picture", 64, 10) == b"thumbnail 64 of picture"
+        with pytest.raises(PictureNotRecognised):
+            await client.render_thumbnail(b"bad", 64, 10)
+
+
+@in_loop
+async def test_no_worker_is_said_to_be_that(tmp_path):
+    client = GrpcEmbedder(f"unix:{tmp_path}/nobody.sock")
+    with pytest.raises(EmbedderUnavailable, match=r"nobody\.sock"):
+        await client.resolve_model("auto", 5)
+    await client.close()
+
+
+class SearcherService(searcher_service_pb2_grpc.SearcherServiceServicer):
+    """A searcher whose shards are those of the in-memory twin at address `memory`."""
+
+    def __init__(self, twin):
+        self.twin = twin
+
+    async def Search(self, request, context):
+        found = await self.twin.search(
+            "memory",
+            ShardSearch(
+                request.collection_id,
+                tuple(request.shards),
+                request.space,
+                request.vectors,
+                request.k,
+                request.digest,
+                request.min_score if request.HasField("min_score") else None,
+                tuple(map(position_from_wire, request.wait_for)),
+            ),
+            10,
+        )
+        row = searcher_pb.RowHits(
+            image_ids=[hit.image_id for hit in found.hits], scores=[hit.score for hit in found.hits]
+        )
+        return searcher_pb.SearchResponse(rows=[row], shards_answered=found.shards_answered)
+
+    async def GetVectors(self, request, context):
+        (image_id,) = request.image_ids
+        wait_for = [position_from_wire(position) for position in request.wait_for]
+        data = await self.twin.get_vector(
+            "memory", request.collection_id, request.shard, request.space, image_id, wait_for, 10
+        )
+        vectors = [] if data is None else [searcher_pb.StoredVector(image_id=image_id, data=data)]
+        return searcher_pb.GetVectorsResponse(vectors=vectors)
+
+    def not_served(self, request, context):
+        raise NotImplementedError
+
+    Apply = Status = Snapshot = not_served
+
+
+@asynccontextmanager
+async def searchers(kind):
+    shards = [NumpyShard([SpaceSpec("image", 2, Metric.COSINE)]) for _ in range(2)]
+    for number, shard in enumerate(shards):
+        changes = [Change(f"{number}/{angle}", {"image": direction(angle + number)}) for angle in range(0, 90, 10)]
+        shard.apply(changes, 7)
+    twin = MemorySearchers(lambda data: np.frombuffer(data, "<f4").reshape(1, -1))
+    twin.shards["memory"] = {(1, number): shard for number, shard in enumerate(shards)}
+    if kind == "memory":
+        yield twin, "memory"
+        return
+    add = functools.partial(searcher_service_pb2_grpc.add_SearcherServiceServicer_to_server, SearcherService(twin))
+    async with served(add) as handle:
+        client = GrpcSearchers()
+        yield client, handle.address
+        await client.close()
+
+
+def direction(degrees):
+    return np.array([[np.cos(np.radians(degrees)), np.sin(np.radians(degrees))]], np.float32)
+
+
+def looking(degrees, **fields):
+    values = {"collection_id": 1, "shards": (0, 1), "space": "image", "k": 3} | fields
+    return ShardSearch(vector=direction(degrees).tobytes(), **values)
+
+
+@in_loop
+async def test_shards_are_searched_together(kind):
+    async with searchers(kind) as (client, address):
+        found = await client.search(address, looking(0), 10)
+        assert [hit.image_id for hit in found.hits] == ["0/0", "1/0", "0/10"]
+        assert found.hits[0].score == pytest.approx(1)
+        assert sorted(found.shards_answered) == [0, 1]
+
+
+@in_loop
+async def test_a_threshold_is_kept(kind):
+    async with searchers(kind) as (client, address):
+        found = await client.search(address, looking(0, min_score=0.9999), 10)
+        assert [hit.image_id for hit in found.hits] == ["0/0"]
+        assert len((await client.search(address, looking(0, min_score=-1.0, k=100), 10)).hits) == 18
+
+
+@in_loop
+async def test_shards_that_are_not_there_do_not_answer(kind):
+    async with searchers(kind) as (client, address):
+        found = await client.search(address, looking(0, shards=(0, 5)), 10)
+        assert found.shards_answered == (0,)
+
+
+@in_loop
+async def test_positions_are_waited_for_or_refused(kind):
+    async with searchers(kind) as (client, address):
+        await client.search(address, looking(0, wait_for=(ShardPosition(0, "memory", 7),)), 10)
+        with pytest.raises(ShardUnavailable):
+            await client.search(address, looking(0, wait_for=(ShardPosition(0, "memory", 8),)), 10)
+        with pytest.raises(StaleToken):
+            await client.search(address, looking(0, wait_for=(ShardPosition(0, "before", 7),)), 10)
+
+
+@in_loop
+async def test_vectors_of_another_dimension_are_refused(kind):
+    async with searchers(kind) as (client, address):
+        with pytest.raises(InvalidVector):
+            await client.search(address, ShardSearch(1, (0,), "image", bytes(12), 3), 10)
+
+
+@in_loop
+async def test_stored_vectors_are_returned(kind):
+    async with searchers(kind) as (client, address):
+        data = await client.get_vector(address, 1, 0, "image", "0/30", (), 10)
+        assert np.frombuffer(data, "<f4") == pytest.approx(direction(30)[0], abs=1e-6)
+        assert await client.get_vector(address, 1, 0, "image", "nothing", (), 10) is None
+
+
+@in_loop
+async def test_a_searcher_that_is_not_there(kind, tmp_path):
+    async with searchers(kind) as (client, _):
+        address = f"unix:{tmp_path}/nobody.sock"
+        if kind == "memory":
+            client.down.add(address)
+        with pytest.raises(ShardUnavailable, match=r"nobody\.sock"):
+            await client.search(address, looking(0), 5)
+
+
+def test_equal_scores_are_in_order_of_ids():
+    assert [hit.image_id for hit in best_first([Hit("b", 1.0), Hit("c", 2.0), Hit("a", 1.0)])] == ["c", "a", "b"]

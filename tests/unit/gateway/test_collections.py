@@ -1,0 +1,152 @@
+import pytest
+
+from pixvec.api.v1 import collection_service_pb2 as pb
+from pixvec.api.v1 import common_pb2
+from pixvec.catalogue.interfaces import ShardReport
+from pixvec.catalogue.memory import in_memory
+from pixvec.errors import (
+    CollectionExists,
+    CollectionNotFound,
+    EmbedderUnavailable,
+    InvalidRequest,
+    ModelNotFound,
+)
+from pixvec.rpc.embedder_client import MemoryEmbedder, ResolvedModel
+from services.gateway import collections as collections_module
+from services.gateway.blocking import BlockingCalls
+from services.gateway.collection_service import CollectionService
+from services.gateway.collections import Collections
+from services.gateway.directory import Directory
+from tests.in_loop import in_loop
+
+MODELS = {"big": ResolvedModel("big", 2048, "cd" * 32), "small": ResolvedModel("small", 576, "ef" * 32)}
+
+
+class NoDeadline:
+    def time_remaining(self):
+        return None
+
+
+class Side:
+    """A collection service over twins, with a searcher that is ready as soon as it is given a shard."""
+
+    def __init__(self, searchers=1, replicas=1):
+        self.catalogue = in_memory()
+        self.names = [f"s{number}" for number in range(searchers)]
+        for name in self.names:
+            self.catalogue.topology.heartbeat(name, name, [], lease_s=3600)
+        self.embedder = MemoryEmbedder(MODELS)
+        sql = BlockingCalls("database", 2)
+        self.directory = Directory(self.catalogue, sql)
+        self.service = CollectionService(
+            Collections(self.catalogue, self.directory, self.embedder, sql, default_shard_count=3, replicas=replicas)
+        )
+        create = self.catalogue.collections.create
+
+        def created_and_held(*arguments):
+            collection = create(*arguments)
+            reports = [ShardReport(collection.collection_id, number, True, 0) for number in range(arguments[2])]
+            for name in self.names:
+                self.catalogue.topology.heartbeat(name, name, reports, lease_s=3600)
+            return collection
+
+        self.catalogue.collections.create = created_and_held
+
+    async def create(self, name="photos", **fields):
+        request = pb.CreateCollectionRequest(collection=name, **fields)
+        return await self.service.CreateCollection(request, NoDeadline())
+
+
+@in_loop
+async def test_a_collection_records_what_makes_its_vectors():
+    side = Side()
+    made = await side.create(model="small", metric=common_pb2.METRIC_EUCLIDEAN, shard_count=2)
+    (space,) = made.collection.spaces
+    assert (space.name, space.model, space.dim, space.digest) == ("image", "small", 576, "ef" * 32)
+    assert (space.metric, made.collection.shard_count) == (common_pb2.METRIC_EUCLIDEAN, 2)
+    assert made.model_choice == ""
+
+
+@in_loop
+async def test_the_defaults_say_why():
+    made = await Side().create()
+    assert made.collection.spaces[0].model == "big"
+    assert made.collection.spaces[0].metric == common_pb2.METRIC_COSINE
+    assert made.collection.shard_count == 3
+    assert "big" in made.model_choice
+
+
+@in_loop
+async def test_it_can_be_used_once_it_is_created():
+    side = Side(searchers=2, replicas=2)
+    await side.create()
+    routing = await side.directory.routing()
+    assert {replica.ready for replicas in routing.replicas.values() for replica in replicas} == {True}
+    assert len(routing.replicas) == 3
+
+
+@in_loop
+async def test_no_searcher_is_no_reason_to_fail(monkeypatch):
+    monkeypatch.setattr(collections_module, "_PLACED_WITHIN_S", 0)
+    side = Side(searchers=0)
+    await side.create()
+    assert side.catalogue.collections.get("photos").shard_count == 3
+
+
+@in_loop
+async def test_a_taken_name_is_refused_before_any_model_is_loaded():
+    side = Side()
+    await side.create()
+    side.embedder.calls.clear()
+    with pytest.raises(CollectionExists, match="photos"):
+        await side.create()
+    assert side.embedder.calls == []
+
+
+@in_loop
+async def test_models_that_cannot_be_had(monkeypatch):
+    side = Side()
+    with pytest.raises(ModelNotFound, match="there are big, small"):
+        await side.create(model="none")
+
+    async def unreachable(*_):
+        raise EmbedderUnavailable("no worker")
+
+    monkeypatch.setattr(side.embedder, "resolve_model", unreachable)
+    with pytest.raises(EmbedderUnavailable):
+        await side.create()
+    assert side.catalogue.collections.page("", 10) == []
+
+
+@in_loop
+async def test_what_is_deleted_is_out_of_sight_at_once():
+    side = Side()
+    await side.create()
+    assert (await side.directory.collection("photos")).name == "photos"
+    await side.service.DeleteCollection(pb.DeleteCollectionRequest(collection="photos"), NoDeadline())
+    with pytest.raises(CollectionNotFound):
+        await side.directory.collection("photos")
+    with pytest.raises(CollectionNotFound):
+        await side.service.GetCollection(pb.GetCollectionRequest(collection="photos"), NoDeadline())
+    again = await side.create(model="small")
+    assert (await side.directory.collection("photos")).spaces[0].model == "small"
+    assert again.collection.image_count == 0
+
+
+@in_loop
+async def test_pages_cover_everything_once():
+    side = Side()
+    names = sorted(f"c{number}" for number in range(7))
+    for name in names:
+        await side.create(name)
+    found, token = [], ""
+    while True:
+        request = pb.ListCollectionsRequest(page_size=3, page_token=token)
+        page = await side.service.ListCollections(request, NoDeadline())
+        found += [collection.name for collection in page.collections]
+        token = page.next_page_token
+        if not token:
+            break
+    assert found == names
+    with pytest.raises(InvalidRequest):
+        await side.service.ListCollections(pb.ListCollectionsRequest(page_token="made up"), NoDeadline())
