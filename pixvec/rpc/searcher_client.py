@@ -15,30 +15,8 @@ from pixvec.internal.v1 import searcher_service_pb2_grpc
 from pixvec.rpc.channels import AsyncChannels
 from pixvec.rpc.conversions import position_to_wire
 from pixvec.rpc.errors import from_rpc_error
-
-
-@dataclass(frozen=True, slots=True)
-class ShardSearch:
-    """One query vector, packed little-endian float32, for some shards of one searcher. An empty `digest`: the vector
-    comes from outside."""
-
-    collection_id: int
-    shards: tuple[int, ...]
-    space: str
-    vector: bytes
-    k: int
-    digest: bytes = b""
-    min_score: float | None = None
-    wait_for: tuple[ShardPosition, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class ShardAnswer:
-    """The best hits over the shards that answered, best first."""
-
-    hits: list[Hit]
-    shards_answered: tuple[int, ...]
-    search_s: float = 0.0
+from pixvec.rpc.search_lanes import SearchLanes
+from pixvec.rpc.shard_search import ShardAnswer, ShardSearch, best_first
 
 
 class SearcherClient(Protocol):
@@ -65,11 +43,12 @@ class SearcherClient(Protocol):
 
 
 class GrpcSearchers:
-    """Calls searchers over gRPC."""
+    """Calls searchers over gRPC. Queries that come together go together."""
 
     def __init__(self) -> None:
         self._channels = AsyncChannels()
         self._stubs: dict[str, searcher_service_pb2_grpc.SearcherServiceAsyncStub] = {}
+        self._lanes = SearchLanes(self._send)
 
     def _stub(self, address: str) -> "searcher_service_pb2_grpc.SearcherServiceAsyncStub":
         stub = self._stubs.get(address)
@@ -80,11 +59,17 @@ class GrpcSearchers:
 
     async def search(self, address: str, search: ShardSearch, timeout_s: float) -> ShardAnswer:
         """See SearcherClient."""
+        return await self._lanes.search(address, search, timeout_s)
+
+    async def _send(
+        self, address: str, search: ShardSearch, vectors: Sequence[bytes], timeout_s: float
+    ) -> list[ShardAnswer]:
         with _translated(address):
-            response = await self._stub(address).Search(_to_request(search), timeout=timeout_s)
-        row = response.rows[0] if response.rows else pb.RowHits()
-        hits = list(map(Hit, row.image_ids, row.scores))
-        return ShardAnswer(hits, tuple(response.shards_answered), response.search_seconds)
+            response = await self._stub(address).Search(_to_request(search, vectors), timeout=timeout_s)
+        answered = tuple(response.shards_answered)
+        if not response.rows:
+            return [ShardAnswer([], answered) for _ in vectors]
+        return [ShardAnswer(list(map(Hit, row.image_ids, row.scores)), answered) for row in response.rows]
 
     async def get_vector(
         self,
@@ -188,19 +173,14 @@ class MemorySearchers:
                 raise ShardUnavailable(f"shard {position.shard} is at {shard.applied_seq}, not at {position.seq}")
 
 
-def best_first(hits: Iterable[Hit]) -> list[Hit]:
-    """Return hits by falling score, equal ones by id."""
-    return sorted(hits, key=lambda hit: (-hit.score, hit.image_id))
-
-
-def _to_request(search: ShardSearch) -> pb.SearchRequest:
+def _to_request(search: ShardSearch, vectors: Sequence[bytes]) -> pb.SearchRequest:
     return pb.SearchRequest(
         collection_id=search.collection_id,
         shards=search.shards,
         space=search.space,
         digest=search.digest,
-        vectors=search.vector,
-        dim=len(search.vector) // 4,
+        vectors=b"".join(vectors),
+        dim=len(vectors[0]) // 4,
         k=search.k,
         min_score=search.min_score,
         wait_for=[position_to_wire(position) for position in search.wait_for],

@@ -8,7 +8,7 @@ from pixvec.catalogue.interfaces import ImageReader
 from pixvec.domain import Attributes, Hit
 from pixvec.errors import Overloaded, Unavailable
 from pixvec.rpc.embedder_client import EmbedderClient
-from pixvec.rpc.searcher_client import ShardSearch
+from pixvec.rpc.shard_search import ShardSearch
 from pixvec.telemetry.metrics import QUERY_SHARDS_MISSING, QUERY_STAGE_SECONDS
 from services.gateway.blocking import BlockingCalls
 from services.gateway.directory import Directory

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, replace
 from pixvec.catalogue.interfaces import Replica, Routing
 from pixvec.domain import Collection, Hit, ShardPosition
 from pixvec.errors import FailedPrecondition, InvalidRequest, NotFound, PixvecError, ShardUnavailable
-from pixvec.rpc.searcher_client import SearcherClient, ShardSearch, best_first
+from pixvec.rpc.searcher_client import SearcherClient
+from pixvec.rpc.shard_search import ShardSearch, best_first
 from pixvec.telemetry.logging import get_logger
 from services.gateway.directory import Directory
 from services.gateway.query import Deadline

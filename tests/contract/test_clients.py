@@ -23,7 +23,8 @@ from pixvec.internal.v1 import embedder_service_pb2_grpc, searcher_service_pb2_g
 from pixvec.internal.v1 import searcher_service_pb2 as searcher_pb
 from pixvec.rpc.conversions import item_error_to_wire, position_from_wire
 from pixvec.rpc.embedder_client import GrpcEmbedder, MemoryEmbedder, ResolvedModel, vector_from_bytes
-from pixvec.rpc.searcher_client import GrpcSearchers, MemorySearchers, ShardSearch, best_first
+from pixvec.rpc.searcher_client import GrpcSearchers, MemorySearchers
+from pixvec.rpc.shard_search import ShardSearch, best_first
 from tests.contract.rpc_server import served
 from tests.in_loop import in_loop
 
