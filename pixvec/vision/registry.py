@@ -17,8 +17,8 @@ from pixvec.vision.weights import CHECKPOINTS, NotHad, WeightFile, WeightSource
 
 Vectors = npt.NDArray[np.float32]
 
-# The modules whose import registers their models, the best model first: `auto` takes the first that can be had.
-_MODULES = ("pixvec.vision.convolutional", "pixvec.vision.hog_colour")
+# Imported on first use, as it imports this module: it registers the models, in the order in which `auto` takes them.
+_MODELS_MODULE = "pixvec.vision.models"
 
 
 class Extractor(Protocol):
@@ -125,8 +125,7 @@ def _reason(choice: str, passed_over: list[str]) -> str:
 
 
 def _known() -> Mapping[str, _Model]:
-    for module in _MODULES:
-        importlib.import_module(module)
+    importlib.import_module(_MODELS_MODULE)
     return MappingProxyType(_models)
 
 
