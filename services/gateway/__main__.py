@@ -17,7 +17,7 @@ from pixvec.catalogue import postgres
 from pixvec.catalogue.interfaces import Catalogue
 from pixvec.errors import PixvecError
 from pixvec.jobs.blobs import BlobStore, FsspecBlobStore
-from pixvec.jobs.queue import CeleryChunkQueue
+from pixvec.jobs.queue import CeleryChunkQueue, ChunkQueue
 from pixvec.jobs.sources import UriSources
 from pixvec.rpc.embedder_client import GrpcEmbedder
 from pixvec.rpc.pusher import GrpcPusher
@@ -81,10 +81,12 @@ class Backends:
     embedder: GrpcEmbedder
     searchers: GrpcSearchers
     pusher: GrpcPusher
+    queue: ChunkQueue
 
     async def close(self) -> None:
         """Let go of connections."""
         self.pusher.close()
+        self.queue.close()
         await self.searchers.close()
         await self.embedder.close()
         self.catalogue.close()
@@ -105,9 +107,10 @@ async def serve(settings: GatewaySettings, catalogue: Catalogue) -> None:
         embedder=GrpcEmbedder(settings.embedder_target),
         searchers=GrpcSearchers(),
         pusher=GrpcPusher(catalogue.topology),
+        queue=CeleryChunkQueue(settings.broker_url),
     )
     closing = Closing()
-    publisher = ChunkPublisher(CeleryChunkQueue(settings.broker_url), catalogue.jobs, threads.broker, threads.sql)
+    publisher = ChunkPublisher(backends.queue, catalogue.jobs, threads.broker, threads.sql)
     watcher = OutcomeWatcher(catalogue.jobs, threads.sql)
     handle = build_server(
         settings.gateway_listen,

@@ -1,8 +1,7 @@
 """Makes arrivals durable: bytes to the blob store, rows to the catalogue, and only then a message to the queue."""
 
-import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Sequence
 
 from pixvec.catalogue.interfaces import AddedItems, ChunkProgress, ItemStatus, JobStore, NewItem
 from pixvec.errors import Overloaded, PixvecError, Unavailable
@@ -28,7 +27,6 @@ class Intake:
         *,
         max_open_items: int,
         outage_s: float = 30.0,
-        writers: int = 4,
     ) -> None:
         self._jobs = jobs
         self._blobs = blobs
@@ -37,7 +35,6 @@ class Intake:
         self._files = files
         self._max_open_items = max_open_items
         self._outage_s = outage_s
-        self._writers = writers
         self._open_items = 0
         self._counted_at = float("-inf")
 
@@ -45,10 +42,7 @@ class Intake:
         """Store the bytes of all, durably, and check their URIs. Return what can be recorded, and what was refused."""
         if overload := await self._overload():
             return [], [refused(each.ordinal, each.image_id, overload) for each in arrivals]
-        share = -(-len(arrivals) // self._writers)
-        slices = [arrivals[first : first + share] for first in range(0, len(arrivals), share)]
-        parts = await asyncio.gather(*(through_outage(self._storing(part), self._outage_s) for part in slices))
-        outcomes = [outcome for part in parts for outcome in part]
+        outcomes = await through_outage(lambda: self._files.run(self._store_all, arrivals), self._outage_s)
         items = [outcome for outcome in outcomes if isinstance(outcome, NewItem)]
         return items, [outcome for outcome in outcomes if isinstance(outcome, ItemStatus)]
 
@@ -65,24 +59,18 @@ class Intake:
         """Say that no more items come."""
         await through_outage(lambda: self._sql.run(self._jobs.close, job_id), self._outage_s)
 
-    def _storing(self, arrivals: Sequence[Arrival]) -> Callable[[], Awaitable[list[NewItem | ItemStatus]]]:
-        return lambda: self._files.run(self._store_slice, arrivals)
+    def _store_all(self, arrivals: Sequence[Arrival]) -> list[NewItem | ItemStatus]:
+        hashes = iter(self._blobs.put_many([arrival.content for arrival in arrivals if not arrival.uri]))
+        return [self._check_uri(each) if each.uri else each.stored(next(hashes)) for each in arrivals]
 
-    def _store_slice(self, arrivals: Iterable[Arrival]) -> list[NewItem | ItemStatus]:
-        return [self._store_one(arrival) for arrival in arrivals]
-
-    def _store_one(self, arrival: Arrival) -> NewItem | ItemStatus:
+    def _check_uri(self, arrival: Arrival) -> NewItem | ItemStatus:
         try:
-            if arrival.uri:
-                self._sources.check(arrival.uri)
-                return arrival.stored("")
-            return arrival.stored(self._blobs.put(arrival.content))
+            self._sources.check(arrival.uri)
         except Unavailable:
             raise
         except PixvecError as error:
             return refused(arrival.ordinal, arrival.image_id, error)
-        except OSError as error:
-            raise Unavailable(f"the blob store cannot be written: {error}; check its disk and permissions") from error
+        return arrival.stored("")
 
     async def _overload(self) -> Overloaded | None:
         now = time.monotonic()
