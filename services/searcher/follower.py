@@ -50,6 +50,7 @@ class Follower:
         self._woken = asyncio.Event()
         self._awaiting_poll: list[asyncio.Future[None]] = []
         self._catching_up: dict[tuple[int, int], asyncio.Task[None]] = {}
+        self._once_more: set[tuple[int, int]] = set()
         self._told: list[ShardReport] | None = None
         self._tell_at = 0.0
         self._is_first_poll = True
@@ -87,7 +88,8 @@ class Follower:
             self._snapshots.forget_all_but({held.key for held in self._host})
             self._is_first_poll = False
         for held in self._host:
-            if not held.ready or held.applied_seq < held.head_seq:
+            is_behind = not held.ready or held.applied_seq < held.head_seq
+            if is_behind and held.key not in self._catching_up:
                 self.catch_up(held)
         await self._tell()
 
@@ -96,8 +98,11 @@ class Follower:
         self._woken.set()
 
     def catch_up(self, held: HeldShard) -> None:
-        """Read the feed of this shard now, unless that is under way."""
-        if held.dropped or held.key in self._catching_up:
+        """Read the feed of this shard now, or once more if that is under way: it may have read the last page."""
+        if held.dropped:
+            return
+        if held.key in self._catching_up:
+            self._once_more.add(held.key)
             return
         task = asyncio.get_running_loop().create_task(self._catch_up.run(held))
         self._catching_up[held.key] = task
@@ -112,10 +117,14 @@ class Follower:
 
     def _caught_up(self, held: HeldShard, ended: asyncio.Task[None]) -> None:
         del self._catching_up[held.key]
+        is_wanted_again = held.key in self._once_more
+        self._once_more.discard(held.key)
         error = None if ended.cancelled() else ended.exception()
         if error is not None and not isinstance(error, DatabaseUnavailable):
             log.error("catch_up_failed", collection=held.collection.name, shard=held.shard, exc_info=error)
             return
+        if is_wanted_again and error is None and not ended.cancelled():
+            self.catch_up(held)
         if held.dropped or self._told is None or held.report not in self._told:
             self.wake()
 

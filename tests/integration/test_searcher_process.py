@@ -1,11 +1,11 @@
 """The searcher as a process, on a real database and a real disk."""
 
-import asyncio
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -152,12 +152,12 @@ def test_reports_ready_shards_and_gives_up_deleted_ones(system: System) -> None:
     batches = system.index(collection, range(3))
     with system.searcher(), Caller(system.address) as caller:
         caller.best(collection, 1, token(batches))
-        asyncio.run(_until(lambda: system.catalogue.topology.routing().replicas[collection.collection_id, 0][0].ready))
+        until(lambda: system.catalogue.topology.routing().replicas[collection.collection_id, 0][0].ready)
         caller.stub.Snapshot(pb.SnapshotRequest(), timeout=LIMIT_S)
         kept = system.folder / "data" / f"{collection.collection_id}-0"
         assert kept.exists()
         system.catalogue.collections.delete("photos")
-        asyncio.run(_until(lambda: not kept.exists()))
+        until(lambda: not kept.exists())
 
 
 def test_a_second_searcher_on_the_same_data_is_refused(system: System) -> None:
@@ -170,7 +170,9 @@ def test_a_second_searcher_on_the_same_data_is_refused(system: System) -> None:
         assert "another searcher uses this data folder" in (system.folder / "log").read_text()
 
 
-async def _until(condition: object) -> None:
-    async with asyncio.timeout(LIMIT_S):
-        while not condition():  # type: ignore[operator]
-            await asyncio.sleep(0.02)
+def until(condition: Callable[[], bool]) -> None:
+    """Wait for what another process does."""
+    give_up_at = time.monotonic() + LIMIT_S
+    while not condition():
+        assert time.monotonic() < give_up_at
+        time.sleep(0.02)

@@ -2,6 +2,7 @@ import errno
 import os
 import shutil
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -145,7 +146,7 @@ def test_any_other_damage_is_noticed_and_the_older_snapshot_taken(
 def test_swapped_files_are_noticed(tmp_path: Path) -> None:
     source = write_snapshot(tmp_path / "source", filled(40).view, IDENTITY)
     names = [path.name for path in files(source)]
-    for number, (one, other) in enumerate(zip(names, names[1:], strict=False)):
+    for number, (one, other) in enumerate(pairwise(names)):
         copy = tmp_path / f"{number}" / source.name
         shutil.copytree(source, copy)
         (copy / one).rename(copy / "aside")
@@ -223,6 +224,40 @@ def test_a_crash_at_any_step_leaves_a_good_snapshot(tmp_path: Path, monkeypatch:
         write_snapshot(folder, shards[30].view, IDENTITY)
         assert len(list(folder.iterdir())) == 2
     assert step > 20
+
+
+def test_nothing_is_relied_on_before_it_is_on_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A crash in a test loses no cache of the system, so the order of calls itself is checked."""
+    write_snapshot(tmp_path, filled(10).view, IDENTITY)
+    oldest = write_snapshot(tmp_path, filled(20).view, IDENTITY)
+    write_snapshot(tmp_path, filled(30).view, IDENTITY)
+    done: list[tuple[str, Path]] = []
+    fsync, rename, unlink, rmtree = os.fsync, Path.rename, Path.unlink, shutil.rmtree
+
+    def note(call: str, path: object) -> None:
+        done.append((call, Path(str(path))))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", lambda fd: (note("fsync", Path(f"/proc/self/fd/{fd}").readlink()), fsync(fd)))
+        patched.setattr(Path, "rename", lambda path, to: (note("rename", path), rename(path, to)))
+        patched.setattr(Path, "unlink", lambda path: (note("unlink", path), unlink(path)))
+        patched.setattr(shutil, "rmtree", lambda path, **named: (note("rmtree", path), rmtree(path, **named)))
+        created = write_snapshot(tmp_path, filled(40).view, IDENTITY)
+
+    parts = [path for path in files(created) if path.name != MANIFEST]
+    unfinished = created / f"{MANIFEST}.tmp"
+    assert len(parts) > 4
+    assert set(done[: len(parts)]) == {("fsync", path) for path in parts}
+    assert done[len(parts) :] == [
+        ("fsync", created),
+        ("fsync", unfinished),
+        ("rename", unfinished),
+        ("fsync", created),
+        ("fsync", tmp_path),
+        ("unlink", oldest / MANIFEST),
+        ("fsync", oldest),
+        ("rmtree", oldest),
+    ]
 
 
 def test_a_full_disk_leaves_the_snapshots_that_were_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,151 @@
+import asyncio
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pixvec.catalogue.interfaces import FeedBatch
+from pixvec.errors import InvalidRequest, InvalidVector
+from pixvec.internal.v1 import searcher_service_pb2 as pb
+from pixvec.rpc.pusher import to_apply_request
+from tests.in_loop import in_loop
+from tests.unit.searcher.searching import SPACE, Bench, Context, found, names, vector
+
+
+async def push(bench: Bench, batch: FeedBatch) -> pb.ApplyResponse:
+    return await bench.service.Apply(to_apply_request(batch), Context())
+
+
+@in_loop
+async def test_a_push_that_follows_on_is_applied(tmp_path: Path) -> None:
+    with Bench(tmp_path) as bench:
+        collection = bench.collection()
+        held = await bench.ready(collection)
+        (batch,) = bench.index(collection, 1, 2)
+        bench.database.is_down = True
+        response = await push(bench, batch)
+        assert (response.outcome, response.applied_seq) == (pb.APPLY_OUTCOME_APPLIED, 2)
+        assert found(held) == names(1, 2)
+        assert (await push(bench, batch)).outcome == pb.APPLY_OUTCOME_APPLIED
+
+
+@in_loop
+async def test_a_push_beyond_a_gap_makes_the_follower_read_the_feed(tmp_path: Path) -> None:
+    with Bench(tmp_path) as bench:
+        collection = bench.collection()
+        held = await bench.ready(collection)
+        bench.index(collection, 1)
+        (batch,) = bench.index(collection, 2)
+        assert (await push(bench, batch)).outcome == pb.APPLY_OUTCOME_WILL_CATCH_UP
+        while held.applied_seq < 2:
+            await held.changed()
+        assert found(held) == names(1, 2)
+
+
+@in_loop
+async def test_a_push_for_a_shard_not_held_makes_the_follower_look(tmp_path: Path) -> None:
+    with Bench(tmp_path) as bench:
+        running = asyncio.create_task(bench.follower.run())
+        await bench.follower.polled()
+        collection = bench.collection()
+        (batch,) = bench.index(collection, 1)
+        assert (await push(bench, batch)).outcome == pb.APPLY_OUTCOME_WILL_CATCH_UP
+        while bench.host.get((collection.collection_id, 0)) is None:
+            await bench.follower.polled()
+        running.cancel()
+
+
+@in_loop
+async def test_a_push_of_another_epoch_is_not_applied(tmp_path: Path) -> None:
+    with Bench(tmp_path) as bench:
+        collection = bench.collection()
+        held = await bench.ready(collection)
+        (batch,) = bench.index(collection, 1)
+        request = to_apply_request(batch)
+        request.epoch = "another"
+        response = await bench.service.Apply(request, Context())
+        assert response.outcome == pb.APPLY_OUTCOME_WILL_CATCH_UP
+        assert held.applied_seq == 0
+
+
+@pytest.mark.parametrize("seqs", [[3, 4], [5, 5], [6, 5]])
+@in_loop
+async def test_rows_out_of_order_are_refused(tmp_path: Path, seqs: list[int]) -> None:
+    with Bench(tmp_path) as bench:
+        entries = [pb.FeedEntry(seq=seq, image_id="a", deleted=True) for seq in seqs]
+        request = pb.ApplyRequest(collection_id=1, shard=0, epoch="e", prev_seq=3, entries=entries)
+        with pytest.raises(InvalidRequest, match="ascend") as caught:
+            await bench.service.Apply(request, Context())
+        assert caught.value.field == "entries"
+
+
+def search_request(collection_id: int, vectors: np.ndarray, **fields: object) -> pb.SearchRequest:
+    request = pb.SearchRequest(
+        collection_id=collection_id, shards=[0], space="image", vectors=vectors.tobytes(), dim=SPACE.dim, k=2
+    )
+    request.MergeFrom(pb.SearchRequest(**fields))
+    return request
+
+
+@in_loop
+async def test_many_queries_in_one_call(tmp_path: Path) -> None:
+    with Bench(tmp_path) as bench:
+        collection = bench.collection()
+        bench.index(collection, *range(10))
+        await bench.ready(collection)
+        queries = np.stack([vector(number) for number in range(10)])
+        response = await bench.service.Search(search_request(collection.collection_id, queries), Context())
+        assert [row.image_ids[0] for row in response.rows] == [f"image-{number}" for number in range(10)]
+        assert all(len(row.image_ids) == len(row.scores) == 2 for row in response.rows)
+        assert list(response.shards_answered) == [0]
+
+
+@in_loop
+async def test_min_score_of_zero_is_one(tmp_path: Path) -> None:
+    with Bench(tmp_path) as bench:
+        collection = bench.collection()
+        bench.index(collection, 1)
+        await bench.ready(collection)
+        opposite = -vector(1)[None]
+        without = await bench.service.Search(search_request(collection.collection_id, opposite), Context())
+        assert len(without.rows[0].image_ids) == 1
+        request = search_request(collection.collection_id, opposite, min_score=0.0)
+        assert len((await bench.service.Search(request, Context())).rows[0].image_ids) == 0
+
+
+@pytest.mark.parametrize("data", [b"", bytes(15)])
+@in_loop
+async def test_bytes_that_are_no_rows_are_refused(tmp_path: Path, data: bytes) -> None:
+    with Bench(tmp_path) as bench:
+        request = pb.SearchRequest(collection_id=1, shards=[0], vectors=data, dim=4, k=1)
+        with pytest.raises(InvalidVector, match="no rows of 4") as caught:
+            await bench.service.Search(request, Context(None))
+        assert caught.value.field == "vectors"
+
+
+@in_loop
+async def test_stored_vectors_travel_packed(tmp_path: Path) -> None:
+    with Bench(tmp_path) as bench:
+        collection = bench.collection()
+        bench.index(collection, 1)
+        held = await bench.ready(collection)
+        request = pb.GetVectorsRequest(
+            collection_id=collection.collection_id, shard=0, space="image", image_ids=["image-1", "image-2"]
+        )
+        (stored,) = (await bench.service.GetVectors(request, Context())).vectors
+        assert stored.image_id == "image-1"
+        assert stored.data == held.index.vectors("image", ["image-1"])["image-1"].tobytes()
+
+
+@in_loop
+async def test_snapshot_writes_and_status_tells(tmp_path: Path) -> None:
+    with Bench(tmp_path) as bench:
+        collection = bench.collection()
+        bench.index(collection, 1, 2)
+        held = await bench.ready(collection)
+        status = await bench.service.Status(pb.StatusRequest(), Context())
+        (shard,) = status.shards
+        assert (status.searcher_id, shard.ready, shard.applied_seq, shard.snapshot_seq) == ("searcher", True, 2, 0)
+        assert (shard.epoch, shard.image_count, shard.vector_bytes) == (held.epoch, 2, 32)
+        response = await bench.service.Snapshot(pb.SnapshotRequest(), Context())
+        assert response.shards[0].snapshot_seq == 2
