@@ -110,6 +110,7 @@ class Bench:
         threads = {name: Threads(name, 1) for name in ("search", "apply", "poll", "feed", "disk")}
         for each in threads.values():
             self._open.callback(each.close)
+        self.disk = threads["disk"]
         self.host = ShardHost()
         self.snapshots = Snapshots(self.host, DataFolder(self.folder), threads["disk"])
         catch_up = CatchUp(
@@ -167,6 +168,10 @@ class Bench:
         while not held.ready or held.applied_seq < held.head_seq:
             await held.changed()
         return held
+
+    async def disk_done(self) -> None:
+        """Wait until the disk has done all it was told: it has one thread."""
+        await self.disk.run(int)
 
     def held(self, collection: Collection, shard: int = 0) -> HeldShard:
         held = self.host.get((collection.collection_id, shard))

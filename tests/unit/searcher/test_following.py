@@ -193,7 +193,7 @@ async def test_a_shard_taken_away_is_dropped_with_its_files(tmp_path: Path) -> N
         assert held.dropped
         assert list(bench.host) == []
         await bench.snapshots.write_changed()
-        bench.start()
+        await bench.disk_done()
         assert not (tmp_path / f"{collection.collection_id}-0").exists()
 
 
@@ -206,6 +206,7 @@ async def test_the_first_poll_tidies_the_folder(tmp_path: Path) -> None:
         unfinished = tmp_path / f"{collection.collection_id}-0" / "snapshot-x"
         unfinished.mkdir(parents=True)
         await bench.ready(collection)
+        await bench.disk_done()
     assert not (tmp_path / "99-0").exists()
     assert not unfinished.exists()
     assert (tmp_path / "mine").exists()
