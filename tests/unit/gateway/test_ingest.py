@@ -371,10 +371,10 @@ async def test_an_outage_while_outcomes_are_awaited_ends_the_stream_in_the_end(m
 async def test_a_full_disk_ends_the_stream_as_unavailable(monkeypatch):
     side = WriteSide(outage_s=0)
 
-    def full(contents):
+    def full(content):
         raise Unavailable("No space left on device")
 
-    monkeypatch.setattr(side.blobs, "put_many", full)
+    monkeypatch.setattr(side.blobs, "put", full)
     async with side.running():
         call = IngestCall(side)
         call.send(*pictures(0))
