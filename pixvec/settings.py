@@ -1,9 +1,9 @@
 """One frozen settings class a process, read from `PIXVEC_*` variables (or a secrets directory) at start-up only."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 
@@ -87,3 +87,15 @@ class SweeperSettings(_Queue):
     sweeper_interval_s: float = 2.0
     sweeper_silence_s: float = 10.0
     replicas: int = 1
+
+
+_Settings = TypeVar("_Settings", bound=_Process)
+
+
+def read_settings(kind: type[_Settings]) -> _Settings:
+    """Return the settings of this process. Ends it with one line for each variable that is missing or wrong."""
+    try:
+        return kind()
+    except ValidationError as error:
+        faults = (f"PIXVEC_{'_'.join(map(str, each['loc'])).upper()}: {each['msg']}" for each in error.errors())
+        raise SystemExit("Cannot start; set these variables:\n  " + "\n  ".join(faults)) from None

@@ -23,7 +23,7 @@ from pixvec.rpc.embedder_client import GrpcEmbedder
 from pixvec.rpc.pusher import GrpcPusher
 from pixvec.rpc.searcher_client import GrpcSearchers
 from pixvec.rpc.server import build_server, run_until_signalled
-from pixvec.settings import GatewaySettings
+from pixvec.settings import GatewaySettings, read_settings
 from pixvec.telemetry.exposition import serve_metrics
 from pixvec.telemetry.logging import configure_logging, get_logger
 from services.gateway.blocking import BlockingCalls
@@ -169,7 +169,7 @@ def add_services(
 
 def main() -> None:
     """Wire and run the gateway."""
-    settings = GatewaySettings()
+    settings = read_settings(GatewaySettings)
     configure_logging("gateway", level=settings.log_level, json=settings.log_json)
     try:
         serve_metrics(settings.metrics_host, settings.metrics_port)
