@@ -1,0 +1,173 @@
+"""Picture bytes by their SHA-256, and things derived from them by name. Nothing is ever changed once written."""
+
+import hashlib
+import re
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from typing import Any, Protocol
+
+import fsspec
+
+from pixvec.errors import ContentNotFound, Unavailable
+from pixvec.jobs.local_files import LocalFiles
+
+_HASH = re.compile(r"[0-9a-f]{64}")
+# Writing waits for the disk; this many waits at once let it gather them. More gain nothing.
+_WRITERS = 16
+
+
+class BlobStore(Protocol):
+    """Keeps bytes. Thread-safe. What a method that writes has returned for is durable. Every method raises
+    Unavailable when the store cannot be reached, is full, or refuses."""
+
+    def put(self, content: bytes) -> str:
+        """Keep bytes, and return their SHA-256, 64 hexadecimal digits. Bytes that are kept already cost little."""
+        ...
+
+    def put_many(self, contents: Sequence[bytes]) -> list[str]:
+        """Keep several at once, faster than one by one, and return their SHA-256 in order."""
+        ...
+
+    def get(self, content_hash: str) -> bytes:
+        """Raises ContentNotFound."""
+        ...
+
+    def put_named(self, name: str, content: bytes) -> None:
+        """Keep something derived under a relative path; what is there under that name stays."""
+        ...
+
+    def get_named(self, name: str) -> bytes:
+        """Raises ContentNotFound."""
+        ...
+
+
+class MemoryBlobStore:
+    """Bytes in this process, for tests."""
+
+    def __init__(self) -> None:
+        self._blobs: dict[str, bytes] = {}
+
+    def put(self, content: bytes) -> str:
+        """See BlobStore."""
+        content_hash = hashlib.sha256(content).hexdigest()
+        self._blobs.setdefault(_path_of(content_hash), content)
+        return content_hash
+
+    def put_many(self, contents: Sequence[bytes]) -> list[str]:
+        """See BlobStore."""
+        return [self.put(content) for content in contents]
+
+    def get(self, content_hash: str) -> bytes:
+        """See BlobStore."""
+        return self.get_named(_path_of(content_hash))
+
+    def put_named(self, name: str, content: bytes) -> None:
+        """See BlobStore."""
+        self._blobs.setdefault(_checked(name), content)
+
+    def get_named(self, name: str) -> bytes:
+        """See BlobStore."""
+        try:
+            return self._blobs[_checked(name)]
+        except KeyError:
+            raise _gone(name, "memory") from None
+
+
+class FsspecBlobStore:
+    """Bytes at an fsspec address: `file:///data/blobs`, `s3://bucket/pixvec`, … Raises Unavailable for an address of a
+    kind that is not installed. On a local disk writes survive a loss of power."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._files = _files_at(url)
+        self._writers = ThreadPoolExecutor(_WRITERS, thread_name_prefix="blobs")
+
+    def put(self, content: bytes) -> str:
+        """See BlobStore."""
+        content_hash = hashlib.sha256(content).hexdigest()
+        self.put_named(_path_of(content_hash), content)
+        return content_hash
+
+    def put_many(self, contents: Sequence[bytes]) -> list[str]:
+        """See BlobStore."""
+        return list(self._writers.map(self.put, contents))
+
+    def get(self, content_hash: str) -> bytes:
+        """See BlobStore."""
+        return self.get_named(_path_of(content_hash))
+
+    def put_named(self, name: str, content: bytes) -> None:
+        """See BlobStore."""
+        with _translated(self._url):
+            self._files.write(_checked(name), content)
+
+    def get_named(self, name: str) -> bytes:
+        """See BlobStore."""
+        with _translated(self._url):
+            try:
+                return self._files.read(_checked(name))
+            except FileNotFoundError:
+                raise _gone(name, self._url) from None
+
+
+class _Files(Protocol):
+    def write(self, name: str, content: bytes) -> None: ...
+
+    def read(self, name: str) -> bytes: ...
+
+
+class _RemoteFiles:
+    """Objects of a store that shows an object whole or not at all."""
+
+    def __init__(self, filesystem: Any, root: str) -> None:
+        self._filesystem = filesystem
+        self._root = root.rstrip("/")
+
+    def write(self, name: str, content: bytes) -> None:
+        path = f"{self._root}/{name}"
+        if not self._filesystem.exists(path):
+            self._filesystem.pipe_file(path, content)
+
+    def read(self, name: str) -> bytes:
+        content: bytes = self._filesystem.cat_file(f"{self._root}/{name}")
+        return content
+
+
+def _files_at(url: str) -> _Files:
+    with _translated(url):
+        try:
+            filesystem, root = fsspec.core.url_to_fs(url)
+        except (ImportError, ValueError) as error:
+            raise Unavailable(f"no blob store can be opened at {url}: {error}; install what it needs") from error
+        if "file" not in filesystem.protocol:
+            return _RemoteFiles(filesystem, root)
+        local = LocalFiles(Path(root))
+        local.sweep()
+        return local
+
+
+def _path_of(content_hash: str) -> str:
+    if not _HASH.fullmatch(content_hash):
+        raise ContentNotFound(f"{content_hash!r} is no SHA-256: expected 64 hexadecimal digits")
+    return f"{content_hash[:2]}/{content_hash[2:4]}/{content_hash}"
+
+
+def _checked(name: str) -> str:
+    path = PurePosixPath(name)
+    if not name or path.is_absolute() or ".." in path.parts or path.parts[0] == "incoming":
+        raise ContentNotFound(f"{name!r} is no name in a blob store: expected a relative path")
+    return str(path)
+
+
+def _gone(name: str, place: str) -> ContentNotFound:
+    return ContentNotFound(f"{name} is not in the blob store at {place}; send the picture again")
+
+
+@contextmanager
+def _translated(url: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise Unavailable(f"the blob store at {url} failed: {error}; check its disk, rights and network") from error

@@ -1,0 +1,76 @@
+"""Files on this machine's disk that are either not there or whole, whatever happens while they are written."""
+
+import os
+import threading
+import time
+from pathlib import Path
+
+_STALE_S = 3600
+
+
+class LocalFiles:
+    """Immutable files below `root`. A file that `write` has returned for outlives a loss of power."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._incoming = root / "incoming"
+
+    def write(self, name: str, content: bytes) -> None:
+        """Write a file, making its folders; a file of that name that is there stays as it is."""
+        path = self._root / name
+        if not path.exists():
+            self._make_folder(path.parent)
+            self._fill(path, content)
+        # For a file that was there as well: whoever renamed it may not have come to this line yet.
+        _sync_folder(path.parent)
+
+    def read(self, name: str) -> bytes:
+        """Raises FileNotFoundError."""
+        return (self._root / name).read_bytes()
+
+    def sweep(self) -> None:
+        """Remove what writers that were killed have left half-written."""
+        if not self._incoming.is_dir():
+            return
+        for left in self._incoming.iterdir():
+            try:
+                if time.time() - left.stat().st_mtime > _STALE_S:
+                    left.unlink()
+            except FileNotFoundError:
+                continue
+
+    def _fill(self, path: Path, content: bytes) -> None:
+        temporary = self._incoming / f"{path.name}.{os.getpid()}.{threading.get_ident()}"
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+        try:
+            with os.fdopen(descriptor, "wb", buffering=0) as file:
+                _write_all(file.fileno(), content)
+                os.fdatasync(file.fileno())
+            temporary.rename(path)
+        except OSError:
+            temporary.unlink(missing_ok=True)
+            raise
+
+    def _make_folder(self, folder: Path) -> None:
+        self._incoming.mkdir(parents=True, exist_ok=True)
+        missing = []
+        while not folder.exists():
+            missing.append(folder)
+            folder = folder.parent
+        for made in reversed(missing):
+            made.mkdir(exist_ok=True)
+            _sync_folder(made.parent)
+
+
+def _write_all(descriptor: int, content: bytes) -> None:
+    left = memoryview(content)
+    while left:
+        left = left[os.write(descriptor, left) :]
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
