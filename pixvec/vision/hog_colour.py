@@ -22,8 +22,9 @@ _Array = npt.NDArray[np.float64]
 _VERSION = 1
 _LAB_BINS = (6, 18, 18)
 # Nearly all of sRGB is within 60 of grey in a and b; what is beyond goes to the outermost bins.
-_LAB_LEAST = np.array((0.0, -60.0, -60.0))
-_LAB_SPAN = np.array((100.0, 120.0, 120.0))
+_LAB_LEAST = np.array(((0.0,), (-60.0,), (-60.0,)))
+_LAB_SPAN = np.array(((100.0,), (120.0,), (120.0,)))
+_LAST_BIN = np.array(_LAB_BINS)[:, np.newaxis] - 1
 _ORIENTATIONS = 8
 _CELLS = 8
 _BLOCK = 2
@@ -71,17 +72,17 @@ def lab_histogram(picture: Pixels) -> _Array:
     A pixel counts towards the eight bins around it, by its nearness to each: a small change of colour, as from
     compression, then changes little.
     """
-    last = np.array(_LAB_BINS) - 1
-    place = np.clip((rgb2lab(picture).reshape(-1, 3) - _LAB_LEAST) / _LAB_SPAN, 0, 1) * last
-    lower = np.minimum(place.astype(np.intp), last - 1)
+    lab = np.ascontiguousarray(rgb2lab(picture).reshape(-1, 3).T)
+    place = np.clip((lab - _LAB_LEAST) / _LAB_SPAN, 0, 1) * _LAST_BIN
+    lower = np.minimum(place.astype(np.intp), _LAST_BIN - 1)
     upper_share = place - lower
-    size = int(np.prod(_LAB_BINS))
-    histogram = np.zeros(size)
-    for corner in itertools.product((0, 1), repeat=3):
-        shares = np.prod(np.where(corner, upper_share, 1 - upper_share), axis=1)
-        bins = np.ravel_multi_index(tuple((lower + corner).T), _LAB_BINS)
-        histogram += np.bincount(bins, weights=shares, minlength=size)
-    return histogram / len(place)
+    shares = (1 - upper_share, upper_share)
+    lowest = np.ravel_multi_index(tuple(lower), _LAB_BINS)
+    histogram = np.zeros(np.prod(_LAB_BINS))
+    for light, a, b in itertools.product((0, 1), repeat=3):
+        bins = lowest + np.ravel_multi_index((light, a, b), _LAB_BINS)
+        histogram += np.bincount(bins, shares[light][0] * shares[a][1] * shares[b][2], minlength=histogram.size)
+    return histogram / lowest.size
 
 
 def _gradient_blocks(picture: Pixels) -> _Array:
