@@ -31,3 +31,9 @@ def die_with_parent(
             os._exit(127)
 
     return prepare_child
+
+
+def follow_parent() -> None:
+    """Die with the parent from now on: for a process that was started by a library."""
+    if _libc.prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0) != 0 or os.getppid() == 1:
+        os._exit(127)

@@ -1,0 +1,36 @@
+"""The worker process: Celery's worker with one child, the model host."""
+
+import os
+import signal
+
+# Read when Celery is imported: SIGTERM then gives the chunk back to the queue after a soft shutdown.
+os.environ.setdefault("REMAP_SIGTERM", "SIGQUIT")
+
+from pixvec.catalogue import postgres
+from pixvec.settings import WorkerSettings, read_settings
+from pixvec.telemetry.logging import configure_logging
+
+
+def main() -> None:
+    """Check the database, then run Celery's worker until it is told to stop."""
+    settings = read_settings(WorkerSettings)
+    configure_logging("worker", level=settings.log_level, json=settings.log_json)
+    postgres.connect(settings.database_url, pool_size=1).close()
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+    from workers.app import app
+
+    app.worker_main(
+        [
+            "worker",
+            "--without-gossip",
+            "--without-mingle",
+            "--without-heartbeat",
+            "--loglevel=WARNING",
+            "--queues=pixvec.ingest,pixvec.plan",
+        ]
+    )
+
+
+if __name__ == "__main__":
+    main()

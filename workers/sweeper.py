@@ -1,0 +1,102 @@
+"""The sweeper: publishes again what went silent, places shards, prunes. Any number may run.
+
+Each step fails alone and is tried again in the next round; a silence that has lasted is what makes work to do, so
+nothing here needs to be remembered.
+"""
+
+import signal
+import sys
+import threading
+from collections.abc import Callable
+
+from pixvec.catalogue import postgres
+from pixvec.catalogue.interfaces import Catalogue
+from pixvec.errors import PixvecError, Unavailable
+from pixvec.jobs.queue import CeleryChunkQueue, ChunkQueue
+from pixvec.settings import SweeperSettings, read_settings
+from pixvec.telemetry.exposition import serve_metrics
+from pixvec.telemetry.logging import configure_logging, get_logger
+from pixvec.telemetry.metrics import SWEEPER_PRUNED, SWEEPER_REPUBLISHED
+
+log = get_logger(__name__)
+
+_ROWS_A_ROUND = 5_000
+_CHUNKS_A_ROUND = 500
+
+
+class Sweeper:
+    """One round of upkeep after the other."""
+
+    def __init__(self, catalogue: Catalogue, queue: ChunkQueue, *, silence_s: float, replicas: int) -> None:
+        self._catalogue = catalogue
+        self._queue = queue
+        self._silence_s = silence_s
+        self._replicas = replicas
+        self._failing: set[str] = set()
+
+    def sweep(self) -> None:
+        """Do one round."""
+        for step in (self.place, self.republish, self.replan, self.prune, self.purge):
+            self._try(step)
+
+    def place(self) -> None:
+        """Place shards on the searchers that live."""
+        if self._catalogue.topology.rebalance(self._replicas):
+            log.info("shards_placed")
+
+    def republish(self) -> None:
+        """Publish again chunks that nobody works on, unless as many messages still wait in the queue."""
+        silent = self._catalogue.jobs.unattended(self._silence_s, _CHUNKS_A_ROUND)
+        if silent and self._queue.depth() < len(silent):
+            self._queue.publish(silent)
+            self._catalogue.jobs.mark_published(silent)
+            SWEEPER_REPUBLISHED.inc(len(silent))
+            log.info("chunks_republished", chunks=len(silent))
+
+    def replan(self) -> None:
+        """Ask again for jobs whose planner has gone silent."""
+        for job_id in self._catalogue.jobs.unplanned(self._silence_s, _CHUNKS_A_ROUND):
+            self._queue.publish_plan(job_id)
+
+    def prune(self) -> None:
+        """Remove tombstones that every follower has passed."""
+        SWEEPER_PRUNED.labels("feed").inc(self._catalogue.feed_reader.prune_tombstones(_ROWS_A_ROUND))
+
+    def purge(self) -> None:
+        """Remove rows of deleted collections."""
+        SWEEPER_PRUNED.labels("collections").inc(self._catalogue.collections.purge(_ROWS_A_ROUND))
+
+    def _try(self, step: Callable[[], None]) -> None:
+        try:
+            step()
+        except Unavailable as error:
+            if step.__name__ not in self._failing:
+                log.warning("step_failed", step=step.__name__, error=error.message)
+            self._failing.add(step.__name__)
+        else:
+            self._failing.discard(step.__name__)
+
+
+def main() -> None:
+    """Wire and run a sweeper until it is told to stop."""
+    settings = read_settings(SweeperSettings)
+    configure_logging("sweeper", level=settings.log_level, json=settings.log_json)
+    stopped = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopped.set())
+    try:
+        serve_metrics(settings.metrics_host, settings.metrics_port)
+        catalogue = postgres.connect(settings.database_url, pool_size=1)
+        queue = CeleryChunkQueue(settings.broker_url)
+        sweeper = Sweeper(catalogue, queue, silence_s=settings.sweeper_silence_s, replicas=settings.replicas)
+        while not stopped.wait(settings.sweeper_interval_s):
+            sweeper.sweep()
+        queue.close()
+        catalogue.close()
+    except (PixvecError, OSError) as error:
+        log.error("sweeper_failed", error=str(error))
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,44 @@
+"""The two tasks, and the child they run in."""
+
+from typing import Any
+
+from celery import shared_task
+from celery.signals import worker_process_init
+
+from pixvec.catalogue.interfaces import ChunkRef
+from pixvec.errors import JobNotFound, Unavailable
+from pixvec.jobs.celery_app import INGEST_TASK, PLAN_TASK
+from pixvec.settings import WorkerSettings, read_settings
+from pixvec.telemetry.logging import get_logger
+from workers.child import Child, start_child
+from workers.plan import plan_job
+
+log = get_logger(__name__)
+
+# Celery gives a task nothing but its arguments: the one place in pixvec where a process keeps a global.
+_child: list[Child] = []
+
+
+@worker_process_init.connect(weak=False)
+def start(**_: Any) -> None:
+    """Start the child's parts once Celery has made the process."""
+    _child.append(start_child(read_settings(WorkerSettings)))
+
+
+@shared_task(name=INGEST_TASK)
+def ingest_chunk(job_id: str, chunk: int) -> None:
+    """Take a chunk in. What an outage interrupts is published again by the sweeper."""
+    try:
+        _child[0].runner.run(ChunkRef(job_id, chunk))
+    except (Unavailable, JobNotFound) as error:
+        log.warning("chunk_interrupted", job=job_id, chunk=chunk, error=error.message)
+
+
+@shared_task(name=PLAN_TASK)
+def plan(job_id: str) -> None:
+    """List a job's pictures."""
+    child = _child[0]
+    try:
+        plan_job(job_id, child.catalogue.jobs, child.sources, child.queue)
+    except (Unavailable, JobNotFound) as error:
+        log.warning("plan_interrupted", job=job_id, error=error.message)
