@@ -123,7 +123,7 @@ class RunningSystem:
                 env=os.environ | {"PYTHONUNBUFFERED": "1"},
             )
         deadline = time.monotonic() + self._start_timeout_s
-        while not ((state := read_state(self._data)) and state.ready):
+        while not ((state := read_state(self._data)) and state.phase == "ready"):
             if self._process.poll() is not None or time.monotonic() > deadline:
                 raise Unavailable(f"the system did not start:\n{log.read_text(errors='replace')[-4000:]}")
             time.sleep(0.05)

@@ -1,0 +1,170 @@
+"""`pixvec …`: every command. Exit codes: 0 done, 1 refused or failed (one line says why), 2 wrong usage, 130 Ctrl-C."""
+
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from pixvec.cli import local
+from pixvec.cli.ingest_progress import show_progress
+from pixvec.client import Client
+from pixvec.client.values import SearchResult
+from pixvec.errors import PixvecError
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="Image retrieval: pictures in, pictures found.")
+collections = typer.Typer(no_args_is_help=True, help="Create, list, show and delete collections.")
+jobs = typer.Typer(invoke_without_command=True, help="List jobs and what failed in them.")
+app.add_typer(collections, name="collection")
+app.add_typer(jobs, name="jobs")
+app.command("up")(local.up)
+app.command("down")(local.down)
+app.command("status")(local.status)
+app.command("doctor")(local.doctor)
+
+console = Console()
+Address = Annotated[str, typer.Option(envvar="PIXVEC_ADDRESS", help="The gateway.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+LOCAL = "localhost:50051"
+
+
+@app.command()
+def demo(
+    images: Annotated[Path | None, typer.Argument(help="A folder of pictures; default: demo pictures.")] = None,
+    model: Annotated[str, typer.Option(help="A model's name, or auto.")] = "auto",
+    output: Annotated[Path, typer.Option(help="Where the contact sheet goes.")] = Path("pixvec-demo"),
+) -> None:
+    """Run the whole system once through on a folder of pictures, and stop it again."""
+    from pixvec.cli.demo import run_demo
+
+    run_demo(console, images, model, output)
+
+
+@collections.command("create")
+def create(name: str, model: str = "auto", shards: int | None = None, address: Address = LOCAL) -> None:
+    """Create a collection."""
+    with Client(address) as client:
+        made = client.create_collection(name, model=model, shards=shards)
+    space = made.spaces[0]
+    console.print(f"Created {made.name}: model {space.model}, {space.dim} dimensions, {made.shard_count} shards.")
+    if made.model_choice:
+        console.print(made.model_choice, highlight=False)
+
+
+@collections.command("list")
+def list_all(address: Address = LOCAL, as_json: AsJson = False) -> None:
+    """List collections."""
+    with Client(address) as client:
+        found = list(client.list_collections())
+    if as_json:
+        typer.echo(json.dumps([asdict(each) for each in found], default=str))
+        return
+    table = Table("collection", "images", "model", "dimensions", "shards")
+    for each in found:
+        space = each.spaces[0]
+        table.add_row(each.name, f"{each.image_count:,}", space.model, str(space.dim), str(each.shard_count))
+    console.print(table)
+
+
+@collections.command("show")
+def show(name: str, address: Address = LOCAL) -> None:
+    """Show one collection as JSON."""
+    with Client(address) as client:
+        typer.echo(json.dumps(asdict(client.get_collection(name)), default=str, indent=2))
+
+
+@collections.command("delete")
+def delete(name: str, address: Address = LOCAL) -> None:
+    """Delete a collection with all its images."""
+    with Client(address) as client:
+        client.delete_collection(name)
+    console.print(f"Deleted {name}.")
+
+
+@app.command()
+def ingest(collection: str, paths: list[Path], address: Address = LOCAL, as_json: AsJson = False) -> None:
+    """Take pictures in: files and folders. Run it again to go on after an interruption."""
+    with Client(address) as client:
+        job = client.ingest(collection, paths)
+        job.wait() if as_json else show_progress(console, job)
+    if as_json:
+        failures = [asdict(failure) for failure in job.failures]
+        typer.echo(json.dumps({"job_id": job.job_id, **asdict(job.counts), "failures": failures}, default=str))
+    else:
+        for failure in job.failures:
+            console.print(f"failed: {failure.error.message}", highlight=False)
+    if job.failures:
+        raise typer.Exit(1)
+
+
+@app.command()
+def search(
+    collection: str,
+    picture: Annotated[Path | None, typer.Argument(help="A picture to search by.")] = None,
+    like: Annotated[str | None, typer.Option(help="Search by an image of the collection.")] = None,
+    limit: int = 10,
+    min_score: float | None = None,
+    open_sheet: Annotated[bool, typer.Option("--open", help="Show the hits in a browser.")] = False,
+    address: Address = LOCAL,
+    as_json: AsJson = False,
+) -> None:
+    """Find pictures by a picture."""
+    if (picture is None) == (like is None):
+        raise typer.BadParameter("give a picture, or --like ID")
+    with Client(address) as client:
+        result = client.search(collection, image=picture, image_id=like, limit=limit, min_score=min_score)
+        if open_sheet:
+            query = picture.read_bytes() if picture else client.get_content(collection, like or "")
+            local.open_contact_sheet(client, collection, query, result)
+    if as_json:
+        typer.echo(json.dumps({"hits": [asdict(hit) for hit in result], "timings": asdict(result.timings)}))
+        return
+    print_hits(result)
+
+
+@jobs.callback()
+def list_jobs(context: typer.Context, address: Address = LOCAL) -> None:
+    """List jobs, the newest first."""
+    if context.invoked_subcommand is not None:
+        return
+    table = Table("job", "collection", "state", "total", "indexed", "failed")
+    with Client(address) as client:
+        for job in client.list_jobs():
+            counts = (f"{number:,}" for number in (job.total, job.indexed, job.failed))
+            table.add_row(job.job_id, job.collection, job.state, *counts)
+    console.print(table)
+
+
+@jobs.command("failures")
+def job_failures(job_id: str, address: Address = LOCAL) -> None:
+    """List what failed in a job, and why."""
+    with Client(address) as client:
+        for failure in client.failures(job_id):
+            console.print(f"{failure.error.reason}: {failure.error.message}", highlight=False)
+
+
+def print_hits(result: SearchResult) -> None:
+    """Print hits, and where the time went."""
+    table = Table("rank", "image", "score")
+    for rank, hit in enumerate(result, start=1):
+        table.add_row(str(rank), hit.image_id, f"{hit.score:.4f}")
+    console.print(table)
+    stages = "  ".join(f"{name} {seconds * 1e3:.1f} ms" for name, seconds in result.timings.stages().items())
+    console.print(f"{stages}  total {result.timings.total * 1e3:.1f} ms", highlight=False)
+
+
+def main() -> None:
+    """Run the command line; an error is one line that says what to do."""
+    try:
+        app()
+    except (PixvecError, OSError) as error:
+        Console(stderr=True).print(f"[red]error:[/red] {error}", highlight=False)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,208 @@
+"""One program under supervision: started, watched, started again, stopped."""
+
+import asyncio
+import json
+import os
+import signal
+import time
+from asyncio.subprocess import DEVNULL, STDOUT, Process
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pixvec.embedded.process import die_with_parent
+from pixvec.embedded.state import ProcessState
+from pixvec.errors import Unavailable
+
+_FIRST_PAUSE_S = 0.1
+_LONGEST_PAUSE_S = 5.0
+# A program that ran that long was well: its next restart is quick again.
+_WELL_AFTER_S = 10.0
+_READY_POLL_S = 0.05
+# A program that cannot start the first time has something wrong that trying again will not cure.
+_FIRST_TRIES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """What to run and how to tell that it runs. `is_ready` None: it is ready once it is started."""
+
+    name: str
+    command: Sequence[str]
+    env: Mapping[str, str] = field(default_factory=dict)
+    address: str = ""
+    identity: tuple[int, int] | None = None
+    # Blocking work ahead of each start.
+    prepare: Callable[[], None] | None = None
+    is_ready: Callable[[], Awaitable[bool]] | None = None
+    ready_within_s: float = 120.0
+    stop_signal: signal.Signals = signal.SIGTERM
+    stop_within_s: float = 15.0
+    # What the kernel sends when the supervisor is killed.
+    death_signal: signal.Signals = signal.SIGKILL
+
+
+class SupervisedProgram:
+    """Keeps one program running from `start` until `stop`."""
+
+    def __init__(self, program: Program, log_dir: Path, on_change: Callable[[], None]) -> None:
+        self.program = program
+        self._log_path = log_dir / f"{program.name}.log"
+        self._on_change = on_change
+        self._process: Process | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._first_ready: asyncio.Future[None] | None = None
+        self._state = "starting"
+        self._restarts = 0
+        self._stopping = False
+
+    @property
+    def state(self) -> ProcessState:
+        """How it stands."""
+        pid = self._process.pid if self._process and self._process.returncode is None else 0
+        return ProcessState(self.program.name, pid, self._state, self._restarts, self.program.address)
+
+    async def start(self) -> None:
+        """Start it and return when it is ready for the first time. Raises Unavailable with the end of its log."""
+        rotate_log(self._log_path)
+        self._first_ready = asyncio.get_running_loop().create_future()
+        self._task = asyncio.create_task(self._keep_running(), name=self.program.name)
+        self._task.add_done_callback(self._on_task_end)
+        try:
+            await asyncio.wait_for(asyncio.shield(self._first_ready), self.program.ready_within_s)
+        except TimeoutError:
+            raise Unavailable(
+                f"{self.program.name} was not ready within {self.program.ready_within_s:.0f} s{self._log_tail()}"
+            ) from None
+
+    async def stop(self) -> None:
+        """Ask it to end, and kill it with all it started when it does not in time."""
+        self._stopping = True
+        process = self._process
+        if process is not None and process.returncode is None:
+            send_signal(process, self.program.stop_signal)
+            try:
+                await asyncio.wait_for(process.wait(), self.program.stop_within_s)
+            except TimeoutError:
+                self.kill()
+                await process.wait()
+        if process is not None:
+            # What it may have left in its process group has nobody to serve now.
+            kill_group(process.pid)
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        self._change("stopped")
+
+    def kill(self) -> None:
+        """End it now, with all it started."""
+        self._stopping = True
+        if self._process is not None and self._process.returncode is None:
+            kill_group(self._process.pid)
+
+    def _on_task_end(self, task: "asyncio.Task[None]") -> None:
+        assert self._first_ready is not None
+        if not self._first_ready.done() and not task.cancelled() and (error := task.exception()) is not None:
+            self._first_ready.set_exception(error)
+
+    async def _keep_running(self) -> None:
+        pause_s = _FIRST_PAUSE_S
+        while not self._stopping:
+            started = time.monotonic()
+            await self._run_once()
+            if self._stopping:
+                return
+            self._restarts += 1
+            self._check_first_start()
+            self._change("waiting")
+            if time.monotonic() - started > _WELL_AFTER_S:
+                pause_s = _FIRST_PAUSE_S
+            await asyncio.sleep(pause_s)
+            pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
+
+    def _check_first_start(self) -> None:
+        assert self._first_ready is not None
+        if not self._first_ready.done() and self._restarts >= _FIRST_TRIES:
+            status = self._process.returncode if self._process else None
+            raise Unavailable(f"{self.program.name} does not start (exit status {status}){self._log_tail()}")
+
+    async def _run_once(self) -> None:
+        if self.program.prepare is not None:
+            await asyncio.to_thread(self.program.prepare)
+        with self._log_path.open("ab") as log:
+            self._process = await asyncio.create_subprocess_exec(
+                *self.program.command,
+                stdin=DEVNULL,
+                stdout=log,
+                stderr=STDOUT,
+                cwd="/",
+                env={**os.environ, **self.program.env},
+                # A session of its own: Ctrl-C on the terminal is for the supervisor alone.
+                start_new_session=True,
+                preexec_fn=die_with_parent(self.program.death_signal, self.program.identity),
+            )
+        self._change("starting")
+        watch = asyncio.create_task(self._watch_readiness())
+        try:
+            await self._process.wait()
+        finally:
+            watch.cancel()
+            # Its children are of no use without it, and may hold what the next one needs.
+            kill_group(self._process.pid)
+
+    async def _watch_readiness(self) -> None:
+        while self.program.is_ready is not None and not await self.program.is_ready():  # noqa: ASYNC110 - polled
+            await asyncio.sleep(_READY_POLL_S)
+        self._change("ready")
+        assert self._first_ready is not None
+        if not self._first_ready.done():
+            self._first_ready.set_result(None)
+
+    def _change(self, state: str) -> None:
+        self._state = state
+        self._on_change()
+
+    def _log_tail(self) -> str:
+        return f": {found}\nIts log is {self._log_path}" if (found := last_words(self._log_path)) else ""
+
+
+def send_signal(process: Process, number: signal.Signals) -> None:
+    """Send a signal to a process that may just have ended."""
+    try:
+        process.send_signal(number)
+    except ProcessLookupError:
+        return
+
+
+def kill_group(pid: int) -> None:
+    """Kill the process group that a session leader left behind or leads."""
+    try:
+        os.killpg(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return
+
+
+def rotate_log(path: Path, keep: int = 3) -> None:
+    """Move the log of the last run aside, keeping a few."""
+    if not path.exists() or path.stat().st_size == 0:
+        return
+    for number in range(keep - 1, 0, -1):
+        older = path.with_name(f"{path.name}.{number}")
+        if older.exists():
+            older.rename(path.with_name(f"{path.name}.{number + 1}"))
+    path.rename(path.with_name(f"{path.name}.1"))
+
+
+def last_words(log: Path, lines: int = 5) -> str:
+    """Return the error that a log ends with, or its last lines."""
+    if not log.exists():
+        return ""
+    tail = log.read_bytes()[-8192:].decode(errors="replace").strip().splitlines()[-lines:]
+    for line in reversed(tail):
+        try:
+            entry = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(entry, dict) and entry.get("error"):
+            return str(entry["error"])
+    return "\n".join(tail)
