@@ -1,7 +1,7 @@
 """How soon after a worker's commit a picture is found.
 
-The commit is taken to be the start of the transaction that wrote the image (`images.updated_at`, the database's clock on
-the same machine), which is a little before the commit itself: the figures err on the slow side.
+The commit is taken to be the start of the transaction that wrote the image (`images.updated_at`, the database's clock
+on the same machine), which is a little before the commit itself: the figures err on the slow side.
 """
 
 import statistics

@@ -21,8 +21,8 @@ def load_pictures(folder: Path | None, count: int) -> list[bytes]:
 
 
 def _photograph(seed: int) -> bytes:
-    """Return a JPEG with the spectrum of a photograph (power falls with the square of the frequency), so that it costs a
-    decoder what a photograph costs."""
+    """Return a JPEG with the spectrum of a photograph (power falls with the square of the frequency), so that it costs
+    a decoder what a photograph costs."""
     rng = np.random.default_rng(seed)
     height, width = 375, 500
     fy, fx = np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width)[None, :]

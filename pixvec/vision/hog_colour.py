@@ -82,7 +82,8 @@ def lab_histogram(picture: Pixels) -> _Array:
     for light, a, b in itertools.product((0, 1), repeat=3):
         bins = lowest + np.ravel_multi_index((light, a, b), _LAB_BINS)
         histogram += np.bincount(bins, shares[light][0] * shares[a][1] * shares[b][2], minlength=histogram.size)
-    return histogram / lowest.size
+    shares_of_all: _Array = histogram / lowest.size
+    return shares_of_all
 
 
 def _gradient_blocks(picture: Pixels) -> _Array:

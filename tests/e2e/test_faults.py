@@ -79,4 +79,6 @@ def test_a_killed_process_loses_nothing(system: RunningSystem, stormy: Storm, vi
 
 
 def test_a_wiped_queue_loses_nothing(system: RunningSystem, stormy: Storm) -> None:
-    stormy.strike(lambda: redis.Redis(unix_socket_path=system.state.redis_url.removeprefix("redis+socket://")).flushall(), after=100)
+    socket = system.state.redis_url.removeprefix("redis+socket://")
+    with redis.Redis(unix_socket_path=socket) as broker:
+        stormy.strike(broker.flushall, after=100)

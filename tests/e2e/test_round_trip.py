@@ -141,7 +141,7 @@ def test_a_folder_outside_the_roots_is_refused(client: Client, collection: str) 
 def test_the_async_client_does_the_same(system: RunningSystem, client: Client, collection: str) -> None:
     async def round_trip() -> str:
         async with AsyncClient(system.address) as remote:
-            job = await remote.ingest(collection, [("a", make_jpeg(1)), ("b", make_jpeg(2))])
+            job = remote.ingest(collection, [("a", make_jpeg(1)), ("b", make_jpeg(2))])
             await job.wait()
             return next(iter(await remote.search(collection, image=make_jpeg(2)))).image_id
 
