@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from pixvec.catalogue.interfaces import Assignment, FeedEntry, ShardReport
 from pixvec.errors import InvalidVector
+from pixvec.index.library import load_faiss
 from pixvec.index.manifest import ShardIdentity
 from pixvec.index.shard import Shard
 from services.searcher.changes import ChangeReader, to_spec
@@ -81,6 +82,8 @@ class HeldShard:
         self._changed = asyncio.Event()
 
     def _apply(self, entries: Sequence[FeedEntry], through_seq: int) -> None:
+        # The first rows bring it, so that the first search need not wait for it.
+        load_faiss()
         changes = self._reader.read(entries)
         try:
             self.index.apply(changes, through_seq)
