@@ -43,7 +43,7 @@ def exact_scores(metric: Metric, query: Float32Array, rows: Float32Array) -> Flo
         return (-row_lengths(apart)).astype(np.float32)
     scores = np.einsum("ij,j->i", rows, query, dtype=np.float64)
     if metric is Metric.COSINE:
-        np.clip(scores, -1.0, 1.0, out=scores)
+        scores = np.minimum(np.maximum(scores, -1.0), 1.0)
     result: Float32Array = scores.astype(np.float32)
     return result
 

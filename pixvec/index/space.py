@@ -69,6 +69,9 @@ class SpaceView:
     def _fetch(self, queries: Float32Array, fetch: int) -> _Fetched:
         """Return the `fetch` nearest rows over all segments, in no order."""
         parts = [segment.candidates(queries, fetch) for segment in self.segments]
+        if len(parts) == 1:
+            (only,) = parts
+            return _Fetched(only.nearness, np.zeros(only.rows.shape, np.int32), only.rows)
         if not parts:
             nothing = (len(queries), 0)
             return _Fetched(np.empty(nothing, np.float32), np.empty(nothing, np.int32), np.empty(nothing, np.int64))
@@ -102,7 +105,7 @@ class SpaceView:
         if len(nearness) >= k + _MAX_TIED_ROWS:
             return True
         cut = float(found.scores[-1])
-        length = float(row_lengths(query[None])[0])
+        length = 1.0 if self.space.metric is Metric.COSINE else float(row_lengths(query[None])[0])
         if self.space.metric is Metric.EUCLIDEAN:
             return float(nearness.min()) < -(cut**2) - _NEARNESS_ERROR * (length + self.max_length) ** 2
         return float(nearness.min()) < cut - _NEARNESS_ERROR * length * self.max_length

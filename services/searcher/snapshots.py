@@ -5,6 +5,7 @@ import time
 
 from pixvec.catalogue.interfaces import Assignment
 from pixvec.index import snapshot
+from pixvec.index.library import load_faiss
 from pixvec.index.shard import Shard
 from pixvec.telemetry.logging import get_logger
 from pixvec.telemetry.metrics import SNAPSHOT_FAILURES, SNAPSHOT_SECONDS
@@ -63,6 +64,8 @@ class Snapshots:
         limits = {"min_seq": assignment.tombstone_floor, "max_seq": assignment.head_seq}
         found = snapshot.load_newest(self._data.of_shard(held.key), held.identity, **limits)
         if found is not None:
+            # Now, so that the first search need not wait for it.
+            load_faiss()
             log.info(
                 "snapshot_loaded",
                 collection=held.collection.name,
