@@ -1,1 +1,1 @@
-"""What the gateway and the workers share: the queue contract, the blob store, sources of pictures by URI."""
+"""What the processes around the work share: the queue, the blob store, pictures by URI."""

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Protocol
 
-from amqp.exceptions import AMQPError
 from kombu.exceptions import BatchPublishError, KombuError
 from redis.exceptions import RedisError
 
@@ -122,5 +121,5 @@ class CeleryChunkQueue:
 def _translated() -> Iterator[None]:
     try:
         yield
-    except (KombuError, RedisError, AMQPError, OSError) as error:
+    except (KombuError, RedisError, OSError) as error:
         raise Unavailable(f"the broker cannot be reached ({error}); check that Redis runs") from error

@@ -49,8 +49,7 @@ class UriSources:
         """
         self.check(prefix)
         with _translated(prefix):
-            paths = _list_local(_local_path(prefix)) if _scheme(prefix) == "file" else _list_remote(prefix)
-        return sorted(paths)
+            return sorted(_list_local(_local_path(prefix)) if _scheme(prefix) == "file" else _list_remote(prefix))
 
     def fetch(self, uri: str) -> bytes:
         """Return the bytes. Raises UriNotAllowed, ContentNotFound, PictureTooLarge, Unavailable."""

@@ -1,0 +1,89 @@
+"""What is relied on of the blob store, in memory, on a local disk and behind fsspec."""
+
+import hashlib
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import fsspec
+import pytest
+
+from pixvec.errors import ContentNotFound
+from pixvec.jobs.blobs import BlobStore, FsspecBlobStore, MemoryBlobStore
+
+
+@pytest.fixture(params=["memory", "local", "fsspec"])
+def blobs(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[BlobStore]:
+    if request.param == "memory":
+        yield MemoryBlobStore()
+    elif request.param == "local":
+        yield FsspecBlobStore(f"file://{tmp_path}/blobs")
+    else:
+        yield FsspecBlobStore("memory://bucket/pixvec")
+        fsspec.filesystem("memory").store.clear()
+
+
+def test_what_was_put_is_got_by_its_hash(blobs: BlobStore) -> None:
+    content_hash = blobs.put(b"a picture")
+    assert content_hash == hashlib.sha256(b"a picture").hexdigest()
+    assert blobs.get(content_hash) == b"a picture"
+
+
+def test_many_come_back_in_order(blobs: BlobStore) -> None:
+    contents = [b"%d" % number for number in (3, 1, 2, 1)]
+    hashes = blobs.put_many(contents)
+    assert [blobs.get(content_hash) for content_hash in hashes] == contents
+
+
+def test_empty_bytes_are_bytes(blobs: BlobStore) -> None:
+    assert blobs.get(blobs.put(b"")) == b""
+
+
+def test_putting_twice_changes_nothing(blobs: BlobStore) -> None:
+    assert blobs.put(b"twice") == blobs.put(b"twice")
+    assert blobs.get(blobs.put(b"twice")) == b"twice"
+
+
+def test_an_unknown_hash_is_not_found(blobs: BlobStore) -> None:
+    with pytest.raises(ContentNotFound, match="send the picture again"):
+        blobs.get("ab" * 32)
+
+
+@pytest.mark.parametrize("content_hash", ["", "ab", "../../etc/passwd", "AB" * 32, "g" * 64])
+def test_what_is_no_hash_is_not_found(blobs: BlobStore, content_hash: str) -> None:
+    with pytest.raises(ContentNotFound, match="64 hexadecimal digits"):
+        blobs.get(content_hash)
+
+
+def test_the_first_of_a_name_stays(blobs: BlobStore) -> None:
+    blobs.put_named("thumbnails/x-256.jpg", b"first")
+    blobs.put_named("thumbnails/x-256.jpg", b"second")
+    assert blobs.get_named("thumbnails/x-256.jpg") == b"first"
+
+
+def test_an_unknown_name_is_not_found(blobs: BlobStore) -> None:
+    with pytest.raises(ContentNotFound):
+        blobs.get_named("thumbnails/none.jpg")
+
+
+@pytest.mark.parametrize("name", ["", "/etc/passwd", "../outside", "a/../../outside", "incoming/x"])
+def test_a_name_stays_inside(blobs: BlobStore, name: str) -> None:
+    with pytest.raises(ContentNotFound, match="relative path"):
+        blobs.put_named(name, b"x")
+    with pytest.raises(ContentNotFound, match="relative path"):
+        blobs.get_named(name)
+
+
+def test_many_writers_of_the_same_bytes_agree(blobs: BlobStore) -> None:
+    content = b"contended" * 10_000
+    together = threading.Barrier(8)
+
+    def put(_: int) -> str:
+        together.wait()
+        return blobs.put(content)
+
+    with ThreadPoolExecutor(8) as pool:
+        hashes = set(pool.map(put, range(8)))
+    assert hashes == {hashlib.sha256(content).hexdigest()}
+    assert blobs.get(hashes.pop()) == content

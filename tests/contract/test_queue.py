@@ -1,0 +1,159 @@
+"""What publishers and workers rely on, of messages in memory and in a real Redis."""
+
+import base64
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import redis
+
+from pixvec.catalogue.interfaces import ChunkRef
+from pixvec.embedded.process import die_with_parent
+from pixvec.errors import Unavailable
+from pixvec.jobs.celery_app import INGEST_QUEUE, INGEST_TASK, PLAN_QUEUE, PLAN_TASK
+from pixvec.jobs.queue import CeleryChunkQueue, ChunkQueue, MemoryChunkQueue
+
+
+class RedisServer:
+    def __init__(self, folder: Path) -> None:
+        self.socket = folder / "r.sock"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        binary = shutil.which("redis-server") or str(Path(sys.executable).parent / "redis-server")
+        options = ["--port", "0", "--unixsocket", str(self.socket), "--save", "", "--appendonly", "no"]
+        self._process = subprocess.Popen([binary, *options], stdout=subprocess.DEVNULL, preexec_fn=die_with_parent())
+        deadline = time.monotonic() + 20
+        while not self._answers():
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+
+    def stop(self) -> None:
+        if self._process is not None:
+            self._process.send_signal(signal.SIGKILL)
+            self._process.wait()
+            self.socket.unlink(missing_ok=True)
+
+    def client(self) -> redis.Redis:
+        return redis.Redis(unix_socket_path=str(self.socket))
+
+    def _answers(self) -> bool:
+        try:
+            with self.client() as client:
+                return bool(client.ping())
+        except redis.ConnectionError:
+            return False
+
+
+@dataclass
+class Bench:
+    """A queue, and a look at its messages in the order in which a worker would take them."""
+
+    queue: ChunkQueue
+    chunks: Callable[[], list[tuple[str, int]]]
+    plans: Callable[[], list[str]]
+    wipe: Callable[[], object]
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[RedisServer]:
+    folder = Path(tempfile.mkdtemp(prefix="pv-"))
+    server = RedisServer(folder)
+    server.start()
+    yield server
+    server.stop()
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(params=["memory", "redis"])
+def bench(request: pytest.FixtureRequest) -> Iterator[Bench]:
+    if request.param == "memory":
+        memory = MemoryChunkQueue()
+        yield Bench(memory, lambda: _memory_chunks(memory), lambda: _memory_plans(memory), memory.wipe)
+        return
+    server: RedisServer = request.getfixturevalue("server")
+    client = server.client()
+    client.flushall()
+    queue = CeleryChunkQueue(f"redis+socket://{server.socket}")
+    chunks = lambda: [(job_id, chunk) for job_id, chunk in _arguments(client, INGEST_QUEUE, INGEST_TASK)]  # noqa: E731
+    plans = lambda: [job_id for (job_id,) in _arguments(client, PLAN_QUEUE, PLAN_TASK)]  # noqa: E731
+    yield Bench(queue, chunks, plans, client.flushall)
+    queue.close()
+    client.close()
+
+
+def _memory_chunks(queue: MemoryChunkQueue) -> list[tuple[str, int]]:
+    return [(ref.job_id, ref.chunk) for ref in iter(queue.take_chunk, None)]
+
+
+def _memory_plans(queue: MemoryChunkQueue) -> list[str]:
+    return list(iter(queue.take_plan, None))
+
+
+def _arguments(client: redis.Redis, queue: str, task: str) -> list[list[object]]:
+    messages = [json.loads(raw) for raw in reversed(client.lrange(queue, 0, -1))]
+    assert {message["headers"]["task"] for message in messages} <= {task}
+    return [json.loads(base64.b64decode(message["body"]))[0] for message in messages]
+
+
+def test_chunks_come_in_the_order_of_publication(bench: Bench) -> None:
+    bench.queue.publish([ChunkRef("a", 0), ChunkRef("a", 1)])
+    bench.queue.publish([ChunkRef("b", 7)])
+    assert bench.chunks() == [("a", 0), ("a", 1), ("b", 7)]
+
+
+def test_plans_do_not_wait_behind_chunks(bench: Bench) -> None:
+    bench.queue.publish([ChunkRef("a", number) for number in range(100)])
+    bench.queue.publish_plan("b")
+    assert bench.plans() == ["b"]
+
+
+def test_depth_counts_chunks_and_plans(bench: Bench) -> None:
+    assert bench.queue.depth() == 0
+    bench.queue.publish([ChunkRef("a", 0), ChunkRef("a", 1)])
+    bench.queue.publish_plan("b")
+    assert bench.queue.depth() == 3
+
+
+def test_publishing_nothing_sends_nothing(bench: Bench) -> None:
+    bench.queue.publish([])
+    assert bench.queue.depth() == 0
+
+
+def test_a_wiped_broker_takes_messages_again(bench: Bench) -> None:
+    bench.queue.publish([ChunkRef("a", 0)])
+    bench.wipe()
+    assert bench.queue.depth() == 0
+    bench.queue.publish([ChunkRef("a", 1)])
+    assert bench.chunks() == [("a", 1)]
+
+
+def test_a_broker_that_is_gone_is_reported_and_used_again_once_it_is_back(server: RedisServer) -> None:
+    queue = CeleryChunkQueue(f"redis+socket://{server.socket}")
+    queue.publish([ChunkRef("a", 0)])
+    server.stop()
+    for call in (lambda: queue.publish([ChunkRef("a", 1)]), lambda: queue.publish_plan("a"), queue.depth):
+        with pytest.raises(Unavailable, match="check that Redis runs"):
+            call()
+    server.start()
+    queue.publish([ChunkRef("a", 2), ChunkRef("a", 3)])
+    assert queue.depth() == 2
+    queue.close()
+
+
+def test_a_restarted_broker_is_not_noticed(server: RedisServer) -> None:
+    queue = CeleryChunkQueue(f"redis+socket://{server.socket}")
+    queue.publish([ChunkRef("a", 0)])
+    server.stop()
+    server.start()
+    queue.publish([ChunkRef("a", 1)])
+    assert queue.depth() == 1
+    queue.close()
