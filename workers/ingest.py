@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 
 import numpy as np
@@ -93,26 +93,46 @@ class IngestRunner:
         self._committing = ThreadPoolExecutor(1, thread_name_prefix="commit")
 
     def run(self, ref: ChunkRef) -> None:
-        """Work on this chunk, then on others of its job until none is free or the drain has lasted long enough."""
-        stop_at = time.monotonic() + DRAIN_S
+        """Work on this chunk, then on others of its job until none is free or the drain has lasted long enough.
+
+        Raises Unavailable when the database goes away; the leases then run out, kept by nobody.
+        """
+        leased: list[LeasedChunk] = []
         commits: list[Future[None]] = []
-        begun = self._begin(self._catalogue.jobs.lease_chunk(ref, self._owner, self._lease_s))
-        while begun is not None:
-            more = time.monotonic() < stop_at
-            following = self._begin(self._lease_next(ref.job_id)) if more else None
-            commits += self._work(begun)
-            if not more:
-                self._queue.publish([ref])
-            begun = following
+        try:
+            self._drain(ref, leased, commits)
+        finally:
+            wait(commits)
+            for chunk in leased:
+                self._leases.drop(chunk)
         for commit in commits:
             commit.result()
+
+    def _drain(self, ref: ChunkRef, leased: list[LeasedChunk], commits: "list[Future[None]]") -> None:
+        stop_at = time.monotonic() + DRAIN_S
+        begun = self._begin(self._catalogue.jobs.lease_chunk(ref, self._owner, self._lease_s), leased)
+        while begun is not None:
+            more = time.monotonic() < stop_at
+            following = self._begin(self._lease_next(ref.job_id), leased) if more else None
+            commits += self._work(begun)
+            if not more:
+                self._hand_on(ref.job_id)
+            begun = following
+
+    def _hand_on(self, job_id: str) -> None:
+        """Say that the job has more to do, naming a chunk that is open: one that is done would wake nobody."""
+        left = self._lease_next(job_id)
+        if left is not None:
+            self._catalogue.jobs.release(left.ref, self._owner)
+            self._queue.publish([left.ref])
 
     def _lease_next(self, job_id: str) -> LeasedChunk | None:
         return self._catalogue.jobs.lease_next(job_id, self._owner, self._lease_s)
 
-    def _begin(self, chunk: LeasedChunk | None) -> _Begun | None:
+    def _begin(self, chunk: LeasedChunk | None, leased: list[LeasedChunk]) -> _Begun | None:
         if chunk is None:
             return None
+        leased.append(chunk)
         self._leases.hold(chunk)
         try:
             extractors = tuple(self._host.get(space.model, space.digest) for space in chunk.collection.spaces)
@@ -173,6 +193,7 @@ class IngestRunner:
                 failed += [_failed(each.item, Unavailable(f"the model failed: {error}")) for each in batch]
                 continue
             embedded += [_packed(chunk, each, row, vectors) for row, each in enumerate(batch)]
+        self._note(chunk, IngestStage.EMBEDDED)
         return embedded, failed
 
     def _batches(
