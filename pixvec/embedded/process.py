@@ -35,5 +35,7 @@ def die_with_parent(
 
 def follow_parent() -> None:
     """Die with the parent from now on: for a process that was started by a library."""
-    if _libc.prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0) != 0 or os.getppid() == 1:
+    # In a container the parent may well be process 1: only a change of parent says that it has gone.
+    parent = os.getppid()
+    if _libc.prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0) != 0 or os.getppid() != parent:
         os._exit(127)
