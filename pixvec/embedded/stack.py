@@ -1,7 +1,6 @@
 """The processes of a system on one machine, and what each is told."""
 
 import asyncio
-import os
 import shutil
 import signal
 import sys
@@ -43,7 +42,7 @@ def redis_program(config: StackConfig) -> Program:
 
 def service_programs(config: StackConfig, database_url: str, listen: str) -> list[Program]:
     """Return our own processes, in the order in which they start."""
-    common = _environment(config, database_url)
+    common = _environment(database_url)
     searchers = [_searcher(config, common, number) for number in range(config.searchers)]
     embedder = f"unix:{config.run_dir}/embedder.sock"
     queue = common | {
@@ -112,16 +111,13 @@ def is_serving(address: str) -> bool:
     return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
 
 
-def _environment(config: StackConfig, database_url: str) -> dict[str, str]:
-    import_path = os.pathsep.join(path for path in sys.path if path)
+def _environment(database_url: str) -> dict[str, str]:
     return {
         "PIXVEC_DATABASE_URL": database_url,
         "PIXVEC_LOG_JSON": "true",
         "OMP_WAIT_POLICY": "PASSIVE",
         "MALLOC_ARENA_MAX": "2",
         "PYTHONUNBUFFERED": "1",
-        "PYTHONPATH": import_path,
-        "HOME": os.environ.get("HOME", str(config.data_dir)),
     }
 
 
