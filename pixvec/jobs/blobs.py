@@ -2,8 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
@@ -14,8 +13,6 @@ from pixvec.errors import ContentNotFound, Unavailable
 from pixvec.jobs.local_files import LocalFiles
 
 _HASH = re.compile(r"[0-9a-f]{64}")
-# Writing waits for the disk; this many waits at once let it gather them. More gain nothing.
-_WRITERS = 16
 
 
 class BlobStore(Protocol):
@@ -24,10 +21,6 @@ class BlobStore(Protocol):
 
     def put(self, content: bytes) -> str:
         """Keep bytes, and return their SHA-256, 64 hexadecimal digits. Bytes that are kept already cost little."""
-        ...
-
-    def put_many(self, contents: Sequence[bytes]) -> list[str]:
-        """Keep several at once, faster than one by one, and return their SHA-256 in order."""
         ...
 
     def get(self, content_hash: str) -> bytes:
@@ -55,10 +48,6 @@ class MemoryBlobStore:
         self._blobs.setdefault(_path_of(content_hash), content)
         return content_hash
 
-    def put_many(self, contents: Sequence[bytes]) -> list[str]:
-        """See BlobStore."""
-        return [self.put(content) for content in contents]
-
     def get(self, content_hash: str) -> bytes:
         """See BlobStore."""
         return self.get_named(_path_of(content_hash))
@@ -82,17 +71,12 @@ class FsspecBlobStore:
     def __init__(self, url: str) -> None:
         self._url = url
         self._files = _files_at(url)
-        self._writers = ThreadPoolExecutor(_WRITERS, thread_name_prefix="blobs")
 
     def put(self, content: bytes) -> str:
         """See BlobStore."""
         content_hash = hashlib.sha256(content).hexdigest()
         self.put_named(_path_of(content_hash), content)
         return content_hash
-
-    def put_many(self, contents: Sequence[bytes]) -> list[str]:
-        """See BlobStore."""
-        return list(self._writers.map(self.put, contents))
 
     def get(self, content_hash: str) -> bytes:
         """See BlobStore."""
