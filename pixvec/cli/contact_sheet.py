@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pixvec.client import Client
 from pixvec.client.values import SearchResult
 
 
@@ -68,6 +69,14 @@ def write_contact_sheet(file: Path, title: str, query: bytes, hits: Sequence[She
         title=html.escape(title), summary=_summary(result), query=_data_uri(query), hits="\n".join(rows)
     )
     file.write_text(page, encoding="utf-8")
+
+
+def fetch_hits(client: Client, collection: str, result: SearchResult) -> list[SheetHit]:
+    """Return the hits with their thumbnails."""
+    return [
+        SheetHit(hit.image_id, hit.score, client.get_content(collection, hit.image_id, thumbnail=True))
+        for hit in result
+    ]
 
 
 def _hit(rank: int, hit: SheetHit) -> str:

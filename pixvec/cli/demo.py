@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from rich.console import Console
-from rich.table import Table
 
-from pixvec.cli.contact_sheet import SheetHit, write_contact_sheet
+from pixvec.cli.contact_sheet import fetch_hits, write_contact_sheet
+from pixvec.cli.hits import print_hits
 from pixvec.cli.ingest_progress import show_progress
 from pixvec.client import Client
 from pixvec.client.sources import PICTURE_SUFFIXES
@@ -101,18 +101,7 @@ def _ingest(console: Console, client: Client, folder: Path, model: str) -> None:
 def _show(console: Console, result: SearchResult, original: str) -> int | None:
     """Print hits and timings; return the original's rank, None when it is not there."""
     console.print(f"Searching for a copy of {original}: cropped to 60 %, shrunk, JPEG quality 30", highlight=False)
-    table = Table("rank", "image", "score")
-    for number, hit in enumerate(result, start=1):
-        mark = "bold green" if hit.image_id == original else ""
-        table.add_row(str(number), hit.image_id, f"{hit.score:.4f}", style=mark)
-    console.print(table)
-    stages = "  ".join(f"{name} {seconds * 1e3:.1f} ms" for name, seconds in result.timings.stages().items())
-    coverage = result.coverage
-    console.print(
-        f"{stages}  [bold]total {result.timings.total * 1e3:.1f} ms[/bold], "
-        f"{coverage.shards_answered} of {coverage.shards_total} shards answered",
-        highlight=False,
-    )
+    print_hits(console, result, marked=original)
     rank = next((number for number, hit in enumerate(result, start=1) if hit.image_id == original), None)
     if rank is not None:
         console.print(f"The original was found at rank {rank}.", highlight=False)
@@ -120,10 +109,7 @@ def _show(console: Console, result: SearchResult, original: str) -> int | None:
 
 
 def _write_sheet(client: Client, query: bytes, name: str, result: SearchResult, output: Path) -> Path:
-    hits = [
-        SheetHit(hit.image_id, hit.score, client.get_content(COLLECTION, hit.image_id, thumbnail=True))
-        for hit in result
-    ]
+    hits = fetch_hits(client, COLLECTION, result)
     file = output / "contact-sheet.html"
     write_contact_sheet(file, f"pixvec: a spoilt copy of {name}", query, hits, result)
     return file

@@ -18,7 +18,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from pixvec.cli.contact_sheet import SheetHit, write_contact_sheet
+from pixvec.cli.contact_sheet import fetch_hits, write_contact_sheet
 from pixvec.client import Client
 from pixvec.client.values import SearchResult
 from pixvec.errors import FailedPrecondition
@@ -199,10 +199,7 @@ def _system(folder: Path) -> Finding:
 
 def open_contact_sheet(client: Client, collection: str, query: bytes, result: SearchResult) -> None:
     """Write the hits as a page and show it."""
-    hits = [
-        SheetHit(hit.image_id, hit.score, client.get_content(collection, hit.image_id, thumbnail=True))
-        for hit in result
-    ]
+    hits = fetch_hits(client, collection, result)
     file = Path(tempfile.mkdtemp(prefix="pixvec-")) / "contact-sheet.html"
     write_contact_sheet(file, f"pixvec: {collection}", query, hits, result)
     console.print(f"Contact sheet: {file}", highlight=False)

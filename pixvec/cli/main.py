@@ -11,9 +11,9 @@ from rich.console import Console
 from rich.table import Table
 
 from pixvec.cli import local
+from pixvec.cli.hits import print_hits
 from pixvec.cli.ingest_progress import show_progress
 from pixvec.client import Client
-from pixvec.client.values import SearchResult
 from pixvec.errors import PixvecError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Image retrieval: pictures in, pictures found.")
@@ -123,7 +123,7 @@ def search(
     if as_json:
         typer.echo(json.dumps({"hits": [asdict(hit) for hit in result], "timings": asdict(result.timings)}))
         return
-    print_hits(result)
+    print_hits(console, result)
 
 
 @jobs.callback()
@@ -145,16 +145,6 @@ def job_failures(job_id: str, address: Address = LOCAL) -> None:
     with Client(address) as client:
         for failure in client.failures(job_id):
             console.print(f"{failure.error.reason}: {failure.error.message}", highlight=False)
-
-
-def print_hits(result: SearchResult) -> None:
-    """Print hits, and where the time went."""
-    table = Table("rank", "image", "score")
-    for rank, hit in enumerate(result, start=1):
-        table.add_row(str(rank), hit.image_id, f"{hit.score:.4f}")
-    console.print(table)
-    stages = "  ".join(f"{name} {seconds * 1e3:.1f} ms" for name, seconds in result.timings.stages().items())
-    console.print(f"{stages}  total {result.timings.total * 1e3:.1f} ms", highlight=False)
 
 
 def main() -> None:
