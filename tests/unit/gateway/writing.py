@@ -177,3 +177,11 @@ class IngestCall:
     @property
     def failures(self):
         return {each.ordinal: each.error for each in self.statuses if each.HasField("error")}
+
+
+def pictures(*ordinals):
+    return [(ordinal, f"p/{ordinal}", b"picture %d" % ordinal) for ordinal in ordinals]
+
+
+async def queued(call, *ordinals):
+    await call.until(lambda call: set(ordinals) <= set(call.at(pb.INGEST_STAGE_QUEUED)))
