@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Protocol, Self, TypeVar
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import Progress, TextColumn, TimeRemainingColumn
 
 from pixvec.client.values import Failure, IngestCounts
 
@@ -32,12 +32,9 @@ _Job = TypeVar("_Job", bound=Ingest)
 def show_progress(console: Console, job: _Job, total: int | None = None) -> _Job:
     """Draw the line until the ingest has ended. `total` is the number of pictures where it is known beforehand."""
     with Progress(
-        TextColumn(" "),
-        BarColumn(bar_width=24),
-        MofNCompleteColumn(),
         TextColumn("{task.fields[stages]}"),
         TextColumn("{task.fields[rate]:.1f} images/s"),
-        TimeRemainingColumn(),
+        TimeRemainingColumn(compact=True),
         console=console,
     ) as progress:
         line = progress.add_task("", total=total, stages="", rate=0.0)
