@@ -86,6 +86,10 @@ class SweeperSettings(_Queue):
 
     sweeper_interval_s: float = 2.0
     sweeper_silence_s: float = 10.0
+    # A streaming job without an open stream is closed after this long; gateways report open streams every minute.
+    sweeper_abandoned_s: float = Field(3600.0, ge=300.0)
+    # How long ended jobs, and what failed in them, can be asked for.
+    sweeper_keep_jobs_days: float = Field(30.0, gt=0.0)
     replicas: int = 1
 
 

@@ -1,4 +1,4 @@
-"""The sweeper: publishes again what went silent, places shards, prunes. Any number may run.
+"""The sweeper: publishes again what went silent, places shards, closes what was abandoned, prunes. Any number may run.
 
 Each step fails alone and is tried again in the next round; a silence that has lasted is what makes work to do, so
 nothing here needs to be remembered.
@@ -7,6 +7,7 @@ nothing here needs to be remembered.
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable
 
 from pixvec.catalogue import postgres
@@ -22,21 +23,38 @@ log = get_logger(__name__)
 
 _ROWS_A_ROUND = 5_000
 _CHUNKS_A_ROUND = 500
+_CLOSE_EVERY_S = 60.0
+# After a start or an outage gateways are given time to say which streams are open.
+_CALM_S = 300.0
 
 
 class Sweeper:
     """One round of upkeep after the other."""
 
-    def __init__(self, catalogue: Catalogue, queue: ChunkQueue, *, silence_s: float, replicas: int) -> None:
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        queue: ChunkQueue,
+        *,
+        silence_s: float,
+        replicas: int,
+        abandoned_s: float = 3600.0,
+        keep_jobs_s: float = 30 * 86400.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._catalogue = catalogue
         self._queue = queue
         self._silence_s = silence_s
         self._replicas = replicas
+        self._abandoned_s = abandoned_s
+        self._keep_jobs_s = keep_jobs_s
+        self._clock = clock
+        self._close_at = clock() + _CALM_S
         self._failing: set[str] = set()
 
     def sweep(self) -> None:
         """Do one round."""
-        for step in (self.place, self.republish, self.replan, self.prune, self.purge):
+        for step in (self.place, self.republish, self.replan, self.close, self.prune, self.forget, self.purge):
             self._try(step)
 
     def place(self) -> None:
@@ -54,13 +72,28 @@ class Sweeper:
             log.info("chunks_republished", chunks=len(silent))
 
     def replan(self) -> None:
-        """Ask again for jobs whose planner has gone silent."""
-        for job_id in self._catalogue.jobs.unplanned(self._silence_s, _CHUNKS_A_ROUND):
+        """Ask again for jobs whose planner has gone silent, each once in a while: a long listing is silent too."""
+        silent = self._catalogue.jobs.unplanned(self._silence_s, _CHUNKS_A_ROUND)
+        for job_id in silent:
             self._queue.publish_plan(job_id)
+        self._catalogue.jobs.touch(silent)
+
+    def close(self) -> None:
+        """Close streaming jobs whose callers stay away."""
+        if self._clock() < self._close_at:
+            return
+        self._close_at = self._clock() + _CLOSE_EVERY_S
+        closed = self._catalogue.jobs.close_abandoned(self._abandoned_s, _CHUNKS_A_ROUND)
+        if closed:
+            log.info("jobs_closed", jobs=closed)
 
     def prune(self) -> None:
         """Remove tombstones that every follower has passed."""
         SWEEPER_PRUNED.labels("feed").inc(self._catalogue.feed_reader.prune_tombstones(_ROWS_A_ROUND))
+
+    def forget(self) -> None:
+        """Remove jobs that ended long ago."""
+        SWEEPER_PRUNED.labels("jobs").inc(self._catalogue.jobs.prune(self._keep_jobs_s, _ROWS_A_ROUND))
 
     def purge(self) -> None:
         """Remove rows of deleted collections."""
@@ -73,6 +106,7 @@ class Sweeper:
             if step.__name__ not in self._failing:
                 log.warning("step_failed", step=step.__name__, error=error.message)
             self._failing.add(step.__name__)
+            self._close_at = self._clock() + _CALM_S
         else:
             self._failing.discard(step.__name__)
 
@@ -88,7 +122,14 @@ def main() -> None:
         serve_metrics(settings.metrics_host, settings.metrics_port)
         catalogue = postgres.connect(settings.database_url, pool_size=1)
         queue = CeleryChunkQueue(settings.broker_url)
-        sweeper = Sweeper(catalogue, queue, silence_s=settings.sweeper_silence_s, replicas=settings.replicas)
+        sweeper = Sweeper(
+            catalogue,
+            queue,
+            silence_s=settings.sweeper_silence_s,
+            replicas=settings.replicas,
+            abandoned_s=settings.sweeper_abandoned_s,
+            keep_jobs_s=settings.sweeper_keep_jobs_days * 86400,
+        )
         while not stopped.wait(settings.sweeper_interval_s):
             sweeper.sweep()
         queue.close()

@@ -312,7 +312,19 @@ class JobStore(Protocol):
         """Return chunks with open items, no live lease and no message sent for `silent_s` seconds, the oldest first."""
 
     def unplanned(self, silent_s: float, limit: int) -> list[str]:
-        """Return ids of jobs still PLANNING whose planner has not added items for `silent_s` seconds."""
+        """Return ids of jobs still PLANNING to which nobody added items, or which nobody touched, for `silent_s`
+        seconds."""
+
+    def touch(self, job_ids: Sequence[str]) -> None:
+        """Note that these jobs are being looked after: a caller's stream is open, or a planner was just asked."""
+
+    def close_abandoned(self, silent_s: float, limit: int) -> list[str]:
+        """Close up to `limit` streaming jobs without open items that nobody added to or touched for `silent_s` seconds:
+        their callers stay away. Return their ids."""
+
+    def prune(self, age_s: float, limit: int) -> int:
+        """Remove up to `limit` rows of jobs that ended `age_s` seconds ago or earlier, with what is known of their
+        items; images stay. Return how many were removed; 0 means nothing is left."""
 
 
 class FeedWriter(Protocol):

@@ -33,6 +33,7 @@ from services.gateway.collections import Collections
 from services.gateway.contents import Contents
 from services.gateway.deletions import Deletions
 from services.gateway.directory import Directory
+from services.gateway.heartbeat import StreamHeartbeat
 from services.gateway.image_service import INGEST_METHOD, ImageService
 from services.gateway.ingest_jobs import IngestJobs
 from services.gateway.ingest_stream import StreamLimits
@@ -112,6 +113,7 @@ async def serve(settings: GatewaySettings, catalogue: Catalogue) -> None:
     closing = Closing()
     publisher = ChunkPublisher(backends.queue, catalogue.jobs, threads.broker, threads.sql)
     watcher = OutcomeWatcher(catalogue.jobs, threads.sql)
+    heartbeat = StreamHeartbeat(watcher, catalogue.jobs, threads.sql)
     handle = build_server(
         settings.gateway_listen,
         self_checking=frozenset({INGEST_METHOD}),
@@ -125,7 +127,7 @@ async def serve(settings: GatewaySettings, catalogue: Catalogue) -> None:
 
     # A background task that dies takes the process with it, to be started anew: it would be of no use without.
     async with asyncio.TaskGroup() as background:
-        tasks = [background.create_task(publisher.run()), background.create_task(watcher.run())]
+        tasks = [background.create_task(each.run()) for each in (publisher, watcher, heartbeat)]
         await handle.start(SERVICES)
         await run_until_signalled(handle, grace_s=settings.gateway_shutdown_grace_s, before_stop=end_streams)
         for task in tasks:

@@ -55,4 +55,6 @@ class Ingests:
                 f"job {job.job_id} belongs to collection {job.collection!r}, not to {collection.name!r}",
                 field="open.job_id",
             )
+        # It may be about to be closed as abandoned, and the next heartbeat is far.
+        await self._sql.run(self._jobs.touch, [job.job_id])
         return job.job_id

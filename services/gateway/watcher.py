@@ -55,6 +55,11 @@ class OutcomeWatcher:
         self._pause_s = _SHORTEST_PAUSE_S
         self._outage_since: float | None = None
 
+    @property
+    def job_ids(self) -> list[str]:
+        """The jobs of every open stream, busy or idle."""
+        return sorted({follower.job_id for follower in self._followers})
+
     def follow(self, follower: Follower) -> None:
         """Follow this stream from now on."""
         self._followers.add(follower)

@@ -21,7 +21,8 @@ BROKEN = ItemError("PICTURE_TRUNCATED", "cut short", retryable=False)
 
 @dataclass(frozen=True)
 class Bench:
-    """A catalogue and what a test does with it. `expire_leases` makes every lease run out without waiting."""
+    """A catalogue and what a test does with it. `expire_leases` makes an hour pass without waiting,
+    and every lease run out."""
 
     catalogue: Catalogue
     expire_leases: Callable[[], None]

@@ -35,8 +35,12 @@ def _postgres_bench(database_url: str) -> Bench:
             connection.execute(
                 text("UPDATE job_chunks SET lease_expires = now() - interval '1s' WHERE lease_owner IS NOT NULL")
             )
-            connection.execute(text("UPDATE job_chunks SET published_at = published_at - interval '1h'"))
-            connection.execute(text("UPDATE jobs SET active_at = active_at - interval '1h'"))
+            for table, moments in (
+                ("job_chunks", ("published_at", "ended_at")),
+                ("jobs", ("created_at", "active_at", "closed_at", "ended_at")),
+            ):
+                an_hour_ago = ", ".join(f"{moment} = {moment} - interval '1h'" for moment in moments)
+                connection.execute(text(f"UPDATE {table} SET {an_hour_ago}"))
             connection.execute(text("UPDATE searchers SET lease_expires = now() - interval '1s'"))
         engine.dispose()
 

@@ -16,6 +16,7 @@ from sqlalchemy import create_engine, text
 from pixvec.catalogue import migrations
 from pixvec.catalogue.models import Base
 from pixvec.catalogue.postgres import connect
+from pixvec.domain import OnExisting
 from pixvec.embedded.postgres import PostgresServer
 from pixvec.embedded.process import die_with_parent
 from pixvec.errors import DatabaseUnavailable, FailedPrecondition, InvalidRequest, SchemaMismatch
@@ -83,6 +84,20 @@ def test_connections_cut_by_the_server_are_replaced(database_url: str) -> None:
         " AND datname = current_database()",
     )
     assert catalogue.collections.get("photos").name == "photos"
+    catalogue.close()
+
+
+def test_a_job_whose_end_was_never_written_down_is_forgotten_all_the_same(database_url: str) -> None:
+    catalogue = connect(database_url)
+    photos = catalogue.collections.create("photos", [SPACE], 1)
+    job_id = catalogue.jobs.create(photos.collection_id, OnExisting.REPLACE).job_id
+    catalogue.jobs.close(job_id)
+    execute(
+        database_url,
+        "UPDATE jobs SET ended_at = NULL, created_at = now() - interval '1h', closed_at = now() - interval '1h'",
+    )
+    assert catalogue.jobs.prune(1800.0, 10) == 1
+    assert catalogue.jobs.page(None, "", 10) == []
     catalogue.close()
 
 

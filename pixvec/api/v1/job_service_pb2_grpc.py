@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class JobServiceStub:
-    """Long work that outlives the call that asked for it.
+    """Long work that outlives the call that asked for it. An ended job can be asked for during 30 days; its images stay.
     """
 
     def __init__(self, channel):
@@ -63,7 +63,7 @@ class JobServiceStub:
 
 
 class JobServiceServicer:
-    """Long work that outlives the call that asked for it.
+    """Long work that outlives the call that asked for it. An ended job can be asked for during 30 days; its images stay.
     """
 
     def CreateIngest(self, request, context):
@@ -136,7 +136,7 @@ def add_JobServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class JobService:
-    """Long work that outlives the call that asked for it.
+    """Long work that outlives the call that asked for it. An ended job can be asked for during 30 days; its images stay.
     """
 
     @staticmethod

@@ -27,7 +27,7 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class JobServiceStub:
-    """Long work that outlives the call that asked for it."""
+    """Long work that outlives the call that asked for it. An ended job can be asked for during 30 days; its images stay."""
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
@@ -44,7 +44,7 @@ class JobServiceStub:
 
 @_typing.type_check_only
 class JobServiceAsyncStub(JobServiceStub):
-    """Long work that outlives the call that asked for it."""
+    """Long work that outlives the call that asked for it. An ended job can be asked for during 30 days; its images stay."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateIngest: _aio.UnaryUnaryMultiCallable[_job_service_pb2.CreateIngestRequest, _job_service_pb2.CreateIngestResponse]  # type: ignore[assignment]
@@ -57,7 +57,7 @@ class JobServiceAsyncStub(JobServiceStub):
     """Lists the items that failed, in order of their ordinals."""
 
 class JobServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Long work that outlives the call that asked for it."""
+    """Long work that outlives the call that asked for it. An ended job can be asked for during 30 days; its images stay."""
 
     @_abc_1.abstractmethod
     def CreateIngest(

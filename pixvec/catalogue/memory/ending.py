@@ -1,4 +1,6 @@
-"""How items end, and what that does to their images."""
+"""How items end, what that does to their images, and when that ends their job."""
+
+import datetime as dt
 
 from pixvec.catalogue.memory.state import Holding, Item, State, StoredJob
 from pixvec.domain import ItemError, ShardPosition
@@ -27,3 +29,15 @@ def finish_chunk(state: State, job: StoredJob, number: int) -> None:
     chunk = job.chunks[number]
     if not chunk.open_items and chunk.ended_at is None:
         chunk.ended_at, chunk.owner = state.now(), None
+
+
+def has_ended(job: StoredJob) -> bool:
+    """Return whether the job is closed and every item of it has ended."""
+    return job.closed_at is not None and not any(chunk.open_items for chunk in job.chunks)
+
+
+def ended_at(job: StoredJob) -> dt.datetime | None:
+    """Return when the job ended, None while it has not."""
+    if job.closed_at is None or not has_ended(job):
+        return None
+    return max([job.closed_at, *(chunk.ended_at for chunk in job.chunks if chunk.ended_at is not None)])

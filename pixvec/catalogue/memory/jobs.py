@@ -4,15 +4,16 @@ import uuid
 from collections.abc import Collection as AbstractCollection
 from collections.abc import Sequence
 
-from pixvec.catalogue.interfaces import AddedItems, ChunkProgress, ChunkRef, ItemStatus, NewItem
+from pixvec.catalogue.interfaces import AddedItems, ChunkProgress, ItemStatus, NewItem
 from pixvec.catalogue.memory.acceptance import accept
-from pixvec.catalogue.memory.leases import MemoryLeases
+from pixvec.catalogue.memory.ending import ended_at, has_ended
 from pixvec.catalogue.memory.state import Chunk, Item, StoredJob, locked
+from pixvec.catalogue.memory.upkeep import MemoryUpkeep
 from pixvec.domain import IngestStage, ItemError, Job, JobState, OnExisting, SeqToken, ShardPosition
 from pixvec.errors import FailedPrecondition
 
 
-class MemoryJobStore(MemoryLeases):
+class MemoryJobStore(MemoryUpkeep):
     """JobStore in memory."""
 
     @locked
@@ -66,7 +67,7 @@ class MemoryJobStore(MemoryLeases):
     def close(self, job_id: str, error: ItemError | None = None) -> None:
         """Say that no more items will be added, or that the job failed as a whole. It ends when its items have."""
         job = self._state.job(job_id)
-        if not self._has_ended(job):
+        if not has_ended(job):
             job.closed_at = job.closed_at or self._state.now()
             job.error = job.error or error
 
@@ -97,50 +98,13 @@ class MemoryJobStore(MemoryLeases):
         failed = [item for ordinal, item in items if ordinal > after_ordinal and item.error is not None]
         return [(self._to_status(job, item), item.uri) for item in failed[:limit]] if job is not None else []
 
-    @locked
-    def count_open_items(self) -> int:
-        """Return how many items of all jobs await work, for pushing back on writers."""
-        return sum(len(chunk.open_items) for job in self._state.jobs.values() for chunk in job.chunks)
-
-    @locked
-    def mark_published(self, refs: Sequence[ChunkRef]) -> None:
-        """Note that a queue message was just sent for these chunks."""
-        for ref in refs:
-            chunk = self._chunk(ref)
-            if chunk is not None:
-                chunk.published_at = self._state.clock()
-
-    @locked
-    def unattended(self, silent_s: float, limit: int) -> list[ChunkRef]:
-        """Return chunks with open items, no live lease and no message sent for `silent_s` seconds, the oldest first."""
-        latest = self._state.clock() - silent_s
-        silent = [
-            (chunk.published_at, job.job_id, number)
-            for job in self._state.jobs.values()
-            for number, chunk in enumerate(job.chunks)
-            if self._is_free(chunk) and chunk.published_at <= latest
-        ]
-        return [ChunkRef(job_id, number) for _, job_id, number in sorted(silent)[:limit]]
-
-    @locked
-    def unplanned(self, silent_s: float, limit: int) -> list[str]:
-        """Return ids of jobs still PLANNING whose planner has not added items for `silent_s` seconds."""
-        latest = self._state.clock() - silent_s
-        planning = (job for job in self._state.jobs.values() if job.uri_prefix and job.closed_at is None)
-        silent = sorted((job.active_at, job.job_id) for job in planning if job.active_at <= latest)
-        return [job_id for _, job_id in silent[:limit]]
-
-    def _has_ended(self, job: StoredJob) -> bool:
-        return job.closed_at is not None and not any(chunk.open_items for chunk in job.chunks)
-
     def _to_status(self, job: StoredJob, item: Item) -> ItemStatus:
         stage = IngestStage.INDEXED if item.indexed else job.chunks[item.chunk].stage
         return ItemStatus(item.ordinal, item.image_id, stage, item.error, item.position, item.unchanged)
 
     def _to_job(self, job: StoredJob) -> Job:
         holding = self._state.holdings[job.collection_id]
-        ended = self._has_ended(job)
-        moments = [chunk.ended_at for chunk in job.chunks if chunk.ended_at is not None]
+        ended = has_ended(job)
         counts = {stage: _count_open(job.chunks, stage) for stage in IngestStage}
         shards = enumerate(holding.shards)
         token = SeqToken(tuple(ShardPosition(n, each.epoch, each.head_seq) for n, each in shards if each.head_seq))
@@ -156,7 +120,7 @@ class MemoryJobStore(MemoryLeases):
             indexed=sum(item.indexed for item in job.items.values()),
             failed=sum(item.error is not None for item in job.items.values()),
             created_at=job.created_at,
-            ended_at=max([*moments, job.closed_at]) if ended and job.closed_at else None,
+            ended_at=ended_at(job),
             error=job.error,
             token=token,
         )

@@ -1,6 +1,7 @@
 """A gateway's write side over twins in memory, with a worker that is run by hand."""
 
 import asyncio
+import time
 from contextlib import asynccontextmanager, suppress
 
 from pixvec.api.v1 import image_service_pb2 as pb
@@ -56,8 +57,8 @@ class FakeQueue:
 class WriteSide:
     """A gateway's image service with a collection `photos`."""
 
-    def __init__(self, roots=(), outage_s=30.0, max_open_items=1000, **limits):
-        self.catalogue = in_memory()
+    def __init__(self, roots=(), outage_s=30.0, max_open_items=1000, clock=time.time, **limits):
+        self.catalogue = in_memory(clock)
         space = Space("image", "fake", 8, Metric.COSINE, "ab" * 32)
         self.collection = self.catalogue.collections.create("photos", [space], 2)
         self.jobs = self.catalogue.jobs

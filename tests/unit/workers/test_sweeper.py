@@ -1,26 +1,35 @@
-"""What went silent is published again, once; an outage of one step stops no other."""
+"""What went silent is published again, once; what was abandoned is closed; an outage of one step stops no other."""
+
+import pytest
 
 from pixvec.catalogue.interfaces import ChunkRef, NewItem
 from pixvec.catalogue.memory import in_memory
-from pixvec.domain import Metric, OnExisting, Space
-from pixvec.errors import Unavailable
+from pixvec.domain import JobState, Metric, OnExisting, Space
+from pixvec.errors import JobNotFound, Unavailable
 from pixvec.jobs.queue import MemoryChunkQueue
 from workers.sweeper import Sweeper
 
 SPACE = Space("image", "means", 3, Metric.COSINE, "0" * 64)
 
 
+HOUR_S = 3600
+
+
 class Clock:
-    now = 1_000.0
+    now = 1_000_000.0
 
     def __call__(self) -> float:
         return self.now
 
 
-def silent_chunk(clock: Clock):
+def with_job(clock: Clock, uri_prefix: str = ""):
     catalogue = in_memory(clock)
     collection = catalogue.collections.create("photos", [SPACE], 1)
-    job = catalogue.jobs.create(collection.collection_id, OnExisting.REPLACE)
+    return catalogue, catalogue.jobs.create(collection.collection_id, OnExisting.REPLACE, uri_prefix=uri_prefix)
+
+
+def silent_chunk(clock: Clock):
+    catalogue, job = with_job(clock)
     added = catalogue.jobs.add_items(job.job_id, [NewItem(0, "a", {}, "ff" * 32, 10)])
     return catalogue, ChunkRef(job.job_id, added.chunk)
 
@@ -57,3 +66,65 @@ def test_an_outage_of_the_broker_leaves_the_other_steps_at_work():
     clock.now += 11
     Sweeper(catalogue, Down(), silence_s=10, replicas=1).sweep()
     assert catalogue.topology.routing().replicas
+
+
+def test_a_planner_that_went_silent_is_asked_again_once_in_a_while():
+    clock, queue = Clock(), MemoryChunkQueue()
+    catalogue, job = with_job(clock, uri_prefix="file:///pictures")
+    sweeper = Sweeper(catalogue, queue, silence_s=10, replicas=1)
+    for _ in range(3):
+        clock.now += 11
+        for _ in range(5):
+            sweeper.sweep()
+    assert [queue.take_plan() for _ in range(4)] == [job.job_id, job.job_id, job.job_id, None]
+
+
+def sweeping(catalogue, clock: Clock) -> Sweeper:
+    return Sweeper(
+        catalogue,
+        MemoryChunkQueue(),
+        silence_s=10,
+        replicas=1,
+        abandoned_s=HOUR_S,
+        keep_jobs_s=24 * HOUR_S,
+        clock=clock,
+    )
+
+
+def test_a_job_whose_caller_stays_away_is_closed_and_in_the_end_forgotten():
+    clock = Clock()
+    catalogue, job = with_job(clock)
+    sweeper = sweeping(catalogue, clock)
+    clock.now += HOUR_S - 1
+    sweeper.sweep()
+    assert catalogue.jobs.get(job.job_id).state is JobState.RUNNING
+    clock.now += 61
+    sweeper.sweep()
+    assert catalogue.jobs.get(job.job_id).state is JobState.COMPLETED
+    clock.now += 24 * HOUR_S + 1
+    sweeper.sweep()
+    with pytest.raises(JobNotFound):
+        catalogue.jobs.get(job.job_id)
+
+
+def test_after_an_outage_gateways_may_speak_for_their_streams_first(monkeypatch):
+    def down(*_):
+        raise Unavailable("no database")
+
+    clock = Clock()
+    catalogue, job = with_job(clock)
+    sweeper = sweeping(catalogue, clock)
+    clock.now += HOUR_S + 1
+    with monkeypatch.context() as outage:
+        outage.setattr(catalogue.topology, "rebalance", down)
+        sweeper.sweep()
+    clock.now += 60
+    sweeper.sweep()
+    assert catalogue.jobs.get(job.job_id).state is JobState.RUNNING
+    catalogue.jobs.touch([job.job_id])
+    clock.now += 600
+    sweeper.sweep()
+    assert catalogue.jobs.get(job.job_id).state is JobState.RUNNING
+    clock.now += HOUR_S
+    sweeper.sweep()
+    assert catalogue.jobs.get(job.job_id).state is JobState.COMPLETED

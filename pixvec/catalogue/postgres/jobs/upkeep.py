@@ -1,4 +1,4 @@
-"""What the sweeper asks for: work that has gone silent."""
+"""What the sweeper asks for: work that has gone silent, jobs that nobody comes back to."""
 
 from collections.abc import Sequence
 
@@ -6,6 +6,7 @@ from sqlalchemy import Connection, text
 
 from pixvec.catalogue.interfaces import ChunkRef
 from pixvec.catalogue.postgres.database import Store, reading, transaction
+from pixvec.catalogue.postgres.jobs.lifecycle import settle
 from pixvec.catalogue.postgres.rows import job_key
 
 _COUNT_OPEN = "SELECT coalesce(sum(open_items), 0) FROM job_chunks WHERE open_items > 0"
@@ -25,6 +26,29 @@ SELECT job_id FROM jobs
 WHERE uri_prefix <> '' AND closed_at IS NULL AND active_at <= now() - make_interval(secs => :silent_s)
 ORDER BY active_at LIMIT :limit
 """
+# Passing over rows that are locked: whoever locks one adds items, or closes the job.
+_TOUCH = """
+UPDATE jobs SET active_at = now() WHERE job_id = ANY(ARRAY(
+    SELECT job_id FROM jobs WHERE job_id = ANY(CAST(:job_ids AS uuid[])) AND closed_at IS NULL
+    FOR NO KEY UPDATE SKIP LOCKED))
+"""
+_CLOSE_ABANDONED = """
+UPDATE jobs SET closed_at = now() WHERE job_id = ANY(ARRAY(
+    SELECT job_id FROM jobs j
+    WHERE uri_prefix = '' AND closed_at IS NULL AND active_at <= now() - make_interval(secs => :silent_s)
+        AND NOT EXISTS (SELECT FROM job_chunks k WHERE k.job_id = j.job_id AND k.open_items > 0)
+    ORDER BY active_at LIMIT :limit FOR NO KEY UPDATE SKIP LOCKED))
+RETURNING job_id
+"""
+# By `created_at` first, as an index has it. Not by `ended_at`: the step that writes it may have been lost.
+_LOCK_OLD = """
+SELECT job_id FROM jobs j
+WHERE created_at <= now() - make_interval(secs => :age_s) AND closed_at <= now() - make_interval(secs => :age_s)
+    AND NOT EXISTS (SELECT FROM job_chunks k WHERE k.job_id = j.job_id
+        AND (k.open_items > 0 OR k.ended_at > now() - make_interval(secs => :age_s)))
+ORDER BY created_at LIMIT :limit FOR UPDATE SKIP LOCKED
+"""
+_CHILDREN_FIRST = ("job_items", "job_chunks", "jobs")
 
 
 class Upkeep(Store):
@@ -52,6 +76,38 @@ class Upkeep(Store):
 
     @reading
     def unplanned(self, connection: Connection, silent_s: float, limit: int) -> list[str]:
-        """Return ids of jobs still PLANNING whose planner has not added items for `silent_s` seconds."""
+        """Return ids of jobs still PLANNING that nobody added to or touched for `silent_s` seconds."""
         rows = connection.execute(text(_UNPLANNED), {"silent_s": silent_s, "limit": limit})
         return [str(job_id) for job_id in rows.scalars()]
+
+    @transaction
+    def touch(self, connection: Connection, job_ids: Sequence[str]) -> None:
+        """Note that these jobs are being looked after, without waiting for the disk."""
+        if job_ids:
+            connection.execute(text("SET LOCAL synchronous_commit = off"))
+            connection.execute(text(_TOUCH), {"job_ids": list(map(job_key, job_ids))})
+
+    @transaction
+    def close_abandoned(self, connection: Connection, silent_s: float, limit: int) -> list[str]:
+        """Close streaming jobs without open items that nobody added to or touched for `silent_s` seconds."""
+        rows = connection.execute(text(_CLOSE_ABANDONED), {"silent_s": silent_s, "limit": limit})
+        closed = list(rows.scalars())
+        for job_id in closed:
+            settle(connection, job_id)
+        return list(map(str, closed))
+
+    @transaction
+    def prune(self, connection: Connection, age_s: float, limit: int) -> int:
+        """Remove up to `limit` rows of jobs that ended `age_s` seconds ago or earlier. Return how many were removed."""
+        job_ids = list(connection.execute(text(_LOCK_OLD), {"age_s": age_s, "limit": limit}).scalars())
+        removed = 0
+        for table in _CHILDREN_FIRST if job_ids else ():
+            if removed < limit:
+                values = {"job_ids": job_ids, "limit": limit - removed}
+                removed += connection.execute(text(_delete_from(table)), values).rowcount
+        return removed
+
+
+def _delete_from(table: str) -> str:
+    chosen = f"SELECT ctid FROM {table} WHERE job_id = ANY(CAST(:job_ids AS uuid[])) LIMIT :limit"
+    return f"DELETE FROM {table} WHERE ctid = ANY(ARRAY({chosen}))"
