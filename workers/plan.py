@@ -1,10 +1,12 @@
 """Lists the pictures under a job's URI prefix and adds them as chunks; begun again, it goes on where it was."""
 
+from collections.abc import Sequence
+
 from pixvec.catalogue.interfaces import ChunkRef, JobStore, NewItem
-from pixvec.domain import ItemError
-from pixvec.errors import PixvecError, Unavailable
+from pixvec.domain import ItemError, JobState
+from pixvec.errors import FailedPrecondition, PixvecError, Unavailable
 from pixvec.jobs.queue import ChunkQueue
-from pixvec.jobs.sources import UriSources, join
+from pixvec.jobs.sources import UriSources, image_id, join
 from pixvec.telemetry.logging import get_logger
 
 log = get_logger(__name__)
@@ -15,8 +17,12 @@ CHUNK_ITEMS = 64
 def plan_job(job_id: str, jobs: JobStore, sources: UriSources, queue: ChunkQueue) -> None:
     """Add the job's items: an ordinal is a picture's place in the sorted list, so that a second run adds none twice.
 
-    A prefix that cannot be listed ends the job as failed. Raises Unavailable when that may pass.
+    A prefix that cannot be listed ends the job as failed. A job that is planned already, or whose collection is gone,
+    is left as it is. Raises JobNotFound, and Unavailable when trying again may help.
     """
+    # A message may come twice, and listing may take long.
+    if jobs.get(job_id).state is not JobState.PLANNING:
+        return
     prefix, last = jobs.planned(job_id)
     try:
         paths = sources.list(prefix)
@@ -25,13 +31,22 @@ def plan_job(job_id: str, jobs: JobStore, sources: UriSources, queue: ChunkQueue
     except PixvecError as error:
         jobs.close(job_id, ItemError(error.reason, error.message, error.retryable))
         return
-    for first in range(last + 1, len(paths), CHUNK_ITEMS):
-        items = [
-            NewItem(ordinal, paths[ordinal], {}, uri=join(prefix, paths[ordinal]))
-            for ordinal in range(first, min(first + CHUNK_ITEMS, len(paths)))
-        ]
-        added = jobs.add_items(job_id, items)
-        if added.chunk is not None:
-            queue.publish([ChunkRef(job_id, added.chunk)])
+    try:
+        for first in range(last + 1, len(paths), CHUNK_ITEMS):
+            _add_chunk(job_id, first, prefix, paths, jobs, queue)
+    except FailedPrecondition as error:
+        # Another planner was quicker, or the collection was deleted.
+        log.info("job_closed_meanwhile", job=job_id, error=error.message)
+        return
     jobs.close(job_id)
     log.info("job_planned", job=job_id, items=len(paths))
+
+
+def _add_chunk(job_id: str, first: int, prefix: str, paths: Sequence[str], jobs: JobStore, queue: ChunkQueue) -> None:
+    items = [
+        NewItem(ordinal, image_id(prefix, path), {}, uri=join(prefix, path))
+        for ordinal, path in enumerate(paths[first : first + CHUNK_ITEMS], start=first)
+    ]
+    added = jobs.add_items(job_id, items)
+    if added.chunk is not None:
+        queue.publish([ChunkRef(job_id, added.chunk)])

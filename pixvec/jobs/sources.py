@@ -102,6 +102,12 @@ def join(prefix: str, path: str) -> str:
     return f"{prefix.rstrip('/')}/{escaped}"
 
 
+def image_id(prefix: str, path: str) -> str:
+    """Return the id of the picture at a path that `UriSources.list(prefix)` returned: the path, or its own name where
+    the prefix is the picture itself."""
+    return path or PurePosixPath(_local_path(prefix) if _scheme(prefix) == "file" else prefix).name
+
+
 def _scheme(uri: str) -> str:
     scheme, separator, _ = uri.partition("://")
     return scheme.lower() if separator else ""
