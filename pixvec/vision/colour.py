@@ -41,13 +41,20 @@ def to_rgb(picture: Image.Image) -> Image.Image:
     if picture.mode == "RGB" and not picture.has_transparency_data:
         return picture
     if picture.mode.startswith("I;16"):
-        values = np.asarray(picture)
-        return Image.fromarray((values >> 8).astype(np.uint8)).convert("RGB")
+        return _upper_bits(picture).convert("RGB")
     if picture.mode in ("I", "F"):
         return _stretch(picture).convert("RGB")
     if picture.has_transparency_data:
         return _over_white(picture.convert("RGBA"))
     return picture.convert("RGB")
+
+
+def _upper_bits(picture: Image.Image) -> Image.Image:
+    values = np.asarray(picture)
+    grey = (values >> 8).astype(np.uint8)
+    # Pillow leaves to others the one shade that a 16-bit PNG may declare transparent.
+    transparent = picture.info.get("transparency")
+    return Image.fromarray(grey if transparent is None else np.where(values == transparent, np.uint8(255), grey))
 
 
 def _stretch(picture: Image.Image) -> Image.Image:

@@ -11,7 +11,7 @@ import zlib
 from dataclasses import dataclass
 
 import simplejpeg
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from pixvec.errors import (
     PictureEmpty,
@@ -154,7 +154,8 @@ def _decode_jpeg(opened: Image.Image, content: bytes, least_side: int) -> Image.
 
 
 def _damage(content: bytes, image_format: str, error: Exception) -> PictureError:
-    cause = str(error)
+    # What Pillow says of a header is the address of an object.
+    cause = "its header makes no sense" if isinstance(error, UnidentifiedImageError) else str(error)
     if "truncated" in cause.lower() or "remature end of JPEG" in cause or ends_early(content, image_format):
         return PictureTruncated(
             f"this {image_format} file ends before its picture does, at byte {len(content):,}: send it again in full"

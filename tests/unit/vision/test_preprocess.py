@@ -1,0 +1,67 @@
+"""The square that a model sees is the one that the published transforms would give it."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pixvec.vision.preprocess import Fit, Preprocess
+from tests.pictures import make_picture
+
+SHAPES = [(160, 120), (120, 160), (333, 250), (640, 200), (101, 987), (50, 40), (224, 224)]
+
+
+def resized_then_cropped(picture: Image.Image, resize: int, crop: int) -> np.ndarray:
+    """The plain way, as torchvision's Resize and CenterCrop: all of the picture first."""
+    width, height = picture.size
+    short = min(width, height)
+    whole = picture.resize((resize * width // short, resize * height // short), Image.Resampling.BILINEAR)
+    left, top = (round((side - crop) / 2) for side in whole.size)
+    return np.asarray(whole.crop((left, top, left + crop, top + crop)))
+
+
+@pytest.mark.parametrize("resize", [224, 232, 256])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_crop_is_what_resizing_and_then_cropping_gives(shape: tuple[int, int], resize: int) -> None:
+    picture = make_picture(4, shape)
+    difference = Preprocess(resize, 224).apply(picture).astype(int) - resized_then_cropped(picture, resize, 224)
+    # The plain way rounds once between the two directions of resizing, ours once more at the edges.
+    assert np.abs(difference).mean() < 0.5
+    assert np.abs(difference).max() <= 16
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_squash_keeps_the_whole_picture(shape: tuple[int, int]) -> None:
+    picture = make_picture(5, shape)
+    pixels = Preprocess(128, 128, Fit.SQUASH).apply(picture)
+    assert np.array_equal(pixels, np.asarray(picture.resize((128, 128), Image.Resampling.BILINEAR)))
+
+
+def test_the_ends_of_a_long_picture_are_lost_to_a_crop_and_kept_by_a_squash() -> None:
+    picture = Image.new("RGB", (300, 100), "black")
+    picture.paste("white", (0, 0, 90, 100))
+    assert Preprocess(50, 50).apply(picture).max() == 0
+    assert Preprocess(50, 50, Fit.SQUASH).apply(picture).max() == 255
+
+
+@pytest.mark.parametrize("size", [(1, 1), (20_000, 1), (1, 20_000), (2, 3)])
+@pytest.mark.parametrize("fit", Fit)
+def test_any_size_gives_the_same_shape(size: tuple[int, int], fit: Fit) -> None:
+    pixels = Preprocess(32, 32, fit).apply(Image.new("RGB", size, (1, 2, 3)))
+    assert (pixels.shape, pixels.dtype) == ((32, 32, 3), np.uint8)
+    assert (pixels == (1, 2, 3)).all()
+
+
+@pytest.mark.parametrize("preprocess", [Preprocess(232, 224), Preprocess(128, 128, Fit.SQUASH)])
+def test_the_text_of_the_values_gives_them_back(preprocess: Preprocess) -> None:
+    assert Preprocess.from_json(preprocess.to_json()) == preprocess
+
+
+def test_different_values_have_different_texts() -> None:
+    values = [Preprocess(232, 224), Preprocess(256, 224), Preprocess(232, 232), Preprocess(232, 232, Fit.SQUASH)]
+    assert len({preprocess.to_json() for preprocess in values}) == len(values)
+
+
+@pytest.mark.parametrize(("resize", "crop", "fit"), [(100, 101, Fit.CROP), (10, 0, Fit.CROP), (20, 10, Fit.SQUASH)])
+def test_squares_that_cannot_be_taken(resize: int, crop: int, fit: Fit) -> None:
+    with pytest.raises(ValueError, match=f"no square of {crop} pixels"):
+        Preprocess(resize, crop, fit)
