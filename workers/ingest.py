@@ -1,9 +1,11 @@
 """Takes chunks of pictures in: fetch, decode, embed, commit, push. The next chunk is decoded while one is embedded."""
 
+import itertools
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
@@ -25,6 +27,8 @@ from workers.leases import LeaseKeeper
 from workers.model_host import ModelHost
 
 log = get_logger(__name__)
+
+_T = TypeVar("_T")
 
 # A drain ends here, so that jobs take turns and Celery's limits hold.
 DRAIN_S = 30.0
@@ -153,15 +157,25 @@ class IngestRunner:
             return []
         with CHUNK_SECONDS.labels("embed").time():
             embedded, failed = self._embed(
-                begun.extractors, begun.chunk, zip(begun.chunk.items, begun.fetched, strict=True)
+                begun.extractors,
+                begun.chunk,
+                self._while_held(begun.chunk, zip(begun.chunk.items, begun.fetched, strict=True)),
             )
-        return [self._committing.submit(self._commit, begun.chunk, embedded, failed, last=True)]
+        kept = self._leases.holds(begun.chunk)
+        if not kept:
+            for fetching in begun.fetched:
+                fetching.cancel()
+        return [self._committing.submit(self._commit, begun.chunk, embedded, failed, last=kept)]
 
     def _work_one_by_one(self, begun: _Begun) -> None:
-        for item in begun.chunk.items:
+        for item in self._while_held(begun.chunk, begun.chunk.items):
             fetched = self._fetching.submit(self._fetch, item, begun.extractors)
             embedded, failed = self._embed(begun.extractors, begun.chunk, iter([(item, fetched)]))
             self._commit(begun.chunk, embedded, failed, last=item is begun.chunk.items[-1])
+
+    def _while_held(self, chunk: LeasedChunk, work: Iterable[_T]) -> Iterator[_T]:
+        """Pass on work of a chunk until its lease turns out to be lost: another worker does the rest."""
+        return itertools.takewhile(lambda _: self._leases.holds(chunk), work)
 
     def _fetch(self, item: LeasedItem, extractors: Sequence[Extractor]) -> _Fetched:
         if item.uri:
@@ -219,11 +233,12 @@ class IngestRunner:
     ) -> None:
         with CHUNK_SECONDS.labels("commit").time():
             batches = self._catalogue.feed_writer.commit(chunk, embedded, failed)
+        if last:
+            self._leases.drop(chunk)
         self._pusher.push(batches)
         CHUNK_ITEMS.labels("indexed").inc(len(embedded))
         CHUNK_ITEMS.labels("failed").inc(len(failed))
         if last:
-            self._leases.drop(chunk)
             log.info(
                 "chunk_ended", job=chunk.ref.job_id, chunk=chunk.ref.chunk, indexed=len(embedded), failed=len(failed)
             )

@@ -1,6 +1,7 @@
 """A chunk goes through the works and ends, or is let go of so that another worker can have it."""
 
 import io
+import math
 
 import numpy as np
 import pytest
@@ -36,13 +37,18 @@ class OneModel:
 
 
 class Leases:
-    """Notes which leases are being kept."""
+    """Notes which leases are being kept; loses one when it has been asked about `lost_after` times."""
 
     def __init__(self):
         self.held = set()
+        self.lost_after = math.inf
 
     def hold(self, chunk):
         self.held.add(chunk.ref)
+
+    def holds(self, chunk):
+        self.lost_after -= 1
+        return chunk.ref in self.held and self.lost_after >= 0
 
     def drop(self, chunk):
         self.held.discard(chunk.ref)
@@ -131,3 +137,18 @@ def test_a_drain_that_has_lasted_hands_on_a_chunk_that_is_open(works, monkeypatc
     assert handed_on == second
     works.runner.run(handed_on)
     assert all(status.ended for status in works.statuses().values())
+
+
+@pytest.mark.parametrize("attempt", [1, 2], ids=["together", "one by one"])
+def test_a_lost_lease_ends_the_work_on_its_chunk(works, attempt):
+    ref = works.add(**{name: picture(shade) for shade, name in enumerate("abcde")})
+    for _ in range(attempt - 1):
+        works.catalogue.jobs.lease_chunk(ref, "killed", 0)
+    works.leases.lost_after = 3
+    works.runner.run(ref)
+    assert [name for name, status in works.statuses().items() if status.ended] == ["a", "b", "c"]
+    assert works.catalogue.jobs.renew(ref, "me", 0)
+    works.leases.lost_after = math.inf
+    works.runner.run(ref)
+    assert all(status.ended for status in works.statuses().values())
+    assert sum(len(batch.entries) for batch in works.pusher.pushed) == 5
