@@ -1,6 +1,7 @@
 """Reading a network's weights from a file, and saying plainly where they do not fit."""
 
 import pickle
+import struct
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -9,6 +10,20 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from pixvec.errors import WeightsUnavailable
+
+# All that the libraries were seen to raise on damaged files.
+_DAMAGE = (
+    OSError,
+    SafetensorError,
+    RuntimeError,
+    EOFError,
+    ValueError,
+    LookupError,
+    AssertionError,
+    AttributeError,
+    TypeError,
+    struct.error,
+)
 
 
 def load_into(network: torch.nn.Module, path: Path, *, without: tuple[str, ...]) -> None:
@@ -34,15 +49,28 @@ def read(path: Path) -> dict[str, torch.Tensor]:
         if path.suffix == ".safetensors":
             return load_file(path)
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, ValueError, LookupError) as error:
-        cause = str(error).partition("\n")[0]
+    except (*_DAMAGE, pickle.UnpicklingError) as error:
         raise WeightsUnavailable(
-            f"{path} cannot be read as weights ({cause}): name a file made by torch.save(state_dict) or safetensors"
+            f"{path} cannot be read as weights ({_cause(error)}): name a file made by torch.save(model.state_dict()) "
+            "or safetensors"
         ) from error
     state = state.get("state_dict", state) if isinstance(state, dict) else state
-    if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
+    if not _is_state_dict(state):
         raise WeightsUnavailable(f"{path} holds no state dict: name a file made by torch.save(model.state_dict())")
     return dict(state)
+
+
+def _cause(error: Exception) -> str:
+    # What torch says of these is how to run the code in them all the same.
+    if isinstance(error, pickle.UnpicklingError):
+        return "it is no pickle, or one of more than tensors, which could run code"
+    return str(error).partition("\n")[0] or type(error).__name__
+
+
+def _is_state_dict(state: object) -> bool:
+    return isinstance(state, dict) and all(
+        isinstance(name, str) and isinstance(value, torch.Tensor) for name, value in state.items()
+    )
 
 
 def _first_problem(expected: Mapping[str, torch.Tensor], state: Mapping[str, torch.Tensor]) -> str:
