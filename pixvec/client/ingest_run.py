@@ -9,7 +9,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass
 
 import grpc
@@ -37,7 +37,7 @@ class IngestLimits:
 
 
 class IngestRun:
-    """Runs in the background from `start` until `done` resolves."""
+    """Runs in the background from `start` until `done` resolves, or the program ends: it keeps no program alive."""
 
     def __init__(
         self,
@@ -91,11 +91,9 @@ class IngestRun:
 
     def start(self) -> None:
         """Begin reading and sending."""
-        threads = ThreadPoolExecutor(max_workers=2, thread_name_prefix="pixvec-ingest")
-        self._reading = threads.submit(self._read)
         self._reading.add_done_callback(self._wake)
-        self.done = threads.submit(self._transfer)
-        threads.shutdown(wait=False)
+        _start_thread("pixvec-ingest-read", self._read, self._reading)
+        _start_thread("pixvec-ingest-send", self._transfer, self.done)
 
     def cancel(self) -> None:
         """Stop sending. What was accepted goes on; `done` fails with Unavailable saying so."""
@@ -238,3 +236,18 @@ class IngestRun:
                     return None
                 self._changed.wait(delay_s if delay_s > 0 else None)
         return None
+
+
+def _start_thread(name: str, work: Callable[[], None], outcome: Future[None]) -> None:
+    """Resolve `outcome` with what `work` does in a daemon thread: an executor's threads are waited for at exit."""
+
+    def run() -> None:
+        try:
+            work()
+        except BaseException as error:  # noqa: BLE001 - whatever the caller's sources raise belongs to who waits
+            outcome.set_exception(error)
+        else:
+            outcome.set_result(None)
+
+    outcome.set_running_or_notify_cancel()
+    threading.Thread(target=run, name=name, daemon=True).start()

@@ -1,3 +1,5 @@
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -5,6 +7,17 @@ import pytest
 from pixvec.client import IngestJob, NewImage
 from pixvec.client.ingest_run import IngestLimits
 from pixvec.errors import CollectionNotFound, Overloaded, Unavailable
+
+UNFINISHED = """
+import sys, threading
+from pixvec.client import Client
+
+def sources():
+    yield "a", b"a"
+    threading.Event().wait()
+
+print(Client(sys.argv[1]).ingest("photos", sources()).job_id)
+"""
 
 
 def pictures(count, size=100):
@@ -151,3 +164,10 @@ def test_progress_is_reported(client):
     seen = []
     client.ingest("photos", pictures(5)).wait(on_progress=seen.append)
     assert seen[-1].indexed == 5
+
+
+def test_an_unfinished_ingest_does_not_keep_a_program_alive(client, server):
+    program = [sys.executable, "-c", UNFINISHED, server.address]
+    ended = subprocess.run(program, capture_output=True, timeout=30, text=True)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert [job.job_id for job in client.list_jobs()] == ended.stdout.split()
