@@ -2,6 +2,7 @@
 
 import hashlib
 import http.client
+import io
 import os
 import threading
 import time
@@ -52,12 +53,12 @@ def fetch(url: str, target: Path, sha256_prefix: str, limit_s: float) -> str:
     return digest
 
 
-def _open(url: str) -> IO[bytes]:
+def _open(url: str) -> io.BufferedIOBase:
     """Return the response once its headers are here.
 
     In a thread of its own, because the look-up of a host takes no time limit and may take half a minute.
     """
-    answer: Future[IO[bytes]] = Future()
+    answer: Future[io.BufferedIOBase] = Future()
 
     def ask() -> None:
         try:
@@ -77,9 +78,10 @@ def _open(url: str) -> IO[bytes]:
         raise HostUnreachable(f"{host} cannot be reached ({error})") from error
 
 
-def _stream(response: IO[bytes], file: IO[bytes], deadline: float, limit_s: float) -> str:
+def _stream(response: io.BufferedIOBase, file: IO[bytes], deadline: float, limit_s: float) -> str:
     digest = hashlib.sha256()
-    while data := response.read(_PART_BYTES):
+    # What has come, not a full part: a host that sends a little at a time would put off the look at the clock.
+    while data := response.read1(_PART_BYTES):
         if time.monotonic() > deadline:
             raise OSError(f"it was not complete after {limit_s:g} s")
         digest.update(data)
