@@ -105,7 +105,7 @@ def query_request(
     if min_score is not None:
         request.min_score = min_score
     if attributes:
-        getattr(request, "with").attributes = True
+        request.include.attributes = True
     _ask_consistency(request, consistency, token)
     return request
 

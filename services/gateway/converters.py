@@ -42,7 +42,7 @@ def to_query(request: search_service_pb2.QueryRequest) -> Query:
         min_score=request.min_score if request.HasField("min_score") else None,
         consistency=consistency_from_wire(request.consistency),
         token=token_from_wire(request.token),
-        attributes=request.HasField("with") and getattr(request, "with").attributes,
+        attributes=request.include.attributes,
     )
 
 

@@ -19,7 +19,7 @@ CONSISTENCY_EVENTUAL: Consistency
 CONSISTENCY_SESSION: Consistency
 
 class QueryRequest(_message.Message):
-    __slots__ = ("collection", "image", "image_id", "vector", "space", "limit", "offset", "min_score", "consistency", "token")
+    __slots__ = ("collection", "image", "image_id", "vector", "space", "limit", "offset", "min_score", "consistency", "token", "include")
     COLLECTION_FIELD_NUMBER: _ClassVar[int]
     IMAGE_FIELD_NUMBER: _ClassVar[int]
     IMAGE_ID_FIELD_NUMBER: _ClassVar[int]
@@ -30,7 +30,7 @@ class QueryRequest(_message.Message):
     MIN_SCORE_FIELD_NUMBER: _ClassVar[int]
     CONSISTENCY_FIELD_NUMBER: _ClassVar[int]
     TOKEN_FIELD_NUMBER: _ClassVar[int]
-    WITH_FIELD_NUMBER: _ClassVar[int]
+    INCLUDE_FIELD_NUMBER: _ClassVar[int]
     collection: str
     image: bytes
     image_id: str
@@ -41,9 +41,10 @@ class QueryRequest(_message.Message):
     min_score: float
     consistency: Consistency
     token: _common_pb2.SeqToken
-    def __init__(self, collection: _Optional[str] = ..., image: _Optional[bytes] = ..., image_id: _Optional[str] = ..., vector: _Optional[_Union[_common_pb2.Vector, _Mapping]] = ..., space: _Optional[str] = ..., limit: _Optional[int] = ..., offset: _Optional[int] = ..., min_score: _Optional[float] = ..., consistency: _Optional[_Union[Consistency, str]] = ..., token: _Optional[_Union[_common_pb2.SeqToken, _Mapping]] = ..., **kwargs) -> None: ...
+    include: Include
+    def __init__(self, collection: _Optional[str] = ..., image: _Optional[bytes] = ..., image_id: _Optional[str] = ..., vector: _Optional[_Union[_common_pb2.Vector, _Mapping]] = ..., space: _Optional[str] = ..., limit: _Optional[int] = ..., offset: _Optional[int] = ..., min_score: _Optional[float] = ..., consistency: _Optional[_Union[Consistency, str]] = ..., token: _Optional[_Union[_common_pb2.SeqToken, _Mapping]] = ..., include: _Optional[_Union[Include, _Mapping]] = ...) -> None: ...
 
-class With(_message.Message):
+class Include(_message.Message):
     __slots__ = ("attributes",)
     ATTRIBUTES_FIELD_NUMBER: _ClassVar[int]
     attributes: bool

@@ -214,7 +214,7 @@ class FakeSearch(_Servicer, SearchServiceServicer):
                 search_service_pb2.Hit(
                     image_id=image_id,
                     score=cosine(vector, image.vector),
-                    attributes=image.message.attributes if getattr(request, "with").attributes else None,
+                    attributes=image.message.attributes if request.include.attributes else None,
                 )
                 for image_id, image in collection.images.items()
             ]
