@@ -28,7 +28,7 @@ class EmbedderService(embedder_service_pb2_grpc.EmbedderServiceServicer):
 
     async def EmbedImages(self, request: pb.EmbedImagesRequest, context: Any) -> pb.EmbedImagesResponse:  # noqa: ARG002
         """Decode, embed in one submission, and answer in order."""
-        extractor = await asyncio.to_thread(self._host.get, request.model, request.digest)
+        extractor = await asyncio.to_thread(self._host.get, request.model, request.digest.hex())
         begun = time.monotonic()
         decoding = [self._decoder.decode(image, extractor.preprocess, priority=True) for image in request.images]
         outcomes = await _settled(decoding)
@@ -59,7 +59,9 @@ class EmbedderService(embedder_service_pb2_grpc.EmbedderServiceServicer):
     async def ResolveModel(self, request: pb.ResolveModelRequest, context: Any) -> pb.ResolveModelResponse:  # noqa: ARG002
         """Load a model, fetching its weights if need be."""
         extractor, reason = await asyncio.to_thread(self._host.resolve, request.model)
-        return pb.ResolveModelResponse(model=extractor.name, dim=extractor.dim, digest=extractor.digest, reason=reason)
+        return pb.ResolveModelResponse(
+            model=extractor.name, dim=extractor.dim, digest=bytes.fromhex(extractor.digest), reason=reason
+        )
 
     async def RenderThumbnail(self, request: pb.RenderThumbnailRequest, context: Any) -> pb.RenderThumbnailResponse:  # noqa: ARG002
         """Render a small JPEG."""

@@ -78,7 +78,7 @@ class GrpcEmbedder:
 
     async def embed_images(self, model: str, digest: str, images: Sequence[bytes], timeout_s: float) -> Embeddings:
         """See EmbedderClient."""
-        request = pb.EmbedImagesRequest(model=model, digest=digest, images=images)
+        request = pb.EmbedImagesRequest(model=model, digest=bytes.fromhex(digest), images=images)
         with _translated(self._target):
             response = await self._stub.EmbedImages(request, timeout=timeout_s)
         return Embeddings(
@@ -92,7 +92,7 @@ class GrpcEmbedder:
         """See EmbedderClient."""
         with _translated(self._target):
             response = await self._stub.ResolveModel(pb.ResolveModelRequest(model=model), timeout=timeout_s)
-        return ResolvedModel(response.model, response.dim, response.digest, response.reason)
+        return ResolvedModel(response.model, response.dim, response.digest.hex(), response.reason)
 
     async def render_thumbnail(self, image: bytes, max_side: int, timeout_s: float) -> bytes:
         """See EmbedderClient."""

@@ -39,7 +39,7 @@ class EmbedderService(embedder_service_pb2_grpc.EmbedderServiceServicer):
         self.twin = twin
 
     async def EmbedImages(self, request, context):
-        found = await self.twin.embed_images(request.model, request.digest, request.images, 10)
+        found = await self.twin.embed_images(request.model, request.digest.hex(), request.images, 10)
         return embedder_pb.EmbedImagesResponse(
             embeddings=[
                 embedder_pb.ImageEmbedding(error=item_error_to_wire(each))
@@ -55,7 +55,7 @@ class EmbedderService(embedder_service_pb2_grpc.EmbedderServiceServicer):
     async def ResolveModel(self, request, context):
         found = await self.twin.resolve_model(request.model, 10)
         return embedder_pb.ResolveModelResponse(
-            model=found.model, dim=found.dim, digest=found.digest, reason=found.reason
+            model=found.model, dim=found.dim, digest=bytes.fromhex(found.digest), reason=found.reason
         )
 
     async def RenderThumbnail(self, request, context):

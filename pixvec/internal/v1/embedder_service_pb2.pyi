@@ -14,9 +14,9 @@ class EmbedImagesRequest(_message.Message):
     DIGEST_FIELD_NUMBER: _ClassVar[int]
     IMAGES_FIELD_NUMBER: _ClassVar[int]
     model: str
-    digest: str
+    digest: bytes
     images: _containers.RepeatedScalarFieldContainer[bytes]
-    def __init__(self, model: _Optional[str] = ..., digest: _Optional[str] = ..., images: _Optional[_Iterable[bytes]] = ...) -> None: ...
+    def __init__(self, model: _Optional[str] = ..., digest: _Optional[bytes] = ..., images: _Optional[_Iterable[bytes]] = ...) -> None: ...
 
 class EmbedImagesResponse(_message.Message):
     __slots__ = ("embeddings", "queue_seconds", "decode_seconds", "inference_seconds")
@@ -76,9 +76,9 @@ class ResolveModelResponse(_message.Message):
     REASON_FIELD_NUMBER: _ClassVar[int]
     model: str
     dim: int
-    digest: str
+    digest: bytes
     reason: str
-    def __init__(self, model: _Optional[str] = ..., dim: _Optional[int] = ..., digest: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
+    def __init__(self, model: _Optional[str] = ..., dim: _Optional[int] = ..., digest: _Optional[bytes] = ..., reason: _Optional[str] = ...) -> None: ...
 
 class RenderThumbnailRequest(_message.Message):
     __slots__ = ("image", "max_side")
