@@ -8,8 +8,8 @@ import grpc
 from google.protobuf.descriptor import FieldDescriptor
 
 from pixvec.api.v1 import collection_service_pb2, common_pb2, image_service_pb2, job_service_pb2, search_service_pb2
-from pixvec.internal.v1 import embedder_service_pb2, record_pb2, searcher_service_pb2
 from pixvec.errors import PixvecError
+from pixvec.internal.v1 import embedder_service_pb2, record_pb2, searcher_service_pb2
 
 PROTOS = Path(__file__).parents[3] / "protos" / "pixvec"
 PUBLIC = (common_pb2, collection_service_pb2, image_service_pb2, job_service_pb2, search_service_pb2)
