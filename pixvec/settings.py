@@ -1,5 +1,9 @@
-"""One frozen settings class a process, read from `PIXVEC_*` variables (or a secrets directory) at start-up only."""
+"""One frozen settings class a process, read at start-up only.
 
+A setting is the variable `PIXVEC_NAME`, else the file `pixvec_name` in the directory that `PIXVEC_SECRETS_DIR` names.
+"""
+
+import os
 from pathlib import Path
 from typing import Annotated, TypeVar
 
@@ -10,7 +14,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 class _Process(BaseSettings):
     """What every process is told."""
 
-    model_config = SettingsConfigDict(env_prefix="PIXVEC_", frozen=True, extra="ignore", secrets_dir=None)
+    model_config = SettingsConfigDict(env_prefix="PIXVEC_", frozen=True, extra="ignore")
 
     log_level: str = "INFO"
     log_json: bool | None = None
@@ -98,8 +102,11 @@ _Settings = TypeVar("_Settings", bound=_Process)
 
 def read_settings(kind: type[_Settings]) -> _Settings:
     """Return the settings of this process. Ends it with one line for each variable that is missing or wrong."""
+    secrets = os.environ.get("PIXVEC_SECRETS_DIR")
+    if secrets and not Path(secrets).is_dir():
+        raise SystemExit(f"Cannot start; PIXVEC_SECRETS_DIR is {secrets}, which is no directory")
     try:
-        return kind()
+        return kind(_secrets_dir=secrets or None)
     except ValidationError as error:
         faults = (f"PIXVEC_{'_'.join(map(str, each['loc'])).upper()}: {each['msg']}" for each in error.errors())
         raise SystemExit("Cannot start; set these variables:\n  " + "\n  ".join(faults)) from None

@@ -11,7 +11,7 @@ from pixvec.catalogue.interfaces import Catalogue
 from pixvec.errors import PixvecError
 from pixvec.internal.v1 import searcher_service_pb2_grpc
 from pixvec.rpc.server import build_server, run_until_signalled
-from pixvec.settings import SearcherSettings
+from pixvec.settings import SearcherSettings, read_settings
 from pixvec.telemetry.exposition import serve_metrics
 from pixvec.telemetry.logging import configure_logging, get_logger
 from services.searcher.catch_up import CatchUp
@@ -80,7 +80,7 @@ def main() -> None:
     """Wire and run a searcher."""
     # Read by OpenMP when FAISS is loaded: threads of its own that spin would take the cores from searches.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    settings = SearcherSettings()
+    settings = read_settings(SearcherSettings)
     configure_logging("searcher", level=settings.log_level, json=settings.log_json)
     data = DataFolder(settings.searcher_data)
     try:

@@ -1,0 +1,50 @@
+import pytest
+
+from pixvec.settings import SearcherSettings, read_settings
+
+NEEDED = {"PIXVEC_DATABASE_URL": "postgresql://here", "PIXVEC_SEARCHER_ID": "one", "PIXVEC_SEARCHER_DATA": "/data"}
+
+
+@pytest.fixture(autouse=True)
+def _nothing_set(monkeypatch):
+    for name in (*NEEDED, "PIXVEC_SECRETS_DIR"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def test_settings_come_from_the_environment(monkeypatch):
+    for name, value in NEEDED.items():
+        monkeypatch.setenv(name, value)
+    settings = read_settings(SearcherSettings)
+    assert (settings.database_url, settings.searcher_id) == ("postgresql://here", "one")
+
+
+def test_a_file_of_the_secrets_directory_stands_for_a_variable(monkeypatch, tmp_path):
+    for name, value in NEEDED.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("PIXVEC_DATABASE_URL")
+    monkeypatch.setenv("PIXVEC_SECRETS_DIR", str(tmp_path))
+    (tmp_path / "pixvec_database_url").write_text("postgresql://secret\n")
+    (tmp_path / "pixvec_searcher_id").write_text("another")
+    settings = read_settings(SearcherSettings)
+    assert (settings.database_url, settings.searcher_id) == ("postgresql://secret", "one")
+
+
+@pytest.mark.parametrize("directory", ["gone", "file"])
+def test_a_secrets_directory_that_is_none_is_said(monkeypatch, tmp_path, directory):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("PIXVEC_SECRETS_DIR", str(tmp_path / directory))
+    with pytest.raises(SystemExit, match="PIXVEC_SECRETS_DIR"):
+        read_settings(SearcherSettings)
+
+
+def test_what_is_missing_or_wrong_is_named(monkeypatch):
+    monkeypatch.setenv("PIXVEC_SEARCHER_ID", "one")
+    monkeypatch.setenv("PIXVEC_SEARCHER_THREADS", "many")
+    with pytest.raises(SystemExit) as ended:
+        read_settings(SearcherSettings)
+    lines = str(ended.value).splitlines()[1:]
+    assert [line.split(":")[0].strip() for line in lines] == [
+        "PIXVEC_DATABASE_URL",
+        "PIXVEC_SEARCHER_DATA",
+        "PIXVEC_SEARCHER_THREADS",
+    ]
