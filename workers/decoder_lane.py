@@ -47,6 +47,10 @@ class DecoderLane:
             future.set_result(self._attempt(run))
         except PixvecError as error:
             future.set_exception(error)
+        except Exception as error:  # noqa: BLE001  # whatever it is belongs to the one who waits: the lane goes on
+            # The process may be in the middle of a reply that the next item would take for its own.
+            self._lost("confused")
+            future.set_exception(error)
 
     def recycle(self) -> None:
         """Replace the process if it has served long or has grown."""
