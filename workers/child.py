@@ -10,11 +10,11 @@ from dataclasses import dataclass
 
 from pixvec.catalogue import postgres
 from pixvec.catalogue.interfaces import Catalogue
-from pixvec.embedded.process import follow_parent
 from pixvec.internal.v1 import embedder_service_pb2_grpc
 from pixvec.jobs.blobs import FsspecBlobStore
 from pixvec.jobs.queue import CeleryChunkQueue
 from pixvec.jobs.sources import UriSources
+from pixvec.lifeline import follow_parent
 from pixvec.rpc.pusher import GrpcPusher
 from pixvec.rpc.server import ServerHandle, build_server
 from pixvec.settings import WorkerSettings

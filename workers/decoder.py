@@ -4,22 +4,20 @@ A request is one line of JSON on standard input, the picture's bytes being in th
 on the command line; a reply is one line on standard output, the pixels or the thumbnail being in the same file.
 """
 
-import ctypes
 import json
 import mmap
 import os
 import resource
-import signal
 import sys
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, BinaryIO
 
 from pixvec.errors import PictureError
+from pixvec.lifeline import follow_parent
 from pixvec.vision.decode import DecodeLimits, decode, render_thumbnail
 from pixvec.vision.preprocess import Preprocess
 
-_PR_SET_PDEATHSIG = 1
 _PAGE_BYTES = resource.getpagesize()
 
 Request = Mapping[str, Any]
@@ -28,7 +26,7 @@ Request = Mapping[str, Any]
 def main() -> None:
     """Serve requests until standard input ends."""
     order = json.loads(sys.argv[1])
-    _die_with(order["parent"])
+    follow_parent(order["parent"])
     resource.setrlimit(resource.RLIMIT_AS, (order["memory_bytes"], order["memory_bytes"]))
     limits = DecodeLimits(order["max_bytes"], order["max_pixels"])
     # Whatever a library prints must not be taken for a reply.
@@ -70,14 +68,6 @@ _HANDLERS: Mapping[str, Callable[[Request, mmap.mmap, DecodeLimits], dict[str, A
     "decode": _decode,
     "thumbnail": _thumbnail,
 }
-
-
-def _die_with(parent: int) -> None:
-    """Have the kernel kill this process when the parent's thread that started it ends."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    # The parent may have gone before the setting took hold.
-    if os.getppid() != parent:
-        sys.exit("the process that started this decoder is gone")
 
 
 def _limit_cpu(cpu_limit_s: float) -> None:

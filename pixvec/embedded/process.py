@@ -1,12 +1,10 @@
 """Children that cannot outlive their parent."""
 
-import ctypes
 import os
 import signal
 from collections.abc import Callable
 
-_PR_SET_PDEATHSIG = 1
-_libc = ctypes.CDLL(None, use_errno=True)
+from pixvec.lifeline import tie_to_parent
 
 
 def die_with_parent(
@@ -24,18 +22,7 @@ def die_with_parent(
             os.setgid(gid)
             os.setuid(uid)
         # Only after setuid: a change of user clears the setting.
-        if _libc.prctl(_PR_SET_PDEATHSIG, int(death_signal), 0, 0, 0) != 0:
-            os._exit(126)
-        # The parent may have gone before the setting took hold.
-        if os.getppid() != parent:
+        if not tie_to_parent(parent, death_signal):
             os._exit(127)
 
     return prepare_child
-
-
-def follow_parent() -> None:
-    """Die with the parent from now on: for a process that was started by a library."""
-    # In a container the parent may well be process 1: only a change of parent says that it has gone.
-    parent = os.getppid()
-    if _libc.prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0) != 0 or os.getppid() != parent:
-        os._exit(127)
