@@ -1,4 +1,7 @@
-"""Writes docs/api.md, the reference of the public API, from the protos and their comments."""
+"""Writes docs/api.md, the reference of the public API, from the protos and their comments.
+
+Usage: generate_api.py [FILE]
+"""
 
 import subprocess
 import sys
@@ -101,4 +104,5 @@ def render(files: pb.FileDescriptorSet) -> str:
 
 
 if __name__ == "__main__":
-    (ROOT / "docs" / "api.md").write_text(render(load()))
+    target = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "docs" / "api.md"
+    target.write_text(render(load()))

@@ -8,4 +8,4 @@ python=${PYTHON:-.venv/bin/python}
 PATH="$(dirname "$python"):$PATH"
 "$python" -m grpc_tools.protoc -I protos --python_out="$out" --pyi_out="$out" protos/buf/validate/validate.proto
 "$python" -m grpc_tools.protoc -I protos --python_out="$out" --pyi_out="$out" protos/pixvec/*/v1/*.proto
-"$python" -m grpc_tools.protoc -I protos --grpc_python_out="$out" --mypy_grpc_out="$out" protos/pixvec/*/v1/*_service.proto
+"$python" -m grpc_tools.protoc -I protos --grpc_python_out="$out" --mypy_grpc_out="quiet:$out" protos/pixvec/*/v1/*_service.proto
