@@ -49,11 +49,6 @@ class IngestLedger:
         return self._unaccepted < self._max_unaccepted and self._bytes_held < self._max_bytes
 
     @property
-    def has_outgoing(self) -> bool:
-        """Whether an item waits to be sent."""
-        return bool(self._outgoing)
-
-    @property
     def all_accepted(self) -> bool:
         """Whether the server has every admitted item for good."""
         return self._unaccepted == 0

@@ -11,7 +11,13 @@ from pixvec.client.vectors import VectorLike, pack_vector
 from pixvec.domain import Consistency, IngestStage, Metric, OnExisting, SeqToken
 from pixvec.errors import InvalidRequest, PictureTooLarge
 from pixvec.rpc.attributes import to_values
-from pixvec.rpc.conversions import metric_to_wire, on_existing_to_wire, stage_to_wire, token_to_wire
+from pixvec.rpc.conversions import (
+    consistency_to_wire,
+    metric_to_wire,
+    on_existing_to_wire,
+    stage_to_wire,
+    token_to_wire,
+)
 
 PictureLike: TypeAlias = bytes | bytearray | str | os.PathLike[str]
 _Choice = TypeVar("_Choice", Metric, OnExisting, Consistency)
@@ -134,11 +140,13 @@ def _stage(wait: IngestStage | str) -> IngestStage:
 
 
 def _ask_consistency(request: search_service_pb2.QueryRequest, consistency: Consistency | str, token: SeqToken) -> None:
-    if _choice("consistency", Consistency, consistency) is Consistency.EVENTUAL or not token.positions:
-        request.consistency = search_service_pb2.CONSISTENCY_EVENTUAL
-        return
-    request.consistency = search_service_pb2.CONSISTENCY_SESSION
-    request.token.CopyFrom(token_to_wire(token))
+    asked = _choice("consistency", Consistency, consistency)
+    if asked is Consistency.SESSION and not token.positions:
+        # This client wrote nothing that it could wait for.
+        asked = Consistency.EVENTUAL
+    request.consistency = consistency_to_wire(asked)
+    if asked is Consistency.SESSION:
+        request.token.CopyFrom(token_to_wire(token))
 
 
 def _not_negative(field: str, value: int) -> int:
