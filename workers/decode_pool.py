@@ -123,7 +123,11 @@ class DecodePool:
             refused: Future[_T] = Future()
             refused.set_exception(error)
             return refused
-        return self._put(priority, run)
+        future = self._put(priority, run)
+        if self._closed:
+            # It may have come after the last look at the queue: no one would end it.
+            future.cancel()
+        return future
 
     def _put(self, priority: int, run: Callable[[DecoderProcess], _T]) -> "Future[_T]":
         item = _Item(priority, next(self._numbers), run)

@@ -1,5 +1,6 @@
 """One decoder process, seen from the parent. All methods block; one thread owns it from start to kill."""
 
+import contextlib
 import json
 import mmap
 import os
@@ -18,6 +19,7 @@ from pixvec.vision.preprocess import Preprocess
 # A thumbnail of 2048 x 2048 pixels or the pixels of any model fit, whatever the limit on a picture's bytes.
 _LEAST_SHARED_BYTES = 16 * 2**20
 _START_LIMIT_S = 60.0
+_END_LIMIT_S = 5.0
 _REPLY_BYTES = 65536
 
 
@@ -36,14 +38,12 @@ class DecoderProcess:
         self.items = 0
         self.resident_bytes = 0
         self._item_timeout_s = item_timeout_s
-        size = max(limits.max_bytes, _LEAST_SHARED_BYTES)
-        shared_fd = os.memfd_create("pixvec-decoder")
         try:
-            os.ftruncate(shared_fd, size)
-            self._shared = mmap.mmap(shared_fd, size)
-            self._process = self._start(limits, shared_fd, size, memory_bytes)
-        finally:
-            os.close(shared_fd)
+            self._shared, self._process = self._launch(limits, memory_bytes)
+        except OSError as error:
+            raise Unavailable(
+                f"a decoder process could not be started ({error}): the machine is short of memory or of processes"
+            ) from error
         self._await_ready()
 
     @property
@@ -71,6 +71,15 @@ class DecoderProcess:
                 pipe.close()
         self._process.wait()
         self._shared.close()
+
+    def _launch(self, limits: DecodeLimits, memory_bytes: int) -> "tuple[mmap.mmap, subprocess.Popen[bytes]]":
+        size = max(limits.max_bytes, _LEAST_SHARED_BYTES)
+        shared_fd = os.memfd_create("pixvec-decoder")
+        try:
+            os.ftruncate(shared_fd, size)
+            return mmap.mmap(shared_fd, size), self._start(limits, shared_fd, size, memory_bytes)
+        finally:
+            os.close(shared_fd)
 
     def _start(
         self, limits: DecodeLimits, shared_fd: int, shared_bytes: int, memory_bytes: int
@@ -100,6 +109,10 @@ class DecoderProcess:
         try:
             self._read(_START_LIMIT_S)
         except (DecoderDied, DecoderOverran) as error:
+            if isinstance(error, DecoderDied):
+                # What it ends with by itself is more telling than our own signal.
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    self._process.wait(_END_LIMIT_S)
             self.kill()
             raise Unavailable(
                 f"a decoder process did not start (exit code {self._process.returncode}); its log says why: "

@@ -1,0 +1,89 @@
+"""Pictures decoded in processes are those decoded in place, and so are the refusals."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pixvec.errors import (
+    PictureEmpty,
+    PictureError,
+    PictureFormatNotAllowed,
+    PictureNotRecognised,
+    PictureTooLarge,
+    PictureTruncated,
+    PictureUndecodable,
+)
+from pixvec.vision.decode import DecodeLimits, decode, render_thumbnail
+from pixvec.vision.preprocess import Fit, Preprocess
+from tests.pictures import encode, make_jpeg, make_picture
+from workers.decode_pool import DecodePool, Decoder, InlineDecoder
+
+LIMITS = DecodeLimits(max_bytes=200_000, max_pixels=200_000)
+PREPROCESSES = [Preprocess(232, 224), Preprocess(128, 128, Fit.SQUASH)]
+LIMIT_S = 30
+
+
+@pytest.fixture(scope="module", params=["inline", "pool"])
+def decoder(request: pytest.FixtureRequest) -> Iterator[Decoder]:
+    decoder: Decoder = InlineDecoder(LIMITS) if request.param == "inline" else DecodePool(2, LIMITS)
+    decoder.start()
+    yield decoder
+    decoder.close()
+
+
+@pytest.mark.parametrize("preprocess", PREPROCESSES, ids=["crop", "squash"])
+@pytest.mark.parametrize("priority", [True, False])
+def test_pixels_size_and_format(decoder: Decoder, preprocess: Preprocess, priority: bool) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    contents = [make_jpeg(1), encode(make_picture(2), "PNG"), encode(make_picture(3), "WEBP", exif=exif)]
+    futures = [decoder.decode(content, preprocess, priority=priority) for content in contents]
+    for future, content in zip(futures, contents, strict=True):
+        found, truth = future.result(LIMIT_S), decode(content, preprocess, LIMITS)
+        assert np.array_equal(found.pixels, truth.pixels)
+        assert (found.width, found.height, found.format) == (truth.width, truth.height, truth.format)
+
+
+def test_pixels_stay_as_they_were_when_the_next_picture_comes(decoder: Decoder) -> None:
+    first = decoder.decode(make_jpeg(1), PREPROCESSES[0]).result(LIMIT_S)
+    for seed in range(2, 6):
+        decoder.decode(make_jpeg(seed), PREPROCESSES[0]).result(LIMIT_S)
+    assert np.array_equal(first.pixels, decode(make_jpeg(1), PREPROCESSES[0], LIMITS).pixels)
+
+
+@pytest.mark.parametrize("max_side", [1, 64, 2048])
+def test_thumbnails(decoder: Decoder, max_side: int) -> None:
+    content = encode(make_picture(1), "PNG")
+    assert decoder.thumbnail(content, max_side).result(LIMIT_S) == render_thumbnail(content, max_side, LIMITS)
+
+
+@pytest.mark.parametrize(
+    ("content", "error"),
+    [
+        (b"", PictureEmpty),
+        (b"no picture", PictureNotRecognised),
+        (b"%PDF-1.7", PictureFormatNotAllowed),
+        (b"\xff\xd8\xff" + bytes(LIMITS.max_bytes), PictureTooLarge),
+        (encode(Image.new("1", (500, 401)), "PNG"), PictureTooLarge),
+        (make_jpeg(1)[:2000], PictureTruncated),
+        (b"\xff\xd8\xff" + bytes(90) + b"\xff\xd9", PictureUndecodable),
+    ],
+    ids=["empty", "no picture", "PDF", "too many bytes", "too many pixels", "truncated", "damaged"],
+)
+def test_refusals_are_those_of_decoding_word_for_word(
+    decoder: Decoder, content: bytes, error: type[PictureError]
+) -> None:
+    with pytest.raises(error) as truth:
+        decode(content, PREPROCESSES[0], LIMITS)
+    for future in (decoder.decode(content, PREPROCESSES[0]), decoder.thumbnail(content, 64)):
+        found = future.exception(LIMIT_S)
+        assert type(found) is error
+        assert found.message == truth.value.message
+
+
+def test_a_refusal_does_not_spoil_the_next_picture(decoder: Decoder) -> None:
+    bad, good = decoder.decode(make_jpeg(1)[:2000], PREPROCESSES[0]), decoder.decode(make_jpeg(1), PREPROCESSES[0])
+    assert isinstance(bad.exception(LIMIT_S), PictureTruncated)
+    assert good.result(LIMIT_S).width == 160
