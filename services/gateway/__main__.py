@@ -19,6 +19,7 @@ from pixvec.errors import PixvecError
 from pixvec.jobs.blobs import BlobStore, FsspecBlobStore
 from pixvec.jobs.queue import CeleryChunkQueue, ChunkQueue
 from pixvec.jobs.sources import UriSources
+from pixvec.rpc.blocking import BlockingCalls
 from pixvec.rpc.embedder_client import GrpcEmbedder
 from pixvec.rpc.pusher import GrpcPusher
 from pixvec.rpc.searcher_client import GrpcSearchers
@@ -26,7 +27,6 @@ from pixvec.rpc.server import build_server, run_until_signalled
 from pixvec.settings import GatewaySettings, read_settings
 from pixvec.telemetry.exposition import serve_metrics
 from pixvec.telemetry.logging import configure_logging, get_logger
-from services.gateway.blocking import BlockingCalls
 from services.gateway.closing import Closing
 from services.gateway.collection_service import CollectionService
 from services.gateway.collections import Collections
@@ -53,6 +53,8 @@ SERVICES = (
     "pixvec.api.v1.SearchService",
 )
 DATABASE_THREADS = 8
+# Of each kind: calls beyond this wait longer than their callers would.
+MAX_WAITING_CALLS = 256
 
 log = get_logger(__name__)
 
@@ -69,7 +71,7 @@ class Threads:
     def close(self) -> None:
         """Take no more calls."""
         for calls in (self.sql, self.files, self.broker, self.pushes):
-            calls.close()
+            calls.close(wait=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,10 +98,10 @@ class Backends:
 async def serve(settings: GatewaySettings, catalogue: Catalogue) -> None:
     """Serve until SIGTERM or SIGINT."""
     threads = Threads(
-        sql=BlockingCalls("database", DATABASE_THREADS),
-        files=BlockingCalls("files", 8),
-        broker=BlockingCalls("broker", 1),
-        pushes=BlockingCalls("pushes", 4),
+        sql=BlockingCalls("database", DATABASE_THREADS, max_waiting=MAX_WAITING_CALLS),
+        files=BlockingCalls("files", 8, max_waiting=MAX_WAITING_CALLS),
+        broker=BlockingCalls("broker", 1, max_waiting=MAX_WAITING_CALLS),
+        pushes=BlockingCalls("pushes", 4, max_waiting=MAX_WAITING_CALLS),
     )
     backends = Backends(
         catalogue=catalogue,

@@ -6,9 +6,9 @@ import time
 from pixvec.catalogue.interfaces import Catalogue
 from pixvec.domain import Collection, Metric, Space
 from pixvec.errors import CollectionExists, CollectionNotFound, PixvecError
+from pixvec.rpc.blocking import BlockingCalls
 from pixvec.rpc.embedder_client import EmbedderClient
 from pixvec.telemetry.logging import get_logger
-from services.gateway.blocking import BlockingCalls
 from services.gateway.directory import Directory
 
 log = get_logger(__name__)

@@ -6,8 +6,8 @@ from pixvec.catalogue.interfaces import ImageReader
 from pixvec.domain import Image
 from pixvec.errors import ContentNotFound
 from pixvec.jobs.blobs import BlobStore
+from pixvec.rpc.blocking import BlockingCalls
 from pixvec.rpc.embedder_client import EmbedderClient
-from services.gateway.blocking import BlockingCalls
 from services.gateway.directory import Directory
 
 THUMBNAIL_SIDE = 256

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from pixvec.catalogue.interfaces import DeletedImages, FeedWriter
+from pixvec.rpc.blocking import BlockingCalls
 from pixvec.rpc.pusher import Pusher
-from services.gateway.blocking import BlockingCalls
 from services.gateway.directory import Directory
 
 

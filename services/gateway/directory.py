@@ -2,7 +2,7 @@
 
 from pixvec.catalogue.interfaces import Catalogue, Routing
 from pixvec.domain import Collection
-from services.gateway.blocking import BlockingCalls
+from pixvec.rpc.blocking import BlockingCalls
 from services.gateway.cache import RefreshingCache
 
 

@@ -4,8 +4,8 @@ import asyncio
 
 from pixvec.catalogue.interfaces import JobStore
 from pixvec.errors import Overloaded, Unavailable
+from pixvec.rpc.blocking import BlockingCalls
 from pixvec.telemetry.logging import get_logger
-from services.gateway.blocking import BlockingCalls
 from services.gateway.watcher import OutcomeWatcher
 
 log = get_logger(__name__)

@@ -8,10 +8,10 @@ from pixvec.api.v1 import image_service_pb2 as pb
 from pixvec.api.v1 import image_service_pb2_grpc
 from pixvec.catalogue.interfaces import ImageReader
 from pixvec.errors import InvalidRequest
+from pixvec.rpc.blocking import BlockingCalls
 from pixvec.rpc.deadlines import time_left_s
 from pixvec.rpc.validation import check
 from pixvec.telemetry.metrics import INGEST_STREAMS
-from services.gateway.blocking import BlockingCalls
 from services.gateway.contents import Contents
 from services.gateway.converters import to_delete_response, to_image, to_opened, to_statuses
 from services.gateway.deletions import Deletions

@@ -3,7 +3,7 @@
 from pixvec.catalogue.interfaces import ItemStatus, JobStore
 from pixvec.domain import Job, OnExisting
 from pixvec.jobs.sources import UriSources
-from services.gateway.blocking import BlockingCalls
+from pixvec.rpc.blocking import BlockingCalls
 from services.gateway.directory import Directory
 from services.gateway.publisher import ChunkPublisher
 

@@ -4,8 +4,8 @@ from pixvec.api.v1 import image_service_pb2 as pb
 from pixvec.catalogue.interfaces import JobStore
 from pixvec.domain import Collection
 from pixvec.errors import InvalidRequest
+from pixvec.rpc.blocking import BlockingCalls
 from pixvec.rpc.conversions import on_existing_from_wire, stage_from_wire
-from services.gateway.blocking import BlockingCalls
 from services.gateway.closing import Closing
 from services.gateway.directory import Directory
 from services.gateway.ingest_stream import IngestStream, StreamLimits

@@ -7,8 +7,8 @@ from pixvec.catalogue.interfaces import AddedItems, ChunkProgress, ItemStatus, J
 from pixvec.errors import Overloaded, PixvecError, Unavailable
 from pixvec.jobs.blobs import BlobStore
 from pixvec.jobs.sources import UriSources
+from pixvec.rpc.blocking import BlockingCalls
 from services.gateway.arrivals import Arrival, refused
-from services.gateway.blocking import BlockingCalls
 from services.gateway.outages import through_outage
 
 _COUNT_EVERY_S = 1.0

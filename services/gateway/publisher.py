@@ -5,8 +5,8 @@ import asyncio
 from pixvec.catalogue.interfaces import ChunkRef, JobStore
 from pixvec.errors import Overloaded, Unavailable
 from pixvec.jobs.queue import ChunkQueue
+from pixvec.rpc.blocking import BlockingCalls
 from pixvec.telemetry.logging import get_logger
-from services.gateway.blocking import BlockingCalls
 
 log = get_logger(__name__)
 

@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from pixvec.catalogue.interfaces import ImageReader
 from pixvec.domain import Attributes, Hit
 from pixvec.errors import Overloaded, Unavailable
+from pixvec.rpc.blocking import BlockingCalls
 from pixvec.rpc.embedder_client import EmbedderClient
 from pixvec.rpc.shard_search import ShardSearch
 from pixvec.telemetry.metrics import QUERY_SHARDS_MISSING, QUERY_STAGE_SECONDS
-from services.gateway.blocking import BlockingCalls
 from services.gateway.directory import Directory
 from services.gateway.planner import Plan, QueryResolver, QueryVector, plan_query
 from services.gateway.query import STAGES, Deadline, Query, QueryAnswer, Timings

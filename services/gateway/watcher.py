@@ -7,8 +7,8 @@ from typing import Protocol
 
 from pixvec.catalogue.interfaces import ChunkProgress, ItemStatus, JobStore
 from pixvec.errors import Overloaded, PixvecError, Unavailable
+from pixvec.rpc.blocking import BlockingCalls
 from pixvec.telemetry.logging import get_logger
-from services.gateway.blocking import BlockingCalls
 
 log = get_logger(__name__)
 

@@ -10,6 +10,7 @@ from pixvec.catalogue import postgres
 from pixvec.catalogue.interfaces import Catalogue
 from pixvec.errors import PixvecError
 from pixvec.internal.v1 import searcher_service_pb2_grpc
+from pixvec.rpc.blocking import BlockingCalls
 from pixvec.rpc.server import build_server, run_until_signalled
 from pixvec.settings import SearcherSettings, read_settings
 from pixvec.telemetry.exposition import serve_metrics
@@ -22,7 +23,6 @@ from services.searcher.search import Searches
 from services.searcher.servicer import SearcherService
 from services.searcher.shard_host import ShardHost
 from services.searcher.snapshots import Snapshots
-from services.searcher.threads import Threads
 
 SERVICES = ("pixvec.internal.v1.SearcherService",)
 # One for the poll, two for pages of the feed.
@@ -35,11 +35,13 @@ log = get_logger(__name__)
 
 async def serve(settings: SearcherSettings, catalogue: Catalogue, data: DataFolder) -> None:
     """Serve until SIGTERM or SIGINT, then write what has changed to the disk."""
-    searching = Threads("searches", settings.searcher_threads, MAX_WAITING_SEARCHES)
-    applying = Threads("applies", 2)
-    polling = Threads("poll", 1)
-    reading = Threads("feed", DATABASE_CONNECTIONS - 1)
-    disk = Threads("disk", 1)
+    searching = BlockingCalls(
+        "searches", settings.searcher_threads, max_waiting=MAX_WAITING_SEARCHES, retry_after_s=0.1
+    )
+    applying = BlockingCalls("applies", 2)
+    polling = BlockingCalls("poll", 1)
+    reading = BlockingCalls("feed", DATABASE_CONNECTIONS - 1)
+    disk = BlockingCalls("disk", 1)
 
     handle = build_server(settings.searcher_listen)
     host = ShardHost()
@@ -72,8 +74,8 @@ async def serve(settings: SearcherSettings, catalogue: Catalogue, data: DataFold
         for task in tasks:
             task.cancel()
     await snapshots.write_changed()
-    for threads in (searching, applying, polling, reading, disk):
-        threads.close()
+    for calls in (searching, applying, polling, reading, disk):
+        calls.close()
 
 
 def main() -> None:

@@ -2,11 +2,11 @@
 
 from pixvec.catalogue.interfaces import FeedPage, FeedReader
 from pixvec.errors import CollectionNotFound
+from pixvec.rpc.blocking import BlockingCalls
 from pixvec.telemetry.logging import get_logger
 from services.searcher.held_shard import HeldShard
 from services.searcher.shard_host import ShardHost
 from services.searcher.snapshots import Snapshots
-from services.searcher.threads import Threads
 
 log = get_logger(__name__)
 
@@ -19,8 +19,8 @@ class CatchUp:
         host: ShardHost,
         feed: FeedReader,
         snapshots: Snapshots,
-        reading: Threads,
-        applying: Threads,
+        reading: BlockingCalls,
+        applying: BlockingCalls,
         *,
         page_rows: int = 512,
     ) -> None:

@@ -6,12 +6,12 @@ from collections.abc import Callable
 
 from pixvec.catalogue.interfaces import ShardReport, TopologyStore
 from pixvec.errors import DatabaseUnavailable
+from pixvec.rpc.blocking import BlockingCalls
 from pixvec.telemetry.logging import get_logger
 from services.searcher.catch_up import CatchUp
 from services.searcher.held_shard import HeldShard
 from services.searcher.shard_host import ShardHost
 from services.searcher.snapshots import Snapshots
-from services.searcher.threads import Threads
 
 log = get_logger(__name__)
 
@@ -29,7 +29,7 @@ class Follower:
         topology: TopologyStore,
         catch_up: CatchUp,
         snapshots: Snapshots,
-        database: Threads,
+        database: BlockingCalls,
         *,
         searcher_id: str,
         address: Callable[[], str],

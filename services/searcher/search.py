@@ -8,11 +8,11 @@ from pixvec.domain import ShardPosition, Space
 from pixvec.errors import DigestMismatch, ShardUnavailable, SpaceNotFound, Unavailable
 from pixvec.index.interfaces import Float32Array, ShardHits
 from pixvec.index.merge import merge_hits
+from pixvec.rpc.blocking import BlockingCalls
 from pixvec.telemetry.metrics import SHARD_SEARCH_SECONDS
 from services.searcher.freshness import Freshness
 from services.searcher.held_shard import HeldShard
 from services.searcher.shard_host import ShardHost
-from services.searcher.threads import Threads
 
 # Kept of the deadline for what comes after the waiting.
 _SHARE_FOR_WAITING = 0.9
@@ -44,7 +44,7 @@ class Answer:
 class Searches:
     """Reads what is held here."""
 
-    def __init__(self, host: ShardHost, freshness: Freshness, threads: Threads) -> None:
+    def __init__(self, host: ShardHost, freshness: Freshness, threads: BlockingCalls) -> None:
         self._host = host
         self._freshness = freshness
         self._threads = threads

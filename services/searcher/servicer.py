@@ -5,6 +5,7 @@ from typing import Any
 from pixvec.errors import Overloaded
 from pixvec.internal.v1 import searcher_service_pb2 as pb
 from pixvec.internal.v1 import searcher_service_pb2_grpc
+from pixvec.rpc.blocking import BlockingCalls
 from pixvec.rpc.conversions import position_from_wire
 from pixvec.rpc.deadlines import time_left_s
 from services.searcher.converters import to_entries, to_query, to_search_response, to_status, to_vectors_response
@@ -12,7 +13,6 @@ from services.searcher.follower import Follower
 from services.searcher.search import Searches
 from services.searcher.shard_host import ShardHost
 from services.searcher.snapshots import Snapshots
-from services.searcher.threads import Threads
 
 # For callers who name no deadline.
 _DEFAULT_LIMIT_S = 10.0
@@ -28,7 +28,7 @@ class SearcherService(searcher_service_pb2_grpc.SearcherServiceServicer):
         searches: Searches,
         follower: Follower,
         snapshots: Snapshots,
-        applying: Threads,
+        applying: BlockingCalls,
     ) -> None:
         self._searcher_id = searcher_id
         self._host = host

@@ -7,12 +7,12 @@ from pixvec.catalogue.interfaces import Assignment
 from pixvec.index import snapshot
 from pixvec.index.library import load_faiss
 from pixvec.index.shard import Shard
+from pixvec.rpc.blocking import BlockingCalls
 from pixvec.telemetry.logging import get_logger
 from pixvec.telemetry.metrics import SNAPSHOT_FAILURES, SNAPSHOT_SECONDS
 from services.searcher.data_folder import DataFolder, ShardKey
 from services.searcher.held_shard import HeldShard
 from services.searcher.shard_host import ShardHost
-from services.searcher.threads import Threads
 
 log = get_logger(__name__)
 
@@ -20,7 +20,7 @@ log = get_logger(__name__)
 class Snapshots:
     """`disk` has one thread: writing and removing a shard's folder never meet. Searching goes on beside all of it."""
 
-    def __init__(self, host: ShardHost, data: DataFolder, disk: Threads) -> None:
+    def __init__(self, host: ShardHost, data: DataFolder, disk: BlockingCalls) -> None:
         self._host = host
         self._data = data
         self._disk = disk

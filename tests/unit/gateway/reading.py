@@ -8,9 +8,9 @@ from pixvec.catalogue.sharding import shard_of
 from pixvec.domain import Metric, Space
 from pixvec.index.brute import NumpyShard
 from pixvec.index.interfaces import Change, SpaceSpec
+from pixvec.rpc.blocking import BlockingCalls
 from pixvec.rpc.embedder_client import MemoryEmbedder, ResolvedModel, vector_from_bytes
 from pixvec.rpc.searcher_client import MemorySearchers
-from services.gateway.blocking import BlockingCalls
 from services.gateway.directory import Directory
 from services.gateway.queries import Queries
 from services.gateway.scatter import Scatter

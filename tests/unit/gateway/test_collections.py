@@ -11,9 +11,9 @@ from pixvec.errors import (
     InvalidRequest,
     ModelNotFound,
 )
+from pixvec.rpc.blocking import BlockingCalls
 from pixvec.rpc.embedder_client import MemoryEmbedder, ResolvedModel
 from services.gateway import collections as collections_module
-from services.gateway.blocking import BlockingCalls
 from services.gateway.collection_service import CollectionService
 from services.gateway.collections import Collections
 from services.gateway.directory import Directory

@@ -6,8 +6,8 @@ import pytest
 from pixvec.api.v1 import job_service_pb2 as pb
 from pixvec.catalogue.interfaces import NewItem
 from pixvec.errors import CollectionNotFound, InvalidRequest, JobNotFound, Unavailable, UriNotAllowed
+from pixvec.rpc.blocking import BlockingCalls
 from services.gateway import job_service as job_service_module
-from services.gateway.blocking import BlockingCalls
 from services.gateway.ingest_jobs import IngestJobs
 from services.gateway.job_service import JobService
 from tests.in_loop import in_loop

@@ -10,9 +10,9 @@ from pixvec.catalogue.memory import in_memory
 from pixvec.domain import ItemError, Metric, Space
 from pixvec.jobs.blobs import MemoryBlobStore
 from pixvec.jobs.sources import UriSources
+from pixvec.rpc.blocking import BlockingCalls
 from pixvec.rpc.embedder_client import MemoryEmbedder
 from pixvec.rpc.pusher import MemoryPusher
-from services.gateway.blocking import BlockingCalls
 from services.gateway.closing import Closing
 from services.gateway.contents import Contents
 from services.gateway.deletions import Deletions
@@ -108,13 +108,13 @@ class WriteSide:
                     await task
 
     def work(self, fail=()):
-        """Do all the work there is, as a worker would; images named in `fail` become failures."""
+        """Do all the work there is, as a worker would; images or ordinals in `fail` become failures."""
         for ref in self.jobs.unattended(-1, 1000):
             chunk = self.jobs.lease_chunk(ref, "worker", 60)
             if chunk is None:
                 continue
-            bad = [item for item in chunk.items if item.image_id in fail]
-            good = [item for item in chunk.items if item.image_id not in fail]
+            bad = [item for item in chunk.items if item.image_id in fail or item.ordinal in fail]
+            good = [item for item in chunk.items if item not in bad]
             embedded = [EmbeddedItem(item, b"record", item.content_hash, 1, "JPEG", 4, 3) for item in good]
             failed = [FailedItem(item, ItemError("PICTURE_TRUNCATED", f"{item.image_id}: cut")) for item in bad]
             self.catalogue.feed_writer.commit(chunk, embedded, failed)

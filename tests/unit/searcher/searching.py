@@ -21,6 +21,7 @@ from pixvec.catalogue.interfaces import (
 from pixvec.catalogue.memory import in_memory
 from pixvec.domain import Collection, Metric, OnExisting, ShardPosition, Space
 from pixvec.errors import DatabaseUnavailable
+from pixvec.rpc.blocking import BlockingCalls
 from pixvec.rpc.records import encode_record
 from services.searcher.catch_up import CatchUp
 from services.searcher.data_folder import DataFolder
@@ -31,7 +32,6 @@ from services.searcher.search import Searches
 from services.searcher.servicer import SearcherService
 from services.searcher.shard_host import ShardHost
 from services.searcher.snapshots import Snapshots
-from services.searcher.threads import Threads
 
 SPACE = Space("image", "hog-color", 4, Metric.COSINE, "ab" * 32)
 
@@ -107,7 +107,7 @@ class Bench:
     def start(self) -> None:
         """Start a searcher; what an earlier one wrote to the folder is there."""
         self._open.close()
-        threads = {name: Threads(name, 1) for name in ("search", "apply", "poll", "feed", "disk")}
+        threads = {name: BlockingCalls(name, 1) for name in ("search", "apply", "poll", "feed", "disk")}
         for each in threads.values():
             self._open.callback(each.close)
         self.disk = threads["disk"]

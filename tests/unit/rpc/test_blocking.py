@@ -4,13 +4,13 @@ import threading
 import pytest
 
 from pixvec.errors import Overloaded
-from services.searcher.threads import Threads
+from pixvec.rpc.blocking import BlockingCalls
 from tests.in_loop import in_loop
 
 
 @in_loop
 async def test_refuses_at_once_what_would_wait_too_long() -> None:
-    threads, leave = Threads("searches", 1, max_waiting=2), threading.Event()
+    threads, leave = BlockingCalls("searches", 1, max_waiting=2), threading.Event()
     running = [threads.start(leave.wait, 30) for _ in range(2)]
     with pytest.raises(Overloaded, match="searches") as caught:
         threads.start(leave.wait, 30)
@@ -24,7 +24,7 @@ async def test_refuses_at_once_what_would_wait_too_long() -> None:
 
 @in_loop
 async def test_a_call_cancelled_before_it_began_does_not_begin() -> None:
-    threads, entered, leave = Threads("searches", 1), threading.Event(), threading.Event()
+    threads, entered, leave = BlockingCalls("searches", 1), threading.Event(), threading.Event()
     began: list[int] = []
 
     def block() -> None:
@@ -42,3 +42,17 @@ async def test_a_call_cancelled_before_it_began_does_not_begin() -> None:
     await threads.run(began.append, 2)
     assert began == [2]
     threads.close()
+
+
+@in_loop
+async def test_a_thread_counts_until_it_is_free_whatever_becomes_of_the_caller() -> None:
+    calls, leave = BlockingCalls("database", 1, max_waiting=1), threading.Event()
+    entered = threading.Event()
+    caller = calls.start(lambda: entered.set() or leave.wait(30))
+    await asyncio.to_thread(entered.wait, 30)
+    caller.cancel()
+    await asyncio.sleep(0)
+    with pytest.raises(Overloaded):
+        calls.start(int)
+    leave.set()
+    calls.close()
