@@ -11,6 +11,8 @@ from pixvec.domain import Attributes, ItemError, OnExisting
 from pixvec.errors import ImageExists, InvalidRequest
 
 MAX_IMAGE_ID_BYTES = 512
+# Versions of one image on their way at once that are remembered; of more, the oldest counts as overtaken.
+MAX_PENDING = 256
 
 
 class Verdict(Enum):
@@ -24,18 +26,18 @@ class Verdict(Enum):
 
 @dataclass(frozen=True, slots=True)
 class StoredImage:
-    """An image as it stands when items for it arrive. `live_generation` is None while no version can be found."""
+    """An image as it stands when items for it arrive: `live` when a version can be found, `pending` when one is on its
+    way."""
 
-    generation: int
-    live_generation: int | None
-    failed: bool
+    live: bool
+    pending: bool
     content_hash: str
     attributes: Attributes
 
     @property
     def exists(self) -> bool:
         """Whether the id is taken: a version can be found, or one is on its way."""
-        return self.live_generation is not None or not self.failed
+        return self.live or self.pending
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +91,8 @@ def _decide_one(item: NewItem, chosen: NewItem, image: StoredImage | None, on_ex
 
 def _is_live_as_given(item: NewItem, image: StoredImage) -> bool:
     return (
-        image.generation == image.live_generation
+        image.live
+        and not image.pending
         and item.content_hash != ""
         and item.content_hash == image.content_hash
         and same_attributes(item.attributes, image.attributes)

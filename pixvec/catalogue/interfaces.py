@@ -38,7 +38,8 @@ class NewItem:
 
 @dataclass(frozen=True, slots=True)
 class ItemStatus:
-    """How one item stands. `position` comes with INDEXED, except for an item a newer write overtook."""
+    """How one item stands. `position` comes with INDEXED, except for an item that a delete or a newer version overtook
+    before it could be found."""
 
     ordinal: int
     image_id: str
@@ -266,7 +267,8 @@ class JobStore(Protocol):
     def add_items(self, job_id: str, items: Sequence[NewItem]) -> AddedItems:
         """Accept items as one new chunk. An ordinal accepted before is only reported. Each new item is resolved against
         the stored image by the job's OnExisting; what needs work gives its image a new generation. For SKIP and FAIL an
-        image on its way exists already. An item that fails here (ImageExists, or InvalidRequest for an id or attributes
+        image on its way exists already. Of one id twice in a call one item counts, whatever becomes of it: for REPLACE
+        the last one. An item that fails here (ImageExists, or InvalidRequest for an id or attributes
         that cannot be stored) is recorded as failed. Raises JobNotFound, or FailedPrecondition for new ordinals of a
         closed job."""
 
@@ -333,8 +335,9 @@ class FeedWriter(Protocol):
     def commit(
         self, chunk: LeasedChunk, embedded: Sequence[EmbeddedItem], failed: Sequence[FailedItem]
     ) -> list[FeedBatch]:
-        """Write one transaction a shard: lock the images, drop items whose generation was overtaken, write images and
-        feed rows, draw sequence numbers last, end the items. Running it twice changes nothing."""
+        """Write one transaction a shard: lock the images, drop items that were overtaken, write images and feed rows,
+        draw sequence numbers last, end the items. Running it twice changes nothing. Of several versions on their way
+        the newest that works is found in the end, in whatever order they come."""
 
     def delete(self, collection_id: int, image_ids: Sequence[str]) -> DeletedImages:
         """Delete images, leaving tombstones. An embed still under way for one of them will not bring it back."""

@@ -5,6 +5,7 @@ import uuid
 from typing import Any
 
 from sqlalchemy import (
+    ARRAY,
     JSON,
     BigInteger,
     CheckConstraint,
@@ -79,8 +80,8 @@ class ShardRow(Base):
 
 
 class ImageRow(Base):
-    """What is known of an image. `live_generation` is the version that can be found, NULL for none; `generation` is the
-    newest accepted. Content, sizes and attributes are those of the live version where there is one."""
+    """What is known of an image. `live_generation` is the version that can be found, NULL for none; `pending` are those
+    on their way, the newest last. Content, sizes and attributes are those of the live version where there is one."""
 
     __tablename__ = "images"
     __table_args__ = ({"postgresql_with": {"fillfactor": 80}},)
@@ -88,8 +89,8 @@ class ImageRow(Base):
     # No foreign keys here, on items and on the feed: a check a row on the write path, for rows that `purge` removes.
     collection_id: Mapped[int] = mapped_column(BigInteger, primary_key=True)
     image_id: Mapped[str] = mapped_column(_ID, primary_key=True)
-    generation: Mapped[int] = mapped_column(BigInteger)
     live_generation: Mapped[int | None] = mapped_column(BigInteger)
+    pending: Mapped[list[int]] = mapped_column(ARRAY(BigInteger), server_default=text("'{}'"))
     content_hash: Mapped[str] = mapped_column(Text)
     size_bytes: Mapped[int] = mapped_column(BigInteger)
     format: Mapped[str] = mapped_column(Text, server_default="")

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from pixvec.catalogue.acceptance import Decision, Verdict, decide, screen
+from pixvec.catalogue.acceptance import MAX_PENDING, Decision, Verdict, decide, screen
 from pixvec.catalogue.interfaces import NewItem
 from pixvec.catalogue.memory.state import Chunk, Holding, Item, State, StoredJob, StoredRow
 from pixvec.catalogue.sharding import shard_of
@@ -53,9 +53,10 @@ def _renew(state: State, holding: Holding, item: NewItem) -> int:
     image = holding.images.get(item.image_id)
     if image is None:
         given = (item.content_hash, item.size_bytes, dict(item.attributes))
-        holding.images[item.image_id] = StoredRow(generation, *given, created_at=now, updated_at=now)
+        holding.images[item.image_id] = StoredRow([generation], *given, created_at=now, updated_at=now)
         return generation
-    image.generation, image.updated_at, image.error = generation, now, None
+    image.pending = [*image.pending, generation][-MAX_PENDING:]
+    image.updated_at, image.error = now, None
     if image.live_generation is None:
         image.content_hash, image.size_bytes, image.attributes = item.content_hash, item.size_bytes, item.attributes
     return generation

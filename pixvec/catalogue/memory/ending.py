@@ -7,16 +7,15 @@ from pixvec.domain import ItemError, ShardPosition
 
 
 def fail_item(state: State, holding: Holding, item: Item, error: ItemError) -> None:
-    """End an open item as failed. A failed replacement leaves the version that can be found."""
+    """End an open item as failed. Its image has failed when no version can be found and no other is on its way."""
     item.error = error
     image = holding.images.get(item.image_id)
-    if image is None or image.generation != item.generation:
+    if image is None or item.generation not in image.pending:
         return
     image.updated_at = state.now()
-    if image.live_generation is None:
+    image.pending.remove(item.generation)
+    if image.live_generation is None and not image.pending:
         image.error = error
-    else:
-        image.generation = image.live_generation
 
 
 def index_item(item: Item, position: ShardPosition | None) -> None:

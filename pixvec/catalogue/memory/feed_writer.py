@@ -77,11 +77,12 @@ class MemoryFeedWriter(Store):
         return batches
 
     def _make_live(self, holding: Holding, item: Item, embedded: EmbeddedItem) -> bool:
-        """Return False when a delete or a newer write has overtaken the item."""
+        """Return False when a delete or a newer version that lives has overtaken the item."""
         image = holding.images.get(item.image_id)
-        if image is None or image.generation != item.generation:
+        if image is None or item.generation not in image.pending:
             return False
-        image.live_generation, image.error, image.updated_at = image.generation, None, self._state.now()
+        image.pending = image.pending[image.pending.index(item.generation) + 1 :]
+        image.live_generation, image.error, image.updated_at = item.generation, None, self._state.now()
         image.content_hash, image.size_bytes = embedded.content_hash, embedded.size_bytes
         image.format, image.width, image.height = embedded.format, embedded.width, embedded.height
         image.attributes = item.attributes

@@ -40,9 +40,10 @@ class Shard:
 
 @dataclass(slots=True)
 class StoredRow:
-    """An image; content, sizes and attributes are those of the live version where there is one."""
+    """An image; content, sizes and attributes are those of the live version where there is one. `pending` are the
+    versions on their way, the newest last."""
 
-    generation: int
+    pending: list[int]
     content_hash: str
     size_bytes: int
     attributes: Attributes
@@ -56,8 +57,7 @@ class StoredRow:
 
     def as_stored(self) -> StoredImage:
         """Return what the rules of acceptance look at."""
-        failed = self.error is not None
-        return StoredImage(self.generation, self.live_generation, failed, self.content_hash, self.attributes)
+        return StoredImage(self.live_generation is not None, bool(self.pending), self.content_hash, self.attributes)
 
 
 @dataclass(slots=True)

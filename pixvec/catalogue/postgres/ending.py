@@ -11,18 +11,19 @@ from pixvec.catalogue.interfaces import ChunkRef
 from pixvec.domain import ItemError, ShardPosition
 
 _LOCK_IMAGES = """
-SELECT image_id, generation, live_generation FROM images
+SELECT image_id, live_generation, pending FROM images
 WHERE collection_id = :collection_id AND image_id = ANY(:image_ids) ORDER BY image_id FOR NO KEY UPDATE
 """
-# A failed replacement leaves the version that can be found, and makes it the newest again.
-_FAIL_IMAGES = """
-UPDATE images m SET updated_at = now(), generation = coalesce(m.live_generation, m.generation),
-    reason = CASE WHEN m.live_generation IS NULL THEN n.reason END,
-    message = CASE WHEN m.live_generation IS NULL THEN n.message END,
-    retryable = m.live_generation IS NULL AND n.retryable
+# An image has failed when no version of it can be found and no other is on its way.
+_LAST = "m.live_generation IS NULL AND m.pending = ARRAY[n.generation]"
+_FAIL_IMAGES = f"""
+UPDATE images m SET updated_at = now(), pending = array_remove(m.pending, n.generation),
+    reason = CASE WHEN {_LAST} THEN n.reason END,
+    message = CASE WHEN {_LAST} THEN n.message END,
+    retryable = {_LAST} AND n.retryable
 FROM unnest(CAST(:image_ids AS text[]), CAST(:generations AS bigint[]), CAST(:reasons AS text[]),
     CAST(:messages AS text[]), CAST(:retryables AS boolean[])) AS n(image_id, generation, reason, message, retryable)
-WHERE m.collection_id = :collection_id AND m.image_id = n.image_id AND m.generation = n.generation
+WHERE m.collection_id = :collection_id AND m.image_id = n.image_id AND n.generation = ANY(m.pending)
 """
 # What made a found image is in its own row now; what failed keeps what a retry would need.
 _END = """
@@ -51,7 +52,8 @@ RETURNING job_chunks.open_items
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How one open item ends: failed with an error, found at a position, or overtaken with neither."""
+    """How one open item ends: failed with an error, found at a position, or overtaken with neither: by a delete or by
+    a newer version that lives."""
 
     ordinal: int
     image_id: str
@@ -67,7 +69,7 @@ def lock_images(connection: Connection, collection_id: int, image_ids: Sequence[
 
 
 def mark_images_failed(connection: Connection, collection_id: int, endings: Sequence[Ending]) -> None:
-    """Give locked images the errors of the items that made their newest generation."""
+    """Take failed items off their locked images; one that has no other version takes on the error."""
     failed = [ending for ending in endings if ending.error is not None]
     if failed:
         values = _errors(failed) | {

@@ -33,13 +33,15 @@ _STILL_OPEN = """
 SELECT ordinal FROM job_items
 WHERE job_id = :job_id AND ordinal = ANY(CAST(:ordinals AS bigint[])) AND state = 'open'
 """
+# Older versions on their way have been overtaken now; newer ones may still come to live.
 _MAKE_LIVE = """
-UPDATE images m SET live_generation = generation, updated_at = now(), content_hash = n.content_hash,
+UPDATE images m SET live_generation = n.generation, updated_at = now(), content_hash = n.content_hash,
+    pending = m.pending[array_position(m.pending, n.generation) + 1 :],
     size_bytes = n.size_bytes, format = n.format, width = n.width, height = n.height,
     attributes = CAST(n.attributes AS json), reason = NULL, message = NULL, retryable = FALSE
-FROM unnest(CAST(:image_ids AS text[]), CAST(:hashes AS text[]), CAST(:sizes AS bigint[]), CAST(:formats AS text[]),
-    CAST(:widths AS integer[]), CAST(:heights AS integer[]), CAST(:attributes AS text[]))
-    AS n(image_id, content_hash, size_bytes, format, width, height, attributes)
+FROM unnest(CAST(:image_ids AS text[]), CAST(:generations AS bigint[]), CAST(:hashes AS text[]),
+    CAST(:sizes AS bigint[]), CAST(:formats AS text[]), CAST(:widths AS integer[]), CAST(:heights AS integer[]),
+    CAST(:attributes AS text[])) AS n(image_id, generation, content_hash, size_bytes, format, width, height, attributes)
 WHERE m.collection_id = :collection_id AND m.image_id = n.image_id
 """
 _SHARD_COUNT = "SELECT shard_count FROM collections WHERE collection_id = :collection_id AND deleted_at IS NULL"
@@ -126,7 +128,7 @@ def _lock_open_items(connection: Connection, chunk: LeasedChunk, items: Sequence
 
 def _is_current(item: LeasedItem, images: dict[str, Row[Any]]) -> bool:
     image = images.get(item.image_id)
-    return image is not None and image.generation == item.generation
+    return image is not None and item.generation in image.pending
 
 
 def _make_live(connection: Connection, collection_id: int, embedded: Sequence[EmbeddedItem]) -> None:
@@ -134,6 +136,7 @@ def _make_live(connection: Connection, collection_id: int, embedded: Sequence[Em
         values = {
             "collection_id": collection_id,
             "image_ids": [each.item.image_id for each in embedded],
+            "generations": [each.item.generation for each in embedded],
             "hashes": [each.content_hash for each in embedded],
             "sizes": [each.size_bytes for each in embedded],
             "formats": [each.format for each in embedded],
@@ -167,7 +170,7 @@ def _bury(connection: Connection, collection_id: int, shard_count: int, images: 
     tombstones: dict[int, list[FeedWrite]] = defaultdict(list)
     for image in images:
         if image.live_generation is not None:
-            write = FeedWrite(image.image_id, image.generation, True, b"")
+            write = FeedWrite(image.image_id, image.live_generation, True, b"")
             tombstones[shard_of(image.image_id, shard_count)].append(write)
     batches = (
         write_feed(connection, collection_id, shard, tombstones[shard], -len(tombstones[shard]))

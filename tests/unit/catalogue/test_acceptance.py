@@ -4,10 +4,10 @@ from pixvec.catalogue.acceptance import StoredImage, Verdict, decide, same_attri
 from pixvec.catalogue.interfaces import NewItem
 from pixvec.domain import OnExisting
 
-LIVE = StoredImage(generation=5, live_generation=5, failed=False, content_hash="h", attributes={"a": 1})
-PENDING = StoredImage(generation=5, live_generation=None, failed=False, content_hash="h", attributes={"a": 1})
-FAILED = StoredImage(generation=5, live_generation=None, failed=True, content_hash="h", attributes={"a": 1})
-RENEWED = StoredImage(generation=6, live_generation=5, failed=False, content_hash="h", attributes={"a": 1})
+LIVE = StoredImage(live=True, pending=False, content_hash="h", attributes={"a": 1})
+PENDING = StoredImage(live=False, pending=True, content_hash="h", attributes={"a": 1})
+FAILED = StoredImage(live=False, pending=False, content_hash="h", attributes={"a": 1})
+RENEWED = StoredImage(live=True, pending=True, content_hash="h", attributes={"a": 1})
 SAME = NewItem(0, "x", {"a": 1}, content_hash="h")
 
 

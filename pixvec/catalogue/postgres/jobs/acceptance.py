@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, text
 
-from pixvec.catalogue.acceptance import Decision, StoredImage, Verdict, candidates, decide, screen
+from pixvec.catalogue.acceptance import MAX_PENDING, Decision, StoredImage, Verdict, candidates, decide, screen
 from pixvec.catalogue.interfaces import AddedItems, ItemStatus, NewItem
 from pixvec.catalogue.postgres.database import Overtaken, Store, transaction
 from pixvec.catalogue.postgres.rows import ITEM_COLUMNS, ITEM_TABLES, job_key, to_json, to_status
@@ -19,24 +19,24 @@ _IMAGE_COLUMNS = "image_id, content_hash, size_bytes, attributes"
 _IMAGE_ARRAYS = f"""unnest(CAST(:image_ids AS text[]), CAST(:hashes AS text[]), CAST(:sizes AS bigint[]),
     CAST(:attributes AS text[])) AS n({_IMAGE_COLUMNS})"""
 _INSERT_IMAGES = f"""
-INSERT INTO images (collection_id, image_id, generation, content_hash, size_bytes, attributes)
-SELECT :collection_id, image_id, nextval('image_generation'), content_hash, size_bytes, CAST(attributes AS json)
+INSERT INTO images (collection_id, image_id, pending, content_hash, size_bytes, attributes)
+SELECT :collection_id, image_id, ARRAY[nextval('image_generation')], content_hash, size_bytes, CAST(attributes AS json)
 FROM (SELECT * FROM {_IMAGE_ARRAYS} ORDER BY image_id COLLATE "C") sorted
-ON CONFLICT DO NOTHING RETURNING image_id, generation
+ON CONFLICT DO NOTHING RETURNING image_id, pending[1] AS generation
 """
 _LOCK_IMAGES = """
-SELECT image_id, generation, live_generation, reason IS NOT NULL AS failed, content_hash, attributes FROM images
+SELECT image_id, live_generation IS NOT NULL AS live, pending <> '{}' AS pending, content_hash, attributes FROM images
 WHERE collection_id = :collection_id AND image_id = ANY(:image_ids) ORDER BY image_id FOR NO KEY UPDATE
 """
 # An image that can be found goes on being shown as it is; one that cannot takes on what is now on its way.
 _RENEW_IMAGES = f"""
-UPDATE images m SET generation = nextval('image_generation'), updated_at = now(), reason = NULL, message = NULL,
-    retryable = FALSE,
+UPDATE images m SET updated_at = now(), reason = NULL, message = NULL, retryable = FALSE,
+    pending = m.pending[cardinality(m.pending) - {MAX_PENDING - 2} :] || nextval('image_generation'),
     content_hash = CASE WHEN live_generation IS NULL THEN n.content_hash ELSE m.content_hash END,
     size_bytes = CASE WHEN live_generation IS NULL THEN n.size_bytes ELSE m.size_bytes END,
     attributes = CASE WHEN live_generation IS NULL THEN CAST(n.attributes AS json) ELSE m.attributes END
 FROM {_IMAGE_ARRAYS} WHERE m.collection_id = :collection_id AND m.image_id = n.image_id
-RETURNING m.image_id, m.generation
+RETURNING m.image_id, m.pending[cardinality(m.pending)] AS generation
 """
 _POSITIONS = """
 SELECT f.image_id, f.shard, s.epoch, f.seq FROM feed f JOIN shards s USING (collection_id, shard)

@@ -1,0 +1,34 @@
+"""A database of an earlier revision keeps what it holds."""
+
+from alembic import command
+from sqlalchemy import Connection, create_engine, text
+
+from pixvec.catalogue import migrations
+from pixvec.embedded.postgres import PostgresServer
+
+_IMAGES = """
+INSERT INTO images (collection_id, image_id, generation, live_generation, content_hash, size_bytes, attributes, reason)
+VALUES (1, 'pending', 1, NULL, '', 0, '{}', NULL), (1, 'live', 2, 2, '', 0, '{}', NULL),
+    (1, 'replaced', 4, 3, '', 0, '{}', NULL), (1, 'failed', 5, NULL, '', 0, '{}', 'PICTURE_EMPTY')
+"""
+
+
+def migrate(connection: Connection, revision: str) -> None:
+    config = migrations._config()
+    config.attributes["connection"] = connection
+    (command.upgrade if revision > (migrations._revision_of(connection) or "") else command.downgrade)(config, revision)
+
+
+def test_versions_on_their_way_go_on_being_so(postgres_server: PostgresServer) -> None:
+    postgres_server.create_database("earlier")
+    engine = create_engine(postgres_server.url("earlier"))
+    with engine.begin() as connection:
+        migrate(connection, "0001")
+        connection.execute(text(_IMAGES))
+        migrate(connection, "0002")
+        pending = dict(connection.execute(text("SELECT image_id, pending FROM images")).all())
+        assert pending == {"pending": [1], "live": [], "replaced": [4], "failed": []}
+        migrate(connection, "0001")
+        newest = dict(connection.execute(text("SELECT image_id, generation FROM images WHERE reason IS NULL")).all())
+        assert newest == {"pending": 1, "live": 2, "replaced": 4}
+    engine.dispose()
