@@ -166,15 +166,22 @@ class IngestStream:
                         await self._changed.wait_for(self._fills_a_chunk)
         arrivals: list[Arrival] = []
         ordinals: set[int] = set()
+        images: set[str] = set()
         held = 0
         while self._arrived and len(arrivals) < self._limits.chunk_items and held < self._limits.chunk_bytes:
-            arrival = self._arrived.popleft()
-            held += len(arrival.content)
-            if arrival.ordinal not in ordinals:
-                ordinals.add(arrival.ordinal)
-                arrivals.append(arrival)
-            else:
+            arrival = self._arrived[0]
+            repeated = arrival.ordinal in ordinals
+            # Of one id twice in a chunk only one would count: the other has to be there should that one fail.
+            if arrival.image_id in images and not repeated:
+                break
+            self._arrived.popleft()
+            if repeated:
                 self._unstored_bytes -= len(arrival.content)
+                continue
+            held += len(arrival.content)
+            ordinals.add(arrival.ordinal)
+            images.add(arrival.image_id)
+            arrivals.append(arrival)
         return arrivals
 
     def _fills_a_chunk(self) -> bool:

@@ -231,6 +231,21 @@ async def test_the_later_of_two_items_with_one_id_wins():
 
 
 @in_loop
+async def test_a_good_picture_is_found_though_a_bad_one_of_its_id_came_right_after():
+    async with WriteSide().running() as side:
+        call = IngestCall(side)
+        call.send((0, "same", b"good"), (1, "same", b"bad"), (2, "other", b"fine"))
+        call.close()
+        await queued(call, 0, 1, 2)
+        side.work(fail={1})
+        await call.to_the_end()
+        assert call.at(INDEXED) == [0, 2]
+        assert list(call.failures) == [1]
+        image = side.catalogue.images.get(side.collection.collection_id, "same")
+        assert side.blobs.get(image.content_hash) == b"good"
+
+
+@in_loop
 async def test_an_ordinal_sent_twice_is_taken_once():
     async with WriteSide().running() as side:
         call = IngestCall(side)
