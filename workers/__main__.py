@@ -2,20 +2,29 @@
 
 import os
 import signal
+import sys
+import sys
 
 # Read when Celery is imported: SIGTERM then gives the chunk back to the queue after a soft shutdown.
 os.environ.setdefault("REMAP_SIGTERM", "SIGQUIT")
 
 from pixvec.catalogue import postgres
+from pixvec.errors import PixvecError
 from pixvec.settings import WorkerSettings, read_settings
-from pixvec.telemetry.logging import configure_logging
+from pixvec.telemetry.logging import configure_logging, get_logger
+
+log = get_logger(__name__)
 
 
 def main() -> None:
     """Check the database, then run Celery's worker until it is told to stop."""
     settings = read_settings(WorkerSettings)
     configure_logging("worker", level=settings.log_level, json=settings.log_json)
-    postgres.connect(settings.database_url, pool_size=1).close()
+    try:
+        postgres.connect(settings.database_url, pool_size=1).close()
+    except PixvecError as error:
+        log.error("worker_failed", error=error.message)
+        sys.exit(1)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
     from workers.app import app
@@ -27,7 +36,7 @@ def main() -> None:
             "--without-mingle",
             "--without-heartbeat",
             "--loglevel=WARNING",
-            "--queues=pixvec.ingest,pixvec.plan",
+            f"--queues={','.join(QUEUES)}",
         ]
     )
 

@@ -10,5 +10,8 @@ def serve_metrics(host: str, port: int) -> tuple[WSGIServer, threading.Thread] |
     """Serve this process's metrics at http://host:port/metrics; port 0 leaves them off. Raises OSError when taken."""
     if port == 0:
         return None
-    server, thread = start_http_server(port, host)
+    try:
+        server, thread = start_http_server(port, host)
+    except OSError as error:
+        raise OSError(error.errno, f"cannot serve metrics at {host}:{port}: {error.strerror}") from error
     return server, thread

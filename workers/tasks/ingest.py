@@ -1,12 +1,15 @@
 """The two tasks, and the child they run in."""
 
+import os
+import signal
+import sys
 from typing import Any
 
 from celery import shared_task
 from celery.signals import worker_process_init
 
 from pixvec.catalogue.interfaces import ChunkRef
-from pixvec.errors import JobNotFound, Unavailable
+from pixvec.errors import JobNotFound, PixvecError, Unavailable
 from pixvec.jobs.celery_app import INGEST_TASK, PLAN_TASK
 from pixvec.settings import WorkerSettings, read_settings
 from pixvec.telemetry.logging import get_logger
@@ -21,8 +24,14 @@ _child: list[Child] = []
 
 @worker_process_init.connect(weak=False)
 def start(**_: Any) -> None:
-    """Start the child's parts once Celery has made the process."""
-    _child.append(start_child(read_settings(WorkerSettings)))
+    """Start the child's parts once Celery has made the process. A child that cannot ends the worker, to be started
+    anew: Celery would keep it, and give it work that it cannot do."""
+    try:
+        _child.append(start_child(read_settings(WorkerSettings)))
+    except (PixvecError, OSError) as error:
+        log.error("model_host_failed", error=str(error))
+        os.kill(os.getppid(), signal.SIGTERM)
+        sys.exit(1)
 
 
 @shared_task(name=INGEST_TASK)
