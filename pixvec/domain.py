@@ -9,6 +9,11 @@ from typing import TypeAlias
 AttributeValue: TypeAlias = "bool | int | float | str | Sequence[AttributeValue]"
 Attributes: TypeAlias = Mapping[str, AttributeValue]
 
+# By which pictures are told from other files when a folder or a prefix is listed.
+PICTURE_SUFFIXES = frozenset(
+    (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", ".dib", ".tif", ".tiff", ".avif")
+)
+
 
 class Metric(StrEnum):
     """How two vectors are compared. Scores are larger-is-better for every metric."""

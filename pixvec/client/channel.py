@@ -1,8 +1,12 @@
-"""How channels to the gateway are set up, and which calls may be sent twice."""
+"""Where the gateway is, how channels to it are set up, and which calls may be sent twice."""
 
 import json
 
-MAX_MESSAGE_BYTES = 64 * 2**20
+from pixvec.rpc.channels import MAX_MESSAGE_BYTES
+
+DEFAULT_ADDRESS = "localhost:50051"
+# Creating a collection may fetch the weights of a model.
+CREATE_TIMEOUT_S = 360.0
 
 # Calls that may run twice without a difference: gRPC itself sends them again when the server cannot be reached. Left
 # out are CreateCollection, DeleteCollection and DeleteImages, whose second answer differs from the first.

@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import TypeAlias, TypeVar
 
 from pixvec.api.v1 import collection_service_pb2, image_service_pb2, job_service_pb2, search_service_pb2
-from pixvec.client.channel import MAX_MESSAGE_BYTES
 from pixvec.client.sources import NewImage
 from pixvec.client.vectors import VectorLike, pack_vector
 from pixvec.domain import Consistency, IngestStage, Metric, OnExisting, SeqToken
 from pixvec.errors import InvalidRequest, PictureTooLarge
 from pixvec.rpc.attributes import to_values
+from pixvec.rpc.channels import MAX_MESSAGE_BYTES
 from pixvec.rpc.conversions import (
     consistency_to_wire,
     metric_to_wire,

@@ -6,12 +6,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePath
 from typing import TypeAlias
 
-from pixvec.domain import Attributes
+from pixvec.domain import PICTURE_SUFFIXES, Attributes
 from pixvec.errors import InvalidRequest
-
-PICTURE_SUFFIXES = frozenset(
-    (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", ".dib", ".tif", ".tiff", ".avif")
-)
 
 
 @dataclass(frozen=True, slots=True)

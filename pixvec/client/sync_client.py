@@ -14,7 +14,7 @@ from pixvec.api.v1.image_service_pb2_grpc import ImageServiceStub
 from pixvec.api.v1.job_service_pb2_grpc import JobServiceStub
 from pixvec.api.v1.search_service_pb2_grpc import SearchServiceStub
 from pixvec.client import answers
-from pixvec.client.channel import channel_options
+from pixvec.client.channel import CREATE_TIMEOUT_S, DEFAULT_ADDRESS, channel_options
 from pixvec.client.failures import client_error
 from pixvec.client.ingest_run import IngestLimits, IngestRun
 from pixvec.client.jobs import IngestJob, UriJob
@@ -31,10 +31,6 @@ from pixvec.client.values import CollectionInfo, DeleteResult, Failure, JobInfo,
 from pixvec.client.vectors import VectorLike
 from pixvec.domain import Consistency, Image, IngestStage, Metric, OnExisting
 from pixvec.errors import StaleToken
-
-DEFAULT_ADDRESS = "localhost:50051"
-# Creating a collection may fetch the weights of a model.
-CREATE_TIMEOUT_S = 360.0
 
 _Request = TypeVar("_Request", contravariant=True)
 _Response = TypeVar("_Response", covariant=True)

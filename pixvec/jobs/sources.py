@@ -10,11 +10,9 @@ from urllib.parse import quote_from_bytes, unquote_to_bytes, urlsplit
 
 import fsspec
 
+from pixvec.domain import PICTURE_SUFFIXES
 from pixvec.errors import ContentNotFound, PictureTooLarge, Unavailable, UriNotAllowed
 
-PICTURE_SUFFIXES = frozenset(
-    (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", ".dib", ".tif", ".tiff", ".avif")
-)
 _WEB = ("http", "https", "ftp")
 
 

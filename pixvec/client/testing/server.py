@@ -17,10 +17,10 @@ from pixvec.api.v1.collection_service_pb2_grpc import add_CollectionServiceServi
 from pixvec.api.v1.image_service_pb2_grpc import add_ImageServiceServicer_to_server
 from pixvec.api.v1.job_service_pb2_grpc import add_JobServiceServicer_to_server
 from pixvec.api.v1.search_service_pb2_grpc import add_SearchServiceServicer_to_server
-from pixvec.client.channel import MAX_MESSAGE_BYTES
 from pixvec.client.testing.servicers import FakeCollections, FakeImages, FakeJobs, FakeSearch
 from pixvec.client.testing.store import Store
 from pixvec.errors import PixvecError
+from pixvec.rpc.channels import MAX_MESSAGE_BYTES
 from pixvec.rpc.errors import status_code, to_metadata, to_status
 
 
