@@ -3,13 +3,13 @@
 import os
 import signal
 import sys
-import sys
 
 # Read when Celery is imported: SIGTERM then gives the chunk back to the queue after a soft shutdown.
 os.environ.setdefault("REMAP_SIGTERM", "SIGQUIT")
 
 from pixvec.catalogue import postgres
 from pixvec.errors import PixvecError
+from pixvec.jobs.celery_app import QUEUES
 from pixvec.settings import WorkerSettings, read_settings
 from pixvec.telemetry.logging import configure_logging, get_logger
 
