@@ -5,6 +5,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from pixvec.disk import sync_folder
+
 
 class Damaged(Exception):
     """A file is not what was written. `cause` is one word for a metric."""
@@ -56,12 +58,3 @@ def publish(folder: Path, name: str, content: bytes) -> None:
         os.fsync(file.fileno())
     unfinished.rename(folder / name)
     sync_folder(folder)
-
-
-def sync_folder(folder: Path) -> None:
-    """Wait until the names in a folder are on the disk."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

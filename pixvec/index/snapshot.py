@@ -18,7 +18,8 @@ from pathlib import Path
 
 import numpy as np
 
-from pixvec.index.durable import Damaged, read_sealed, sync_folder, write_sealed
+from pixvec.disk import sync_folder
+from pixvec.index.durable import Damaged, read_sealed, write_sealed
 from pixvec.index.interfaces import Float32Array
 from pixvec.index.manifest import MANIFEST, Manifest, Part, ShardIdentity, read_manifest, write_manifest
 from pixvec.index.segment import Segment

@@ -5,6 +5,8 @@ import threading
 import time
 from pathlib import Path
 
+from pixvec.disk import sync_folder
+
 _STALE_S = 3600
 
 
@@ -22,7 +24,7 @@ class LocalFiles:
             self._make_folder(path.parent)
             self._fill(path, content)
         # For a file that was there as well: whoever renamed it may not have come to this line yet.
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
 
     def read(self, name: str) -> bytes:
         """Raises FileNotFoundError."""
@@ -59,18 +61,10 @@ class LocalFiles:
             folder = folder.parent
         for made in reversed(missing):
             made.mkdir(exist_ok=True)
-            _sync_folder(made.parent)
+            sync_folder(made.parent)
 
 
 def _write_all(descriptor: int, content: bytes) -> None:
     left = memoryview(content)
     while left:
         left = left[os.write(descriptor, left) :]
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import IO
 from urllib.parse import urlsplit
 
+from pixvec.disk import sync_folder
+
 # To look up the host, connect and receive the headers: a machine without a network must not wait for long.
 _CONNECT_LIMIT_S = 5.0
 _READ_LIMIT_S = 10.0
@@ -45,7 +47,7 @@ def fetch(url: str, target: Path, sha256_prefix: str, limit_s: float) -> str:
         if not digest.startswith(sha256_prefix):
             raise OSError(f"what came from {urlsplit(url).hostname} has the SHA-256 {digest}, not {sha256_prefix}…")
         part.replace(target)
-        _sync_folder(target.parent)
+        sync_folder(target.parent)
     except http.client.HTTPException as error:
         raise OSError(f"{urlsplit(url).hostname} broke off ({error!r})") from error
     finally:
@@ -89,11 +91,3 @@ def _stream(response: io.BufferedIOBase, file: IO[bytes], deadline: float, limit
     file.flush()
     os.fsync(file.fileno())
     return digest.hexdigest()
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
