@@ -149,11 +149,10 @@ class Image:
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class JobInfo:
     """A job and how its items stand. Each item is counted once, at the furthest stage it reached."""
 
     job_id: str
-    collection_id: int
     collection: str
     state: JobState
     total: int
@@ -166,6 +165,13 @@ class Job:
     ended_at: dt.datetime | None = None
     error: ItemError | None = None
     token: SeqToken = field(default_factory=SeqToken)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job(JobInfo):
+    """A job as the catalogue knows it."""
+
+    collection_id: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,10 +12,10 @@ from pixvec.client.values import (
     Failure,
     Hit,
     IngestCounts,
-    JobInfo,
     SearchResult,
     Timings,
 )
+from pixvec.domain import JobInfo
 
 __all__ = [
     "AsyncClient",

@@ -7,11 +7,10 @@ from pixvec.client.values import (
     DeleteResult,
     Failure,
     Hit,
-    JobInfo,
     SearchResult,
     Timings,
 )
-from pixvec.domain import Image
+from pixvec.domain import Image, JobInfo
 from pixvec.rpc.attributes import from_values
 from pixvec.rpc.conversions import (
     image_state_from_wire,

@@ -29,9 +29,9 @@ from pixvec.client.requests import (
 )
 from pixvec.client.sources import AttributeSource, Sources, read_sources
 from pixvec.client.tokens import SessionTokens
-from pixvec.client.values import CollectionInfo, DeleteResult, Failure, JobInfo, SearchResult
+from pixvec.client.values import CollectionInfo, DeleteResult, Failure, SearchResult
 from pixvec.client.vectors import VectorLike
-from pixvec.domain import Consistency, Image, IngestStage, Metric, OnExisting
+from pixvec.domain import Consistency, Image, IngestStage, JobInfo, Metric, OnExisting
 from pixvec.errors import StaleToken
 
 _Request = TypeVar("_Request", contravariant=True)

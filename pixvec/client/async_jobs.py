@@ -9,8 +9,8 @@ from typing import Protocol, Self
 from pixvec.client.ingest_run import IngestRun
 from pixvec.client.jobs import GIVE_UP_AFTER_S, REFRESH_S, check_job, counts_of
 from pixvec.client.progress import ProgressLine
-from pixvec.client.values import Failure, IngestCounts, JobInfo
-from pixvec.domain import SeqToken
+from pixvec.client.values import Failure, IngestCounts
+from pixvec.domain import JobInfo, SeqToken
 from pixvec.errors import Unavailable
 
 

@@ -8,8 +8,8 @@ from typing import Protocol, Self
 
 from pixvec.client.ingest_run import IngestRun
 from pixvec.client.progress import ProgressLine
-from pixvec.client.values import Failure, IngestCounts, JobInfo
-from pixvec.domain import SeqToken
+from pixvec.client.values import Failure, IngestCounts
+from pixvec.domain import JobInfo, SeqToken
 from pixvec.errors import FailedPrecondition, Unavailable
 
 REFRESH_S = 0.1

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import overload
 
-from pixvec.domain import Attributes, ItemError, JobState, SeqToken, Space
+from pixvec.domain import Attributes, ItemError, SeqToken, Space
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,25 +18,6 @@ class CollectionInfo:
     image_count: int
     created_at: dt.datetime
     model_choice: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class JobInfo:
-    """A job and how its items stand. Each item is counted once, at the furthest stage it reached."""
-
-    job_id: str
-    collection: str
-    state: JobState
-    total: int
-    queued: int
-    decoded: int
-    embedded: int
-    indexed: int
-    failed: int
-    created_at: dt.datetime
-    ended_at: dt.datetime | None = None
-    error: ItemError | None = None
-    token: SeqToken = field(default_factory=SeqToken)
 
 
 @dataclass(frozen=True, slots=True)
