@@ -295,8 +295,12 @@ class JobStore(Protocol):
     def set_stage(self, ref: ChunkRef, owner: str, stage: IngestStage) -> None:
         """Note how far a chunk has come as a whole: a display value, written without waiting for the disk."""
 
-    def progress(self, job_id: str, chunks: AbstractCollection[int] | None = None) -> list[ChunkProgress]:
-        """Return how the named chunks stand, or those that have not ended where none are named."""
+    def progress(self, chunks: Mapping[str, AbstractCollection[int]]) -> dict[str, list[ChunkProgress]]:
+        """Return how the named chunks of any number of jobs stand, by job: one cheap query, polled. A chunk that is
+        gone is left out."""
+
+    def open_chunks(self, job_id: str) -> list[ChunkProgress]:
+        """Return how those chunks of a job stand that have not ended."""
 
     def statuses(self, job_id: str, chunks: AbstractCollection[int] | None = None) -> list[ItemStatus]:
         """Return how the items of those chunks stand, or of every chunk, by ordinal."""

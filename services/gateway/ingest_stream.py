@@ -98,13 +98,13 @@ class IngestStream:
             await asyncio.gather(*self._work, return_exceptions=True)
 
     def progressed(self, progress: Sequence[ChunkProgress]) -> list[int]:
-        """See Follower."""
+        """See WatchedStream."""
         implied, to_read = self._ledger.progressed(progress)
         self._tell(implied)
         return to_read
 
     def settled(self, chunks: Collection[int], statuses: Sequence[ItemStatus]) -> None:
-        """See Follower."""
+        """See WatchedStream."""
         whole = self._ledger.settled(chunks, statuses)
         self._tell(statuses)
         if not whole:

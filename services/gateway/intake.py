@@ -52,7 +52,7 @@ class Intake:
 
     async def earlier_work(self, job_id: str) -> tuple[list[ChunkProgress], list[ItemStatus]]:
         """Return the open chunks of a job, then all its items: a chunk that ends in between is told of by its items."""
-        progress = await through_outage(lambda: self._sql.run(self._jobs.progress, job_id), self._outage_s)
+        progress = await through_outage(lambda: self._sql.run(self._jobs.open_chunks, job_id), self._outage_s)
         return progress, await through_outage(lambda: self._sql.run(self._jobs.statuses, job_id), self._outage_s)
 
     async def close(self, job_id: str) -> None:

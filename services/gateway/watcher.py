@@ -2,11 +2,12 @@
 
 import asyncio
 import time
-from collections.abc import Collection, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
 from pixvec.catalogue.interfaces import ChunkProgress, ItemStatus, JobStore
-from pixvec.errors import Overloaded, PixvecError, Unavailable
+from pixvec.errors import JobNotFound, Overloaded, PixvecError, Unavailable
 from pixvec.rpc.blocking import BlockingCalls
 from pixvec.telemetry.logging import get_logger
 
@@ -16,10 +17,11 @@ _SHORTEST_PAUSE_S = 0.02
 _PAUSE_AFTER_MOVE_S = 0.04
 _LONGEST_PAUSE_S = 0.2
 _GROWTH = 1.5
+_READS_AT_ONCE = 4
 
 
-class Follower(Protocol):
-    """A stream with chunks under way."""
+class WatchedStream(Protocol):
+    """A stream that has chunks under way, or may have."""
 
     @property
     def job_id(self) -> str:
@@ -40,17 +42,19 @@ class Follower(Protocol):
 
 
 class OutcomeWatcher:
-    """One poll of the catalogue for each job that has chunks under way; none while there is nothing to follow.
+    """One query a poll for all chunks under way, then the items of those that moved; none while there is nothing to
+    follow.
 
     Polls follow a new chunk closely and slow down while nothing moves. While the database cannot be reached they go
-    on for `outage_s`, then the followers fail.
+    on for `outage_s`, then the streams fail.
     """
 
     def __init__(self, jobs: JobStore, sql: BlockingCalls, *, outage_s: float = 30.0) -> None:
         self._jobs = jobs
         self._sql = sql
         self._outage_s = outage_s
-        self._followers: set[Follower] = set()
+        self._streams: set[WatchedStream] = set()
+        self._reading = asyncio.Semaphore(_READS_AT_ONCE)
         self._wake = asyncio.Event()
         self._pause_s = _SHORTEST_PAUSE_S
         self._outage_since: float | None = None
@@ -58,20 +62,20 @@ class OutcomeWatcher:
     @property
     def job_ids(self) -> list[str]:
         """The jobs of every open stream, busy or idle."""
-        return sorted({follower.job_id for follower in self._followers})
+        return sorted({stream.job_id for stream in self._streams})
 
-    def follow(self, follower: Follower) -> None:
+    def follow(self, stream: WatchedStream) -> None:
         """Follow this stream from now on."""
-        self._followers.add(follower)
+        self._streams.add(stream)
 
-    def unfollow(self, follower: Follower) -> None:
+    def unfollow(self, stream: WatchedStream) -> None:
         """Follow it no more."""
-        self._followers.discard(follower)
+        self._streams.discard(stream)
 
     def fail_all(self, error: PixvecError) -> None:
         """End every stream with this error."""
-        for follower in list(self._followers):
-            follower.fail(error)
+        for stream in list(self._streams):
+            stream.fail(error)
 
     def wake(self) -> None:
         """Say that a stream has a chunk to follow."""
@@ -87,41 +91,65 @@ class OutcomeWatcher:
 
     async def poll(self) -> bool:
         """Read once how all chunks under way stand. Return whether any moved."""
-        busy = [follower for follower in self._followers if follower.open_chunks]
+        asked = {stream: set(stream.open_chunks) for stream in self._streams if stream.open_chunks}
         try:
-            moved = await asyncio.gather(*(self._poll_one(follower) for follower in busy))
-        except (Unavailable, Overloaded) as error:
+            progress = await self._sql.run(self._jobs.progress, _by_job(asked))
+            moved = [self._tell(stream, chunks, progress.get(stream.job_id, [])) for stream, chunks in asked.items()]
+            await self._settle([each for each in moved if each[1]])
+        except Overloaded as error:
+            log.info("outcomes_delayed", error=error.message)
+            return False
+        except Unavailable as error:
             self._note_outage(error)
             return False
+        except PixvecError as error:
+            log.error("outcomes_unreadable", exc_info=error)
+            self.fail_all(error)
+            return False
         self._outage_since = None
-        return any(moved)
+        return any(to_read for _, to_read in moved)
 
     async def _follow_to_the_end(self) -> None:
-        while any(follower.open_chunks for follower in self._followers):
+        while any(stream.open_chunks for stream in self._streams):
             await asyncio.sleep(self._pause_s)
             if await self.poll():
                 self._pause_s = _PAUSE_AFTER_MOVE_S
             else:
                 self._pause_s = min(self._pause_s * _GROWTH, _LONGEST_PAUSE_S)
 
-    async def _poll_one(self, follower: Follower) -> bool:
-        try:
-            progress = await self._sql.run(self._jobs.progress, follower.job_id, list(follower.open_chunks))
-            to_read = follower.progressed(progress)
-            if to_read:
-                statuses = await self._sql.run(self._jobs.statuses, follower.job_id, to_read)
-                follower.settled(to_read, statuses)
-        except (Unavailable, Overloaded):
-            raise
-        except PixvecError as error:
-            follower.fail(error)
-            return True
-        return bool(to_read)
+    def _tell(
+        self, stream: WatchedStream, asked: set[int], progress: Sequence[ChunkProgress]
+    ) -> tuple[WatchedStream, list[int]]:
+        """Return the stream with the chunks whose items it needs to know."""
+        mine = [each for each in progress if each.chunk in asked]
+        if len(mine) < len(asked):
+            stream.fail(JobNotFound(f"job {stream.job_id} is gone: its collection was deleted", field="job_id"))
+        return stream, stream.progressed(mine)
 
-    def _note_outage(self, error: Unavailable | Overloaded) -> None:
+    async def _settle(self, moved: Sequence[tuple[WatchedStream, list[int]]]) -> None:
+        """Read the items of chunks that moved, each stream for itself. Raises what the first of them raised."""
+        outcomes = await asyncio.gather(*(self._read(*each) for each in moved), return_exceptions=True)
+        for error in outcomes:
+            if error is not None:
+                raise error
+
+    async def _read(self, stream: WatchedStream, to_read: Collection[int]) -> None:
+        async with self._reading:
+            statuses = await self._sql.run(self._jobs.statuses, stream.job_id, to_read)
+        stream.settled(to_read, statuses)
+
+    def _note_outage(self, error: Unavailable) -> None:
         now = time.monotonic()
         if self._outage_since is None:
             self._outage_since = now
             log.warning("outcomes_unknown", error=error.message)
         if now - self._outage_since > self._outage_s:
             self.fail_all(error)
+
+
+def _by_job(asked: Mapping[WatchedStream, set[int]]) -> dict[str, set[int]]:
+    """Return the chunks that are asked for; two streams may be of one job."""
+    chunks: dict[str, set[int]] = defaultdict(set)
+    for stream, wanted in asked.items():
+        chunks[stream.job_id] |= wanted
+    return chunks

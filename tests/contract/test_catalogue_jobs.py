@@ -1,6 +1,6 @@
 import pytest
 
-from pixvec.catalogue.interfaces import ChunkRef
+from pixvec.catalogue.interfaces import ChunkProgress, ChunkRef
 from pixvec.domain import IngestStage, ItemError, JobState, OnExisting
 from tests.contract.catalogues import BROKEN, Bench, item
 
@@ -95,14 +95,21 @@ def test_each_item_is_counted_once_at_its_furthest_stage(bench: Bench) -> None:
 
 
 def test_progress_tells_of_chunks_by_name_or_of_the_open_ones(bench: Bench) -> None:
-    jobs, job_id = bench.catalogue.jobs, bench.job(bench.collection())
+    jobs, photos = bench.catalogue.jobs, bench.collection()
+    job_id, other = bench.job(photos), bench.job(photos)
     refs = [bench.add(job_id, item(n)) for n in range(3)]
     leased = [bench.lease(ref) for ref in refs]
     jobs.set_stage(refs[1], "worker", IngestStage.DECODED)
     bench.commit(leased[0], leased[0].items)
-    named = [(each.chunk, each.stage, each.ended) for each in jobs.progress(job_id, [0, 1])]
-    assert named == [(0, IngestStage.INDEXED, True), (1, IngestStage.DECODED, False)]
-    assert [each.chunk for each in jobs.progress(job_id)] == [1, 2]
+    bench.add(other, item(0, "elsewhere"))
+    gone = "00000000-0000-0000-0000-000000000000"
+    assert jobs.progress({job_id: [1, 0, 7], other: {0}, gone: [0]}) == {
+        job_id: [ChunkProgress(0, IngestStage.INDEXED, True), ChunkProgress(1, IngestStage.DECODED, False)],
+        other: [ChunkProgress(0, IngestStage.QUEUED, False)],
+    }
+    assert jobs.progress({}) == jobs.progress({job_id: []}) == {}
+    assert [each.chunk for each in jobs.open_chunks(job_id)] == [1, 2]
+    assert jobs.open_chunks(gone) == []
 
 
 def test_statuses_and_failures_go_by_ordinal(bench: Bench) -> None:

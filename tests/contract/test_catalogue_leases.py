@@ -41,7 +41,7 @@ def test_an_expired_lease_goes_to_another_and_is_lost_to_the_first(bench: Bench)
     assert not jobs.renew(ref, "first", 60.0)
     jobs.set_stage(ref, "first", IngestStage.EMBEDDED)
     jobs.release(ref, "first")
-    assert jobs.progress(ref.job_id)[0].stage is IngestStage.QUEUED
+    assert jobs.open_chunks(ref.job_id)[0].stage is IngestStage.QUEUED
     assert jobs.renew(ref, "second", 60.0)
 
 
@@ -85,7 +85,7 @@ def test_lease_next_passes_over_a_chunk_that_is_spent(bench: Bench) -> None:
     leased = jobs.lease_next(job_id, "last", 60.0)
     assert leased is not None
     assert leased.ref == fresh
-    assert jobs.progress(job_id, [spent.chunk])[0].ended
+    assert jobs.progress({job_id: [spent.chunk]})[job_id][0].ended
 
 
 def test_a_lease_is_held_until_the_chunks_last_item_has_ended(bench: Bench) -> None:

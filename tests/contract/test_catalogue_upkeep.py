@@ -114,7 +114,7 @@ def test_a_job_is_kept_until_long_after_its_last_item_has_ended(bench: Bench) ->
     jobs.close(job_id)
     bench.expire_leases()
     assert jobs.prune(HALF_AN_HOUR_S, 100) == 0
-    assert jobs.progress(job_id)[0].stage is IngestStage.QUEUED
+    assert jobs.open_chunks(job_id)[0].stage is IngestStage.QUEUED
     leased = bench.lease(ref)
     bench.commit(leased, leased.items)
     assert jobs.prune(HALF_AN_HOUR_S, 100) == 0

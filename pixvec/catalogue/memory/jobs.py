@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import Collection as AbstractCollection
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from pixvec.catalogue.interfaces import AddedItems, ChunkProgress, ItemStatus, NewItem
 from pixvec.catalogue.memory.acceptance import accept
@@ -72,14 +72,21 @@ class MemoryJobStore(MemoryUpkeep):
             job.error = job.error or error
 
     @locked
-    def progress(self, job_id: str, chunks: AbstractCollection[int] | None = None) -> list[ChunkProgress]:
-        """Return how the named chunks stand, or those that have not ended where none are named."""
-        stored = self._state.job(job_id).chunks if job_id in self._state.jobs else []
-        return [
-            ChunkProgress(number, chunk.stage if chunk.open_items else IngestStage.INDEXED, not chunk.open_items)
-            for number, chunk in enumerate(stored)
-            if (chunk.open_items if chunks is None else number in chunks)
-        ]
+    def progress(self, chunks: Mapping[str, AbstractCollection[int]]) -> dict[str, list[ChunkProgress]]:
+        """Return how the named chunks of any number of jobs stand, by job."""
+        known = {job_id: self._state.jobs[job_id].chunks for job_id in chunks if job_id in self._state.jobs}
+        found = {
+            job_id: [_to_progress(n, stored[n]) for n in sorted(chunks[job_id]) if n in range(len(stored))]
+            for job_id, stored in known.items()
+        }
+        return {job_id: progress for job_id, progress in found.items() if progress}
+
+    @locked
+    def open_chunks(self, job_id: str) -> list[ChunkProgress]:
+        """Return how those chunks of a job stand that have not ended."""
+        job = self._state.jobs.get(job_id)
+        stored = enumerate(job.chunks) if job is not None else ()
+        return [_to_progress(number, chunk) for number, chunk in stored if chunk.open_items]
 
     @locked
     def statuses(self, job_id: str, chunks: AbstractCollection[int] | None = None) -> list[ItemStatus]:
@@ -124,6 +131,10 @@ class MemoryJobStore(MemoryUpkeep):
             error=job.error,
             token=token,
         )
+
+
+def _to_progress(number: int, chunk: Chunk) -> ChunkProgress:
+    return ChunkProgress(number, chunk.stage if chunk.open_items else IngestStage.INDEXED, not chunk.open_items)
 
 
 def _count_open(chunks: Sequence[Chunk], stage: IngestStage) -> int:

@@ -58,7 +58,7 @@ async def test_every_chunk_is_published_once_and_in_order():
         call.send(*pictures(*range(20)))
         await queued(call, *range(20))
         await call.leave()
-        made = [each.chunk for each in side.jobs.progress(call.job_id)]
+        made = [each.chunk for each in side.jobs.open_chunks(call.job_id)]
         assert len(made) >= 5
         while len(side.queue.chunks) < len(made):  # noqa: ASYNC110 - published from a thread
             await asyncio.sleep(0)

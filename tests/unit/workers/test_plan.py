@@ -108,7 +108,7 @@ def test_a_chunk_is_recorded_before_its_message_is_sent(planning, small_chunks):
 
     class Watching(MemoryChunkQueue):
         def publish(self, refs):
-            recorded.append([each.chunk for each in planning.jobs.progress(planning.job_id)])
+            recorded.append([each.chunk for each in planning.jobs.open_chunks(planning.job_id)])
 
     planning.queue = Watching()
     planning.paint("a.jpg", "b.jpg", "c.jpg")

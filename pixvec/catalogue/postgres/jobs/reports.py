@@ -1,17 +1,25 @@
 """How chunks and items stand."""
 
+from collections import defaultdict
 from collections.abc import Collection as AbstractCollection
+from collections.abc import Mapping
+from typing import Any
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Row, text
 
 from pixvec.catalogue.interfaces import ChunkProgress, ItemStatus
 from pixvec.catalogue.postgres.database import Store, reading
 from pixvec.catalogue.postgres.rows import ITEM_COLUMNS, ITEM_TABLES, job_key, to_status
 from pixvec.domain import IngestStage
 
-_PROGRESS = "SELECT chunk, stage, open_items = 0 AS ended FROM job_chunks WHERE job_id = :job_id"
-_NAMED = f"{_PROGRESS} AND chunk = ANY(CAST(:chunks AS integer[])) ORDER BY chunk"
-_OPEN = f"{_PROGRESS} AND open_items > 0 ORDER BY chunk"
+_PROGRESS = """
+SELECT job_id, chunk, stage, open_items = 0 AS ended
+FROM unnest(CAST(:job_ids AS uuid[]), CAST(:chunks AS integer[])) AS n(job_id, chunk)
+JOIN job_chunks USING (job_id, chunk) ORDER BY job_id, chunk
+"""
+_OPEN = """
+SELECT chunk, stage, FALSE AS ended FROM job_chunks WHERE job_id = :job_id AND open_items > 0 ORDER BY chunk
+"""
 _STATUSES = f"SELECT {ITEM_COLUMNS} FROM {ITEM_TABLES} WHERE i.job_id = :job_id"
 _FAILED = f"{_STATUSES} AND i.ordinal > :after AND i.state = 'failed' ORDER BY i.ordinal LIMIT :limit"
 # Items left open by the end of their job failed with it.
@@ -26,15 +34,20 @@ class Reports(Store):
 
     @reading
     def progress(
-        self, connection: Connection, job_id: str, chunks: AbstractCollection[int] | None = None
-    ) -> list[ChunkProgress]:
-        """Return how the named chunks stand, or those that have not ended where none are named."""
-        values = {"job_id": job_key(job_id), "chunks": list(chunks or ())}
-        rows = connection.execute(text(_OPEN if chunks is None else _NAMED), values)
-        return [
-            ChunkProgress(row.chunk, IngestStage.INDEXED if row.ended else IngestStage(row.stage), row.ended)
-            for row in rows
-        ]
+        self, connection: Connection, chunks: Mapping[str, AbstractCollection[int]]
+    ) -> dict[str, list[ChunkProgress]]:
+        """Return how the named chunks of any number of jobs stand, by job."""
+        named = [(job_key(job_id), chunk) for job_id, numbers in chunks.items() for chunk in numbers]
+        values = {"job_ids": [job_id for job_id, _ in named], "chunks": [chunk for _, chunk in named]}
+        found: dict[str, list[ChunkProgress]] = defaultdict(list)
+        for row in connection.execute(text(_PROGRESS), values):
+            found[str(row.job_id)].append(_to_progress(row))
+        return dict(found)
+
+    @reading
+    def open_chunks(self, connection: Connection, job_id: str) -> list[ChunkProgress]:
+        """Return how those chunks of a job stand that have not ended."""
+        return [_to_progress(row) for row in connection.execute(text(_OPEN), {"job_id": job_key(job_id)})]
 
     @reading
     def statuses(
@@ -53,3 +66,7 @@ class Reports(Store):
         values = {"job_id": job_key(job_id), "after": after_ordinal, "limit": limit}
         rows = [*connection.execute(text(_FAILED), values), *connection.execute(text(_ABANDONED), values)]
         return [(to_status(row), row.uri) for row in sorted(rows, key=lambda row: int(row.ordinal))[:limit]]
+
+
+def _to_progress(row: Row[Any]) -> ChunkProgress:
+    return ChunkProgress(row.chunk, IngestStage.INDEXED if row.ended else IngestStage(row.stage), row.ended)
