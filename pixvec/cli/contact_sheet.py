@@ -2,6 +2,8 @@
 
 import base64
 import html
+import tempfile
+import webbrowser
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,6 +79,14 @@ def fetch_hits(client: Client, collection: str, result: SearchResult) -> list[Sh
         SheetHit(hit.image_id, hit.score, client.get_content(collection, hit.image_id, thumbnail=True))
         for hit in result
     ]
+
+
+def show_contact_sheet(client: Client, collection: str, query: bytes, result: SearchResult) -> Path:
+    """Write the hits as a page of their own and show it in a browser, where there is one. Return the page."""
+    file = Path(tempfile.mkdtemp(prefix="pixvec-")) / "contact-sheet.html"
+    write_contact_sheet(file, f"pixvec: {collection}", query, fetch_hits(client, collection, result), result)
+    webbrowser.open(file.as_uri())
+    return file
 
 
 def _hit(rank: int, hit: SheetHit) -> str:

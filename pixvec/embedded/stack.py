@@ -5,6 +5,7 @@ import shutil
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import grpc
@@ -64,12 +65,13 @@ def service_programs(config: StackConfig, database_url: str, listen: str) -> lis
         "PIXVEC_DEFAULT_SHARD_COUNT": str(config.shards),
         "PIXVEC_GATEWAY_SHUTDOWN_GRACE_S": "5",
     }
-    return [
+    programs = [
         *searchers,
         _python("worker", "workers", worker, embedder),
         _python("sweeper", "workers.sweeper", sweeper),
         _python("gateway", "services.gateway", gateway, listen),
     ]
+    return [_with_metrics(program, config.metrics_addresses.get(program.name, "")) for program in programs]
 
 
 def redis_socket(config: StackConfig) -> Path:
@@ -138,6 +140,13 @@ def _python(name: str, module: str, environment: Mapping[str, str], address: str
     if not address:
         return Program(name, command, environment)
     return Program(name, command, environment, address, is_ready=_in_thread(lambda: is_serving(address)))
+
+
+def _with_metrics(program: Program, metrics: str) -> Program:
+    """Tell a program where to serve its metrics, or not to, whatever this process's environment says."""
+    host, _, port = metrics.rpartition(":")
+    told = {"PIXVEC_METRICS_HOST": host or "127.0.0.1", "PIXVEC_METRICS_PORT": port or "0"}
+    return replace(program, env={**program.env, **told}, metrics=metrics)
 
 
 def _in_thread(check: Callable[[], bool]) -> Callable[[], Awaitable[bool]]:

@@ -13,13 +13,15 @@ from pixvec.errors import FailedPrecondition
 
 @dataclass(frozen=True, slots=True)
 class ProcessState:
-    """One supervised process. `state` is starting, ready, waiting (to be started again) or stopped."""
+    """One supervised process. `state` is starting, ready, waiting (to be started again) or stopped; `metrics` is where
+    Prometheus finds it, as host:port, empty where it does not."""
 
     name: str
     pid: int
     state: str
     restarts: int
     address: str = ""
+    metrics: str = ""
 
 
 @dataclass(frozen=True, slots=True)

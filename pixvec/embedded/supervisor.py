@@ -2,13 +2,14 @@
 
 import asyncio
 import os
+import shutil
 import signal
-import socket
 import time
 from collections.abc import Callable
 
 from pixvec.catalogue import migrations
 from pixvec.embedded.config import StackConfig, make_folders
+from pixvec.embedded.ports import check_free, free_port
 from pixvec.embedded.postgres import PostgresServer
 from pixvec.embedded.program import Program, SupervisedProgram
 from pixvec.embedded.stack import postgres_program, redis_program, redis_url, service_programs
@@ -18,9 +19,9 @@ DATABASE = "pixvec"
 
 
 class Supervisor:
-    """One system over one data folder. `say` is told the gateway's address once everything runs."""
+    """One system over one data folder. `say` is told how it stands once everything runs."""
 
-    def __init__(self, config: StackConfig, say: Callable[[str], None] = lambda _: None) -> None:
+    def __init__(self, config: StackConfig, say: Callable[[SystemState], None] = lambda _: None) -> None:
         self._config = config
         self._say = say
         self._postgres = PostgresServer(config.data_dir / "postgres", config.run_dir)
@@ -36,6 +37,8 @@ class Supervisor:
         """
         make_folders(self._config)
         with DataLock(self._config.data_dir):
+            # At once: what a killed supervisor left there names processes that are gone.
+            self._enter("starting")
             stop = asyncio.Event()
             for number in (signal.SIGINT, signal.SIGTERM):
                 asyncio.get_running_loop().add_signal_handler(number, self._signalled, stop)
@@ -59,6 +62,7 @@ class Supervisor:
         stop.set()
 
     async def _start(self) -> None:
+        self._check_ports()
         await asyncio.to_thread(self._postgres.prepare)
         await self._launch(postgres_program(self._postgres))
         await asyncio.to_thread(self._postgres.create_database, DATABASE)
@@ -67,7 +71,12 @@ class Supervisor:
         services = service_programs(self._config, self._postgres.url(DATABASE), self._listen)
         await asyncio.gather(*map(self._launch, services))
         self._enter("ready")
-        self._say(self._listen)
+        self._say(self._state())
+
+    def _check_ports(self) -> None:
+        check_free(self._listen, "choose another --listen, or stop what listens there")
+        for address in self._config.metrics_addresses.values():
+            check_free(address, "choose another --metrics-port, or stop what listens there")
 
     async def _launch(self, program: Program) -> None:
         supervised = SupervisedProgram(program, self._config.log_dir, self._write)
@@ -82,13 +91,17 @@ class Supervisor:
         for program in reversed(below):
             await program.stop()
         self._config.state_path.unlink(missing_ok=True)
+        shutil.rmtree(self._config.run_dir, ignore_errors=True)
 
     def _enter(self, phase: str) -> None:
         self._phase = phase
         self._write()
 
     def _write(self) -> None:
-        state = SystemState(
+        write_state(self._config.state_path, self._state())
+
+    def _state(self) -> SystemState:
+        return SystemState(
             supervisor_pid=os.getpid(),
             phase=self._phase,
             address=self._listen,
@@ -98,14 +111,9 @@ class Supervisor:
             started_at=self._started_at,
             processes=tuple(program.state for program in self._programs),
         )
-        write_state(self._config.state_path, state)
 
 
 def _with_port(listen: str) -> str:
     """Replace port 0 by a free one: it has to stay the same when the gateway is started again."""
     host, _, port = listen.rpartition(":")
-    if port != "0":
-        return listen
-    with socket.socket() as probe:
-        probe.bind((host, 0))
-        return f"{host}:{probe.getsockname()[1]}"
+    return f"{host}:{free_port(host)}" if port == "0" else listen
