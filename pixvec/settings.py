@@ -28,6 +28,11 @@ class _Queue(_Process):
     """What the processes around the queue are told beside that."""
 
     broker_url: str = Field(description="Redis address, such as redis://host:6379/0 or redis+socket:///run/redis.sock")
+
+
+class _Pictures(_Queue):
+    """What the processes that hold pictures in their hands are told beside that."""
+
     blob_url: str = Field(
         description="fsspec address of the blob store, such as file:///data/blobs or s3://bucket/pixvec"
     )
@@ -41,7 +46,7 @@ class _Queue(_Process):
         return tuple(root for root in value.split(",") if root) if isinstance(value, str) else value
 
 
-class GatewaySettings(_Queue):
+class GatewaySettings(_Pictures):
     """The gateway's settings."""
 
     gateway_listen: str = "127.0.0.1:50051"
@@ -70,7 +75,7 @@ class SearcherSettings(_Process):
     searcher_shutdown_grace_s: float = 10.0
 
 
-class WorkerSettings(_Queue):
+class WorkerSettings(_Pictures):
     """A worker's settings."""
 
     worker_listen: str = "127.0.0.1:50061"

@@ -127,10 +127,10 @@ async def serve(settings: GatewaySettings, catalogue: Catalogue) -> None:
         closing.begin()
         watcher.fail_all(closing.error())
 
+    await handle.start(SERVICES)
     # A background task that dies takes the process with it, to be started anew: it would be of no use without.
     async with asyncio.TaskGroup() as background:
         tasks = [background.create_task(each.run()) for each in (publisher, watcher, heartbeat)]
-        await handle.start(SERVICES)
         await run_until_signalled(handle, grace_s=settings.gateway_shutdown_grace_s, before_stop=end_streams)
         for task in tasks:
             task.cancel()

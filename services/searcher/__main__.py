@@ -63,9 +63,9 @@ async def serve(settings: SearcherSettings, catalogue: Catalogue, data: DataFold
     servicer = SearcherService(settings.searcher_id, host, searches, follower, snapshots, applying)
     searcher_service_pb2_grpc.add_SearcherServiceServicer_to_server(servicer, handle.server)
 
+    await handle.start(SERVICES)
     # A background task that dies takes the process with it: it would be of no use without, and is started anew.
     async with asyncio.TaskGroup() as background:
-        await handle.start(SERVICES)
         tasks = [
             background.create_task(follower.run()),
             background.create_task(snapshots.run(settings.searcher_snapshot_interval_s)),
