@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 import fsspec
 
-from pixvec.errors import ContentNotFound, Unavailable
+from pixvec.errors import ContentNotFound, PixvecError, Unavailable
 from pixvec.jobs.local_files import LocalFiles
 
 _HASH = re.compile(r"[0-9a-f]{64}")
@@ -153,5 +153,7 @@ def _gone(name: str, place: str) -> ContentNotFound:
 def _translated(url: str) -> Iterator[None]:
     try:
         yield
-    except OSError as error:
+    except PixvecError:
+        raise
+    except Exception as error:  # the clients of remote stores raise what they like
         raise Unavailable(f"the blob store at {url} failed: {error}; check its disk, rights and network") from error

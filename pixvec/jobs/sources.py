@@ -11,7 +11,7 @@ from urllib.parse import quote_from_bytes, unquote_to_bytes, urlsplit
 import fsspec
 
 from pixvec.domain import PICTURE_SUFFIXES
-from pixvec.errors import ContentNotFound, PictureTooLarge, Unavailable, UriNotAllowed
+from pixvec.errors import ContentNotFound, PictureTooLarge, PixvecError, Unavailable, UriNotAllowed
 
 _WEB = ("http", "https", "ftp")
 
@@ -171,9 +171,11 @@ def _raise(error: OSError) -> None:
 def _translated(uri: str) -> Iterator[None]:
     try:
         yield
+    except PixvecError:
+        raise
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
         raise ContentNotFound(f"there is nothing at {uri}") from error
     except PermissionError as error:
         raise ContentNotFound(f"{uri} may not be read by the user that pixvec runs as: {error.strerror}") from error
-    except OSError as error:
-        raise Unavailable(f"{uri} cannot be read now: {error}") from error
+    except Exception as error:  # the clients of remote stores raise what they like
+        raise Unavailable(f"{uri} cannot be read now: {error}; check that its store can be reached") from error

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from google.protobuf.message import DecodeError
 
-from pixvec.domain import Attributes, AttributeValue, Space
+from pixvec.domain import Attributes, AttributeValue, Metric, Space
 from pixvec.errors import InvalidRequest, InvalidVector
 from pixvec.internal.v1 import record_pb2 as pb
 from pixvec.rpc.attributes import from_values, to_values
@@ -34,8 +34,8 @@ def encode_record(vectors: Mapping[str, tuple[Space, np.ndarray]], attributes: A
     """Pack the vectors of one image, (rows, dim) or (dim,) by space, and its attributes.
 
     Numbers are kept as float16, except in a space where that would lose a number beyond its range or a whole vector.
-    Raises InvalidVector for another dimension than the space's or a number that is not finite, and InvalidRequest for
-    an attribute that cannot be stored.
+    Raises InvalidVector for what no index could take: another dimension than the space's, a number that is not finite,
+    or a vector of zeros where the metric is cosine. Raises InvalidRequest for an attribute that cannot be stored.
     """
     record = pb.FeedRecord(attributes=to_values(attributes))
     for name, (space, rows) in vectors.items():
@@ -61,6 +61,8 @@ def _encode_space(name: str, space: Space, rows: np.ndarray) -> pb.SpaceVectors:
         raise InvalidVector(f"space {name!r} takes (rows, {space.dim}), not {rows.shape}", field="vector")
     if not np.isfinite(rows).all():
         raise InvalidVector(f"a vector for space {name!r} holds NaN or infinity", field="vector")
+    if space.metric is Metric.COSINE and not rows.astype(np.float32).any(axis=1).all():
+        raise InvalidVector(f"a vector of zeros has no direction, which space {name!r} compares", field="vector")
     kind: pb.VectorType = pb.VECTOR_TYPE_FLOAT16 if _fits_half(rows) else pb.VECTOR_TYPE_FLOAT32
     return pb.SpaceVectors(
         space=name,

@@ -9,7 +9,7 @@ from pathlib import Path
 import fsspec
 import pytest
 
-from pixvec.errors import ContentNotFound
+from pixvec.errors import ContentNotFound, Unavailable
 from pixvec.jobs.blobs import BlobStore, FsspecBlobStore, MemoryBlobStore
 
 
@@ -87,3 +87,19 @@ def test_many_writers_of_the_same_bytes_agree(blobs: BlobStore) -> None:
         hashes = set(pool.map(put, range(8)))
     assert hashes == {hashlib.sha256(content).hexdigest()}
     assert blobs.get(hashes.pop()) == content
+
+
+class ClientError(Exception):
+    """What a cloud's client raises: of no class that anyone else knows."""
+
+
+@pytest.mark.parametrize("call", ["exists", "pipe_file", "cat_file"])
+def test_whatever_a_remote_stores_client_raises_means_unavailable(monkeypatch: pytest.MonkeyPatch, call: str) -> None:
+    def down(*_: object, **__: object) -> None:
+        raise ClientError("SlowDown: please reduce your request rate")
+
+    blobs = FsspecBlobStore("memory://bucket/pixvec")
+    monkeypatch.setattr(fsspec.filesystem("memory"), call, down)
+    with pytest.raises(Unavailable, match="SlowDown"):
+        blobs.get(blobs.put(b"a picture"))
+    fsspec.filesystem("memory").store.clear()

@@ -4,7 +4,7 @@ from pathlib import Path
 import fsspec
 import pytest
 
-from pixvec.errors import ContentNotFound, PictureTooLarge, UriNotAllowed
+from pixvec.errors import ContentNotFound, PictureTooLarge, Unavailable, UriNotAllowed
 from pixvec.jobs.sources import UriSources, join
 
 
@@ -168,3 +168,21 @@ def test_another_store_works_once_a_root_of_it_is_allowed() -> None:
                 sources.fetch(uri)
     finally:
         store.store.clear()
+
+
+class ClientError(Exception):
+    """What a cloud's client raises: of no class that anyone else knows."""
+
+
+@pytest.mark.parametrize("call", ["size", "cat_file", "find"])
+def test_whatever_a_remote_stores_client_raises_means_unavailable(monkeypatch: pytest.MonkeyPatch, call: str) -> None:
+    def down(*_: object, **__: object) -> None:
+        raise ClientError("SlowDown: please reduce your request rate")
+
+    store = fsspec.filesystem("memory")
+    store.pipe({"/bucket/a.jpg": b"1"})
+    monkeypatch.setattr(store, call, down)
+    sources = UriSources(["memory://bucket"], 10)
+    with pytest.raises(Unavailable, match="SlowDown"):
+        sources.list("memory://bucket") if call == "find" else sources.fetch("memory://bucket/a.jpg")
+    store.store.clear()

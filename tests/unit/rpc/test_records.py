@@ -10,6 +10,7 @@ from pixvec.internal.v1 import record_pb2 as pb
 from pixvec.rpc.records import decode_record, encode_record
 
 IMAGE = Space("image", "resnet50", 4, Metric.COSINE, "ab" * 32)
+DISTANT = Space("image", "resnet50", 4, Metric.EUCLIDEAN, "ab" * 32)
 REGION = Space("region", "resnet50", 2, Metric.EUCLIDEAN, "cd" * 32)
 
 
@@ -46,7 +47,7 @@ def test_attributes_can_be_left_alone() -> None:
     )
 )
 def test_no_vector_is_lost_to_half_precision(rows: np.ndarray) -> None:
-    back = decode_record(encode_record({"image": (IMAGE, rows)}, {})).vectors["image"]
+    back = decode_record(encode_record({"image": (DISTANT, rows)}, {})).vectors["image"]
     largest = np.abs(rows).max(axis=1, keepdims=True)
     assert (np.abs(back - rows) <= 1e-3 * largest).all()
 
@@ -62,6 +63,18 @@ def test_what_half_precision_cannot_hold_is_kept_in_full(rows: list[float]) -> N
 def test_bad_vectors_are_refused(rows: object) -> None:
     with pytest.raises(InvalidVector):
         encode_record(vectors_of(rows), {})
+
+
+@pytest.mark.parametrize("rows", [[0, 0, 0, 0], [[1, 2, 3, 4], [0, 0, 0, -0.0]]])
+def test_a_vector_without_direction_is_refused_where_directions_are_compared(rows: object) -> None:
+    with pytest.raises(InvalidVector, match="no direction"):
+        encode_record(vectors_of(rows), {})
+    assert encode_record(vectors_of(rows, DISTANT), {})
+
+
+def test_a_number_that_vanishes_when_stored_is_a_zero() -> None:
+    with pytest.raises(InvalidVector, match="no direction"):
+        encode_record({"image": (IMAGE, np.full(4, 1e-60))}, {})
 
 
 def broken(**fields: object) -> bytes:
