@@ -1,13 +1,12 @@
 """Handles on ingests under way, for programs with an event loop."""
 
 import asyncio
-import random
-import time
 from collections.abc import AsyncIterator, Callable
 from typing import Protocol, Self
 
 from pixvec.client.ingest_run import IngestRun
-from pixvec.client.jobs import GIVE_UP_AFTER_S, REFRESH_S, check_job, counts_of
+from pixvec.client.jobs import REFRESH_S, check_job, counts_of
+from pixvec.client.patience import Patience
 from pixvec.client.progress import ProgressLine
 from pixvec.client.values import Failure, IngestCounts
 from pixvec.domain import JobInfo, SeqToken
@@ -118,14 +117,14 @@ class AsyncUriJob:
         return self
 
     async def _follow(self) -> AsyncIterator[JobInfo]:
-        failing_since: float | None = None
+        patience = Patience()
         while not self._job.state.ended:
             try:
                 async for job in self._client.watch_job(self.job_id):
-                    failing_since = None
+                    patience.answered()
                     yield job
             except Unavailable:
-                failing_since = failing_since or time.monotonic()
-                if time.monotonic() - failing_since > GIVE_UP_AFTER_S:
+                patience.failed()
+                if patience.over:
                     raise
-                await asyncio.sleep(random.uniform(0.2, 1.0))  # noqa: S311
+                await asyncio.sleep(patience.pause_s())

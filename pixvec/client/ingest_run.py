@@ -17,6 +17,7 @@ import grpc
 from pixvec.api.v1 import image_service_pb2 as pb
 from pixvec.client.failures import client_error
 from pixvec.client.ledger import IngestLedger, OpenItem
+from pixvec.client.patience import GIVE_UP_AFTER_S, Patience
 from pixvec.client.requests import ingest_request
 from pixvec.client.sources import NewImage
 from pixvec.client.values import Failure, IngestCounts
@@ -33,7 +34,7 @@ class IngestLimits:
 
     max_unaccepted: int = 512
     max_bytes: int = 48 * 2**20
-    give_up_after_s: float = 120.0
+    give_up_after_s: float = GIVE_UP_AFTER_S
 
 
 class IngestRun:
@@ -50,7 +51,6 @@ class IngestRun:
         self._method = method
         self._opening = opening
         self._images = images
-        self._limits = limits
         self._on_end = on_end
         self._ledger = IngestLedger(
             IngestStage(opening.wait or IngestStage.INDEXED), limits.max_unaccepted, limits.max_bytes
@@ -62,7 +62,7 @@ class IngestRun:
         self._cancelled = False
         self._not_before = 0.0
         self._reading: Future[None] = Future()
-        self._failing_since: float | None = None
+        self._patience = Patience(limits.give_up_after_s)
         self.done: Future[None] = Future()
 
     @property
@@ -184,7 +184,7 @@ class IngestRun:
             overloaded = self._ledger.apply(response.statuses.statuses)
             if overloaded:
                 self._not_before = time.monotonic() + _OVERLOAD_PAUSE_S * random.uniform(0.5, 1.5)  # noqa: S311
-            self._failing_since = None
+            self._patience.answered()
             self._changed.notify_all()
 
     def _check_worth_another(self, error: PixvecError) -> None:
@@ -193,11 +193,10 @@ class IngestRun:
             raise Unavailable(f"the ingest was cancelled; {self._how_to_resume()}") from error
         if not error.retryable:
             raise error
-        self._failing_since = self._failing_since or time.monotonic()
-        silent_s = time.monotonic() - self._failing_since
-        if silent_s > self._limits.give_up_after_s:
+        self._patience.failed()
+        if self._patience.over:
             raise Unavailable(
-                f"gave up after {silent_s:.0f} s without an answer ({error}); {self._how_to_resume()}"
+                f"gave up after {self._patience.silent_s:.0f} s without an answer ({error}); {self._how_to_resume()}"
             ) from error
 
     def _how_to_resume(self) -> str:

@@ -1,19 +1,18 @@
 """Handles on ingests under way."""
 
-import random
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from typing import Protocol, Self
 
 from pixvec.client.ingest_run import IngestRun
+from pixvec.client.patience import Patience
 from pixvec.client.progress import ProgressLine
 from pixvec.client.values import Failure, IngestCounts
 from pixvec.domain import JobInfo, SeqToken
 from pixvec.errors import FailedPrecondition, Unavailable
 
 REFRESH_S = 0.1
-GIVE_UP_AFTER_S = 120.0
 
 
 class IngestJob:
@@ -146,17 +145,17 @@ class UriJob:
         return self
 
     def _follow(self) -> Iterator[JobInfo]:
-        failing_since: float | None = None
+        patience = Patience()
         while not self._job.state.ended:
             try:
                 for job in self._client.watch_job(self.job_id):
-                    failing_since = None
+                    patience.answered()
                     yield job
             except Unavailable:
-                failing_since = failing_since or time.monotonic()
-                if time.monotonic() - failing_since > GIVE_UP_AFTER_S:
+                patience.failed()
+                if patience.over:
                     raise
-                time.sleep(random.uniform(0.2, 1.0))  # noqa: S311
+                time.sleep(patience.pause_s())
 
 
 def counts_of(job: JobInfo) -> IngestCounts:
