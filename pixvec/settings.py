@@ -95,6 +95,8 @@ class SweeperSettings(_Queue):
 
     sweeper_interval_s: float = 2.0
     sweeper_silence_s: float = 10.0
+    # How long a searcher may be missed before others take over what it holds: longer than a restart takes.
+    sweeper_searcher_grace_s: float = Field(60.0, ge=0.0)
     # A streaming job without an open stream is closed after this long; gateways report open streams every minute.
     sweeper_abandoned_s: float = Field(3600.0, ge=300.0)
     # How long ended jobs, and what failed in them, can be asked for.

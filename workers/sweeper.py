@@ -4,6 +4,7 @@ Each step fails alone and is tried again in the next round; a silence that has l
 nothing here needs to be remembered.
 """
 
+import math
 import signal
 import sys
 import threading
@@ -12,7 +13,7 @@ from collections.abc import Callable
 
 from pixvec.catalogue import postgres
 from pixvec.catalogue.interfaces import Catalogue
-from pixvec.errors import PixvecError, Unavailable
+from pixvec.errors import DatabaseUnavailable, PixvecError, Unavailable
 from pixvec.jobs.queue import CeleryChunkQueue, ChunkQueue
 from pixvec.settings import SweeperSettings, read_settings
 from pixvec.telemetry.exposition import serve_metrics
@@ -26,6 +27,8 @@ _CHUNKS_A_ROUND = 500
 _CLOSE_EVERY_S = 60.0
 # After a start or an outage gateways are given time to say which streams are open.
 _CALM_S = 300.0
+# A machine that was suspended had no outage that anything could have noticed.
+_LONGEST_GAP_S = 30.0
 
 
 class Sweeper:
@@ -38,28 +41,36 @@ class Sweeper:
         *,
         silence_s: float,
         replicas: int,
+        searcher_grace_s: float = 60.0,
         abandoned_s: float = 3600.0,
         keep_jobs_s: float = 30 * 86400.0,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self._catalogue = catalogue
         self._queue = queue
         self._silence_s = silence_s
         self._replicas = replicas
+        self._searcher_grace_s = searcher_grace_s
         self._abandoned_s = abandoned_s
         self._keep_jobs_s = keep_jobs_s
         self._clock = clock
-        self._close_at = clock() + _CALM_S
         self._failing: set[str] = set()
+        self._swept_at = clock()
+        self._close_at = self._replace_at = 0.0
+        self._be_patient()
 
     def sweep(self) -> None:
         """Do one round."""
+        if self._clock() - self._swept_at > _LONGEST_GAP_S:
+            self._be_patient()
         for step in (self.place, self.republish, self.replan, self.close, self.prune, self.forget, self.purge):
             self._try(step)
+        self._swept_at = self._clock()
 
     def place(self) -> None:
-        """Place shards on the searchers that live."""
-        if self._catalogue.topology.rebalance(self._replicas):
+        """Place shards on the searchers that live. One that has only just been missed may come back to its own."""
+        waits = self._clock() < self._replace_at
+        if self._catalogue.topology.rebalance(self._replicas, grace_s=math.inf if waits else self._searcher_grace_s):
             log.info("shards_placed")
 
     def republish(self) -> None:
@@ -106,9 +117,15 @@ class Sweeper:
             if step.__name__ not in self._failing:
                 log.warning("step_failed", step=step.__name__, error=error.message)
             self._failing.add(step.__name__)
-            self._close_at = self._clock() + _CALM_S
+            if isinstance(error, DatabaseUnavailable):
+                self._be_patient()
         else:
             self._failing.discard(step.__name__)
+
+    def _be_patient(self) -> None:
+        """While the database was away nobody could say that they live: count silence from now on."""
+        self._close_at = self._clock() + _CALM_S
+        self._replace_at = self._clock() + self._searcher_grace_s
 
 
 def main() -> None:
@@ -127,6 +144,7 @@ def main() -> None:
             queue,
             silence_s=settings.sweeper_silence_s,
             replicas=settings.replicas,
+            searcher_grace_s=settings.sweeper_searcher_grace_s,
             abandoned_s=settings.sweeper_abandoned_s,
             keep_jobs_s=settings.sweeper_keep_jobs_days * 86400,
         )

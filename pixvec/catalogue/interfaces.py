@@ -369,9 +369,10 @@ class TopologyStore(Protocol):
     def routing(self) -> Routing:
         """Return who holds what now, leaving out searchers past their lease."""
 
-    def rebalance(self, replicas: int) -> bool:
-        """Place every shard on `replicas` live searchers by rendezvous hashing, moving nothing that need not move. Only
-        one caller at a time does it. Return whether anything changed."""
+    def rebalance(self, replicas: int, *, grace_s: float = 0.0) -> bool:
+        """Place every shard on `replicas` live searchers by rendezvous hashing, moving nothing that need not move. A
+        searcher whose lease ran out less than `grace_s` seconds ago keeps what it holds: it may come back. Only one
+        caller at a time does it. Return whether anything changed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,20 +39,30 @@ class Moves(NamedTuple):
 
 
 def plan_moves(
-    shards: Iterable[tuple[int, int]], placed: Iterable[Placed], live: Iterable[str], replicas: int
+    shards: Iterable[tuple[int, int]],
+    placed: Iterable[Placed],
+    live: Iterable[str],
+    replicas: int,
+    missed: Iterable[str] = (),
 ) -> Moves:
     """Plan what brings every shard to its holders. A live holder that is to give a shard up keeps it until every new
-    one is ready. With no searcher live everything stays where it is."""
+    one is ready and live. With no searcher live everything stays where it is.
+
+    Searchers that are `missed` may come back: they keep what they hold, nobody takes it over, and they get nothing new.
+    """
     searchers = set(live)
     holders: dict[tuple[int, int], dict[str, bool]] = {}
     for collection_id, shard, searcher_id, ready in placed:
         holders.setdefault((collection_id, shard), {})[searcher_id] = ready
+    awaited = {searcher_id for held in holders.values() for searcher_id in held}.intersection(missed) - searchers
     moves = Moves([], [])
     for collection_id, shard in shards if searchers else ():
         current = holders.get((collection_id, shard), {})
-        wanted = holders_of(collection_id, shard, searchers, replicas)
-        settled = all(current.get(searcher_id, False) for searcher_id in wanted)
-        moves.added.extend((collection_id, shard, each) for each in wanted if each not in current)
-        gone = (each for each in current if each not in wanted and (settled or each not in searchers))
+        # A shard that nobody holds waits for nobody.
+        wanted = holders_of(collection_id, shard, searchers | awaited if current else searchers, replicas)
+        settled = all(current.get(each, False) and each in searchers for each in wanted)
+        moves.added.extend((collection_id, shard, each) for each in wanted if each not in {*current, *awaited})
+        surplus = (each for each in current if each not in {*wanted, *awaited})
+        gone = (each for each in surplus if settled or each not in searchers)
         moves.removed.extend((collection_id, shard, each) for each in gone)
     return moves

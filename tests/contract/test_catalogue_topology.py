@@ -1,3 +1,5 @@
+import math
+
 from pixvec.catalogue.interfaces import ShardReport
 from pixvec.domain import Collection
 from tests.contract.catalogues import SPACE, Bench, item
@@ -73,6 +75,25 @@ def test_a_searcher_past_its_lease_is_left_out_and_replaced(bench: Bench) -> Non
     assert bench.catalogue.topology.rebalance(1)
     assert routed(bench, photos) == {0: {"b"}, 1: {"b"}}
     assert bench.catalogue.topology.assignments("a") == []
+
+
+def test_after_an_outage_the_first_searcher_to_speak_does_not_get_everything(bench: Bench) -> None:
+    topology = bench.catalogue.topology
+    beat(bench, "a")
+    beat(bench, "b")
+    photos = bench.collection(shards=16)
+    before = routed(bench, photos)
+    bench.expire_leases()
+    beat(bench, "a")
+    assert not topology.rebalance(1, grace_s=7200.0)
+    assert not topology.rebalance(1, grace_s=math.inf)
+    beat(bench, "b")
+    assert not topology.rebalance(1, grace_s=7200.0)
+    assert routed(bench, photos) == before
+    bench.expire_leases()
+    beat(bench, "a")
+    assert topology.rebalance(1, grace_s=0.5)
+    assert topology.assignments("b") == []
 
 
 def test_a_restarted_searcher_is_not_ready_until_it_says_so(bench: Bench) -> None:

@@ -178,6 +178,11 @@ class State:
         """Return the searchers whose lease runs."""
         return [each for each, searcher in self.searchers.items() if searcher.expires > self.clock()]
 
+    def missed_searchers(self, grace_s: float) -> list[str]:
+        """Return the searchers whose lease ran out less than `grace_s` seconds ago."""
+        now = self.clock()
+        return [each for each, searcher in self.searchers.items() if 0 <= now - searcher.expires < grace_s]
+
 
 class Store:
     """Base of the stores: holds the state that `locked` guards."""

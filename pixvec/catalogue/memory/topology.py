@@ -50,8 +50,8 @@ class MemoryTopologyStore(Store):
         return Routing(state.routing_version, {shard: tuple(holders) for shard, holders in replicas.items()})
 
     @locked
-    def rebalance(self, replicas: int) -> bool:
-        """Place every shard on `replicas` live searchers."""
+    def rebalance(self, replicas: int, *, grace_s: float = 0.0) -> bool:
+        """Place every shard on `replicas` live searchers; those missed for less than `grace_s` keep what they hold."""
         state = self._state
         shards = [
             (collection_id, number)
@@ -60,7 +60,7 @@ class MemoryTopologyStore(Store):
             if not holding.deleted
         ]
         placed = [Placed(*key, ready=each.ready) for key, each in state.placements.items()]
-        moves = plan_moves(shards, placed, state.live_searchers(), replicas)
+        moves = plan_moves(shards, placed, state.live_searchers(), replicas, state.missed_searchers(grace_s))
         for key in moves.added:
             state.placements[key] = PlacedShard()
         for key in moves.removed:

@@ -6,6 +6,10 @@ from pixvec.catalogue.placement import holders_of
 
 _TOUCH = "UPDATE routing SET version = version + 1"
 _LIVE = "SELECT searcher_id FROM searchers WHERE lease_expires > now()"
+_MISSED = """
+SELECT searcher_id FROM searchers
+WHERE lease_expires <= now() AND extract(epoch FROM now() - lease_expires) < CAST(:grace_s AS float8)
+"""
 _INSERT = """
 INSERT INTO placements (collection_id, shard, searcher_id)
 SELECT * FROM unnest(CAST(:collections AS bigint[]), CAST(:shards AS integer[]), CAST(:searchers AS text[]))
@@ -22,6 +26,11 @@ def touch_routing(connection: Connection) -> None:
 def live_searchers(connection: Connection) -> list[str]:
     """Return the searchers whose lease runs."""
     return list(connection.execute(text(_LIVE)).scalars())
+
+
+def missed_searchers(connection: Connection, grace_s: float) -> list[str]:
+    """Return the searchers whose lease ran out less than `grace_s` seconds ago."""
+    return list(connection.execute(text(_MISSED), {"grace_s": grace_s}).scalars())
 
 
 def add_placements(connection: Connection, holders: list[Holder]) -> None:

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, text
 from pixvec.catalogue.interfaces import Assignment, Replica, Routing, ShardReport
 from pixvec.catalogue.placement import Placed, plan_moves
 from pixvec.catalogue.postgres.database import Store, reading, transaction
-from pixvec.catalogue.postgres.routing import add_placements, live_searchers, touch_routing
+from pixvec.catalogue.postgres.routing import add_placements, live_searchers, missed_searchers, touch_routing
 from pixvec.catalogue.postgres.rows import COLLECTION_COLUMNS, to_collection
 
 _REGISTER = """
@@ -97,14 +97,15 @@ class PostgresTopologyStore(Store):
         return Routing(version, {shard: tuple(holders) for shard, holders in replicas.items()})
 
     @transaction
-    def rebalance(self, connection: Connection, replicas: int) -> bool:
-        """Place every shard on `replicas` live searchers. Only one caller at a time does it."""
+    def rebalance(self, connection: Connection, replicas: int, *, grace_s: float = 0.0) -> bool:
+        """Place every shard on `replicas` live searchers; those missed for less than `grace_s` keep what they hold."""
         if not connection.execute(text(_ONE_AT_A_TIME)).scalar():
             return False
         live = live_searchers(connection)
         shards = [(row.collection_id, row.shard) for row in connection.execute(text(_SHARDS))]
         held = connection.execute(text("SELECT collection_id, shard, searcher_id, ready FROM placements"))
-        moves = plan_moves(shards, [Placed(*row) for row in held], live, replicas)
+        placed = [Placed(*row) for row in held]
+        moves = plan_moves(shards, placed, live, replicas, missed_searchers(connection, grace_s))
         if not moves.added and not moves.removed:
             return False
         if moves.added:

@@ -32,15 +32,22 @@ def test_shards_spread_over_searchers():
 
 @given(
     shards=st.sets(SHARDS, min_size=1, max_size=12),
-    rounds=st.lists(SEARCHERS, min_size=1, max_size=5),
+    rounds=st.lists(st.tuples(SEARCHERS, SEARCHERS), min_size=1, max_size=5),
     replicas=st.integers(1, 3),
 )
 def test_a_shard_with_a_ready_live_holder_keeps_one_through_every_move(shards, rounds, replicas):
     placed: dict[tuple[int, int, str], bool] = {}
-    for live in rounds:
+
+    def plan(live, missed):
+        return plan_moves(shards, [Placed(*key, ready=ready) for key, ready in placed.items()], live, replicas, missed)
+
+    for live, silent in rounds:
+        missed = silent - live
         served = {key[:2] for key, ready in placed.items() if ready and key[2] in live}
-        for _ in range(3):
-            moves = plan_moves(shards, [Placed(*key, ready=ready) for key, ready in placed.items()], live, replicas)
+        moves = plan(live, missed)
+        assert not [key for key in (*moves.added, *moves.removed) if key[2] in missed]
+        for waited_for in (missed, set(), set(), set()):
+            moves = plan(live, waited_for)
             placed |= dict.fromkeys(moves.added, False)
             for key in moves.removed:
                 del placed[key]
@@ -48,6 +55,30 @@ def test_a_shard_with_a_ready_live_holder_keeps_one_through_every_move(shards, r
             placed = {key: ready or key[2] in live for key, ready in placed.items()}
         wanted = {(*shard, holder) for shard in shards for holder in holders_of(*shard, live, replicas)}
         assert set(placed) == wanted
+
+
+def test_what_a_missed_searcher_holds_is_not_taken_over_before_it_is_gone():
+    shards = [(1, shard) for shard in range(16)]
+    held = [Placed(*shard, holder, ready=True) for shard in shards for holder in holders_of(*shard, "abc", 1)]
+    assert plan_moves(shards, held, ["a"], 1, missed=["b", "c"]) == ([], [])
+    moves = plan_moves(shards, held, ["a"], 1, missed=["b"])
+    assert {holder for _, _, holder in moves.removed} == {"c"}
+    assert {key[:2] for key in moves.added} <= {key[:2] for key in moves.removed}
+    assert len(plan_moves(shards, held, ["a"], 1).removed) == len([each for each in held if each.searcher_id != "a"])
+
+
+def test_a_shard_that_nobody_holds_waits_for_nobody():
+    shards = [(1, shard) for shard in range(8)]
+    held = [Placed(2, 0, "b", ready=True)]
+    assert plan_moves(shards, held, ["a"], 1, missed=["b"]).added == [(*shard, "a") for shard in shards]
+
+
+def test_a_holder_that_is_not_there_relieves_nobody():
+    [wanted] = holders_of(1, 0, "ab", 1)
+    [other] = {"a", "b"} - {wanted}
+    held = [Placed(1, 0, wanted, ready=True), Placed(1, 0, other, ready=True)]
+    assert plan_moves([(1, 0)], held, [other], 1, missed=[wanted]) == ([], [])
+    assert plan_moves([(1, 0)], held, ["a", "b"], 1).removed == [(1, 0, other)]
 
 
 def test_with_no_searcher_live_everything_stays():

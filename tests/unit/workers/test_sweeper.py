@@ -5,7 +5,7 @@ import pytest
 from pixvec.catalogue.interfaces import ChunkRef, NewItem
 from pixvec.catalogue.memory import in_memory
 from pixvec.domain import JobState, Metric, OnExisting, Space
-from pixvec.errors import JobNotFound, Unavailable
+from pixvec.errors import DatabaseUnavailable, JobNotFound, Unavailable
 from pixvec.jobs.queue import MemoryChunkQueue
 from workers.sweeper import Sweeper
 
@@ -91,15 +91,26 @@ def sweeping(catalogue, clock: Clock) -> Sweeper:
     )
 
 
+def sweep_for(sweeper: Sweeper, clock: Clock, seconds: int) -> None:
+    """Let time pass in rounds, as a sweeper spends it."""
+    for _ in range(seconds // 20):
+        clock.now += 20
+        sweeper.sweep()
+    clock.now += seconds % 20
+    sweeper.sweep()
+
+
+def down(*_, **__):
+    raise DatabaseUnavailable("no database")
+
+
 def test_a_job_whose_caller_stays_away_is_closed_and_in_the_end_forgotten():
     clock = Clock()
     catalogue, job = with_job(clock)
     sweeper = sweeping(catalogue, clock)
-    clock.now += HOUR_S - 1
-    sweeper.sweep()
+    sweep_for(sweeper, clock, HOUR_S - 1)
     assert catalogue.jobs.get(job.job_id).state is JobState.RUNNING
-    clock.now += 61
-    sweeper.sweep()
+    sweep_for(sweeper, clock, 61)
     assert catalogue.jobs.get(job.job_id).state is JobState.COMPLETED
     clock.now += 24 * HOUR_S + 1
     sweeper.sweep()
@@ -107,24 +118,75 @@ def test_a_job_whose_caller_stays_away_is_closed_and_in_the_end_forgotten():
         catalogue.jobs.get(job.job_id)
 
 
-def test_after_an_outage_gateways_may_speak_for_their_streams_first(monkeypatch):
-    def down(*_):
-        raise Unavailable("no database")
+def lose_the_database(monkeypatch, catalogue, sweeper: Sweeper, clock: Clock) -> None:
+    with monkeypatch.context() as outage:
+        outage.setattr(catalogue.topology, "rebalance", down)
+        sweep_for(sweeper, clock, HOUR_S + 1)
 
+
+def suspend_the_machine(monkeypatch, catalogue, sweeper: Sweeper, clock: Clock) -> None:
+    clock.now += HOUR_S + 1
+
+
+INTERRUPTIONS = pytest.mark.parametrize("interrupt", [lose_the_database, suspend_the_machine])
+
+
+@INTERRUPTIONS
+def test_after_an_interruption_gateways_may_speak_for_their_streams_first(monkeypatch, interrupt):
     clock = Clock()
     catalogue, job = with_job(clock)
     sweeper = sweeping(catalogue, clock)
-    clock.now += HOUR_S + 1
-    with monkeypatch.context() as outage:
-        outage.setattr(catalogue.topology, "rebalance", down)
-        sweeper.sweep()
-    clock.now += 60
-    sweeper.sweep()
+    sweep_for(sweeper, clock, 600)
+    interrupt(monkeypatch, catalogue, sweeper, clock)
+    sweep_for(sweeper, clock, 60)
     assert catalogue.jobs.get(job.job_id).state is JobState.RUNNING
     catalogue.jobs.touch([job.job_id])
-    clock.now += 600
-    sweeper.sweep()
+    sweep_for(sweeper, clock, 600)
     assert catalogue.jobs.get(job.job_id).state is JobState.RUNNING
-    clock.now += HOUR_S
-    sweeper.sweep()
+    sweep_for(sweeper, clock, HOUR_S)
     assert catalogue.jobs.get(job.job_id).state is JobState.COMPLETED
+
+
+def holders(catalogue) -> dict[int, set[str]]:
+    """Return who is to hold which shard, by what each searcher is told."""
+    found: dict[int, set[str]] = {}
+    for searcher_id in ("a", "b"):
+        for assignment in catalogue.topology.assignments(searcher_id):
+            found.setdefault(assignment.shard, set()).add(searcher_id)
+    return found
+
+
+def with_two_searchers(clock: Clock):
+    catalogue = in_memory(clock)
+    for searcher_id in ("a", "b"):
+        catalogue.topology.heartbeat(searcher_id, searcher_id, [], lease_s=10)
+    catalogue.collections.create("photos", [SPACE], 16)
+    return catalogue
+
+
+@INTERRUPTIONS
+def test_after_an_interruption_every_searcher_finds_its_shards_again(monkeypatch, interrupt):
+    clock = Clock()
+    catalogue = with_two_searchers(clock)
+    sweeper, before = sweeping(catalogue, clock), holders(catalogue)
+    interrupt(monkeypatch, catalogue, sweeper, clock)
+    for _ in range(20):
+        catalogue.topology.heartbeat("a", "a", [], lease_s=10)
+        sweep_for(sweeper, clock, 2)
+    assert holders(catalogue) == before
+    catalogue.topology.heartbeat("b", "b", [], lease_s=3600)
+    catalogue.topology.heartbeat("a", "a", [], lease_s=3600)
+    sweep_for(sweeper, clock, 120)
+    assert holders(catalogue) == before
+
+
+def test_a_searcher_that_stays_away_is_replaced():
+    clock = Clock()
+    catalogue = with_two_searchers(clock)
+    sweeper = sweeping(catalogue, clock)
+    catalogue.topology.heartbeat("a", "a", [], lease_s=3600)
+    sweep_for(sweeper, clock, 60)
+    assert len(catalogue.topology.assignments("b")) > 0
+    sweep_for(sweeper, clock, 20)
+    assert catalogue.topology.assignments("b") == []
+    assert len(catalogue.topology.assignments("a")) == 16
