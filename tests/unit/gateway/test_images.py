@@ -2,6 +2,8 @@ import pytest
 
 from pixvec.api.v1 import image_service_pb2 as pb
 from pixvec.errors import CollectionNotFound, ContentNotFound, ImageNotFound, PictureNotRecognised
+from pixvec.rpc.blocking import BlockingCalls
+from services.gateway.deletions import Deletions
 from tests.in_loop import in_loop
 from tests.unit.gateway.writing import FakeContext, IngestCall, WriteSide
 
@@ -86,3 +88,15 @@ async def test_deletes_are_counted_pushed_and_dated():
         assert pushed == {"a", "b"}
         with pytest.raises(ImageNotFound):
             await side.service.GetImage(pb.GetImageRequest(collection="photos", image_id="a"), CONTEXT)
+
+
+@in_loop
+async def test_a_delete_that_is_committed_succeeds_though_too_many_pushes_wait():
+    async with WriteSide().running() as side:
+        await with_images(side, ("a", b"1"))
+        no_room = BlockingCalls("pushes", 1, max_waiting=0)
+        deletions = Deletions(side.directory, side.catalogue.feed_writer, side.pusher, side.sql, no_room)
+        deleted = await deletions.delete("photos", ["a"])
+        assert deleted.deleted == 1
+        assert deleted.token.positions
+        assert side.pusher.pushed == []
