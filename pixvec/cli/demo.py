@@ -12,8 +12,9 @@ from rich.text import Text
 
 from pixvec.cli.contact_sheet import fetch_hits, write_contact_sheet
 from pixvec.cli.hits import print_hits
-from pixvec.cli.ingest_progress import show_progress
 from pixvec.client import Client
+from pixvec.client.progress import progress_line
+from pixvec.client.sources import count_pictures
 from pixvec.client.values import SearchResult
 from pixvec.domain import PICTURE_SUFFIXES
 from pixvec.embedded.running import RunningSystem
@@ -92,7 +93,9 @@ def _ingest(console: Console, client: Client, folder: Path, model: str) -> None:
     space = collection.spaces[0]
     console.print(f"  model {space.model}, {space.dim} dimensions. {collection.model_choice}")
     console.print("Taking the pictures in through the gateway")
-    job = show_progress(console, client.ingest(COLLECTION, [folder]))
+    job = client.ingest(COLLECTION, [folder])
+    with progress_line(lambda: job.counts, count_pictures([folder])) as show:
+        job.wait(on_progress=show)
     for failure in job.failures[:10]:
         console.print(Text.assemble(("  not taken in:", "yellow"), f" {failure.error.message}"))
     if job.counts.indexed == 0:

@@ -14,8 +14,8 @@ from pixvec.cli import doctor, local
 from pixvec.cli.console import plain_console
 from pixvec.cli.contact_sheet import show_contact_sheet
 from pixvec.cli.hits import print_hits
-from pixvec.cli.ingest_progress import show_progress
 from pixvec.client import Client
+from pixvec.client.progress import progress_line
 from pixvec.client.sources import count_pictures
 from pixvec.errors import NotFound, PixvecError
 
@@ -105,7 +105,11 @@ def ingest(
         # An ingest waits long for a gateway that is away; whoever types this wants to know at once.
         client.get_collection(collection)
         job = client.ingest(collection, paths)
-        job.wait() if as_json else show_progress(console, job, total)
+        if as_json:
+            job.wait()
+        else:
+            with progress_line(lambda: job.counts, total) as show:
+                job.wait(on_progress=show)
     if as_json:
         failures = [asdict(failure) for failure in job.failures]
         typer.echo(json.dumps({"job_id": job.job_id, **asdict(job.counts), "failures": failures}, default=str))

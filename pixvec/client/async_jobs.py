@@ -7,7 +7,7 @@ from typing import Protocol, Self
 from pixvec.client.ingest_run import IngestRun
 from pixvec.client.jobs import REFRESH_S, check_job, counts_of
 from pixvec.client.patience import Patience
-from pixvec.client.progress import ProgressLine
+from pixvec.client.progress import watched
 from pixvec.client.values import Failure, IngestCounts
 from pixvec.domain import JobInfo, SeqToken
 from pixvec.errors import Unavailable
@@ -46,15 +46,12 @@ class AsyncIngestJob:
     async def wait(self, progress: bool = False, *, on_progress: Callable[[IngestCounts], None] | None = None) -> Self:
         """Return when every picture reached the stage asked for, or failed: see `failures`. Cancelling the wait leaves
         the ingest going. Raises as IngestJob.wait does."""
-        line = ProgressLine() if progress else None
-        show = on_progress or (line.show if line else None)
         done = asyncio.shield(asyncio.wrap_future(self._run.done))
-        while show and not done.done():
-            show(self.counts)
-            await asyncio.wait([done], timeout=REFRESH_S)
-        await done
-        if line:
-            line.close(self.counts)
+        with watched(lambda: self.counts, progress, on_progress) as show:
+            while show and not done.done():
+                show(self.counts)
+                await asyncio.wait([done], timeout=REFRESH_S)
+            await done
         return self
 
     def cancel(self) -> None:
@@ -105,14 +102,11 @@ class AsyncUriJob:
 
     async def wait(self, progress: bool = False, *, on_progress: Callable[[IngestCounts], None] | None = None) -> Self:
         """Return when every picture has ended. Raises as UriJob.wait does."""
-        line = ProgressLine() if progress else None
-        show = on_progress or (line.show if line else None)
-        async for job in self._follow():
-            self._job = job
-            if show:
-                show(self.counts)
-        if line:
-            line.close(self.counts)
+        with watched(lambda: self.counts, progress, on_progress) as show:
+            async for job in self._follow():
+                self._job = job
+                if show:
+                    show(self.counts)
         check_job(self._job)
         return self
 

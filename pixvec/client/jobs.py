@@ -7,7 +7,7 @@ from typing import Protocol, Self
 
 from pixvec.client.ingest_run import IngestRun
 from pixvec.client.patience import Patience
-from pixvec.client.progress import ProgressLine
+from pixvec.client.progress import watched
 from pixvec.client.values import Failure, IngestCounts
 from pixvec.domain import JobInfo, SeqToken
 from pixvec.errors import FailedPrecondition, Unavailable
@@ -59,11 +59,11 @@ class IngestJob:
         when `timeout_s` is over (the ingest goes on), Unavailable when the server stayed away, and whatever the
         sources raised.
         """
-        line = ProgressLine() if progress else None
-        show = on_progress or (line.show if line else None)
-        _await(self._run.done, timeout_s, lambda: show(self.counts) if show else None, watched=show is not None)
-        if line:
-            line.close(self.counts)
+        with watched(lambda: self.counts, progress, on_progress) as show:
+            if show is None:
+                self._run.done.result(timeout_s)
+            else:
+                _await(self._run.done, timeout_s, lambda: show(self.counts))
         return self
 
     def cancel(self) -> None:
@@ -71,10 +71,7 @@ class IngestJob:
         self._run.cancel()
 
 
-def _await(done: Future[None], timeout_s: float | None, tick: Callable[[], None], *, watched: bool) -> None:
-    if not watched:
-        done.result(timeout_s)
-        return
+def _await(done: Future[None], timeout_s: float | None, tick: Callable[[], None]) -> None:
     deadline = None if timeout_s is None else time.monotonic() + timeout_s
     while not done.done():
         tick()
@@ -133,14 +130,11 @@ class UriJob:
     def wait(self, progress: bool = False, *, on_progress: Callable[[IngestCounts], None] | None = None) -> Self:
         """Return when every picture has ended: see `failures`. Raises FailedPrecondition when the job failed as a
         whole, and Unavailable when the server stayed away."""
-        line = ProgressLine() if progress else None
-        show = on_progress or (line.show if line else None)
-        for job in self._follow():
-            self._job = job
-            if show:
-                show(self.counts)
-        if line:
-            line.close(self.counts)
+        with watched(lambda: self.counts, progress, on_progress) as show:
+            for job in self._follow():
+                self._job = job
+                if show:
+                    show(self.counts)
         check_job(self._job)
         return self
 
