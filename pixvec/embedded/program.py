@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pixvec.embedded.process import die_with_parent
 from pixvec.embedded.state import ProcessState
-from pixvec.errors import Unavailable
+from pixvec.errors import PixvecError, Unavailable
 
 _FIRST_PAUSE_S = 0.1
 _LONGEST_PAUSE_S = 5.0
@@ -111,7 +111,13 @@ class SupervisedProgram:
         pause_s = _FIRST_PAUSE_S
         while not self._stopping:
             started = time.monotonic()
-            await self._run_once()
+            try:
+                await self._run_once()
+            except (PixvecError, OSError) as error:
+                # It ran before, and what keeps it from it now may pass.
+                if not self._has_been_ready:
+                    raise
+                self._note(error)
             if self._stopping:
                 return
             self._restarts += 1
@@ -122,9 +128,16 @@ class SupervisedProgram:
             await asyncio.sleep(pause_s)
             pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
 
+    @property
+    def _has_been_ready(self) -> bool:
+        return self._first_ready is not None and self._first_ready.done()
+
+    def _note(self, error: Exception) -> None:
+        with self._log_path.open("a") as log:
+            log.write(f"cannot be started: {error}\n")
+
     def _check_first_start(self) -> None:
-        assert self._first_ready is not None
-        if not self._first_ready.done() and self._restarts >= _FIRST_TRIES:
+        if not self._has_been_ready and self._restarts >= _FIRST_TRIES:
             status = self._process.returncode if self._process else None
             raise Unavailable(f"{self.program.name} does not start (exit status {status}){self._log_tail()}")
 

@@ -12,8 +12,8 @@ from pixvec.embedded.process import die_with_parent
 LIMIT_S = 120.0
 
 
-def run_worker(folder: Path, database_url: str, **settings: str) -> tuple[int, str]:
-    """Run a worker until it ends by itself. Return its exit status and its log."""
+def run_worker(folder: Path, database_url: str, **settings: str) -> str:
+    """Run a worker until it ends by itself. Return its log."""
     told = {
         "PIXVEC_DATABASE_URL": database_url,
         "PIXVEC_BROKER_URL": f"redis+socket://{folder}/no-redis.sock",
@@ -33,19 +33,12 @@ def run_worker(folder: Path, database_url: str, **settings: str) -> tuple[int, s
         log, _ = process.communicate(timeout=LIMIT_S)
     finally:
         process.kill()
-    return process.returncode, log
+    return log
 
 
 def test_a_model_host_that_cannot_start_ends_its_worker(tmp_path: Path, database_url: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        _, log = run_worker(tmp_path, database_url, PIXVEC_METRICS_PORT=f"{port}")
+        log = run_worker(tmp_path, database_url, PIXVEC_METRICS_PORT=f"{port}")
     assert "model_host_failed" in log
     assert f"cannot serve metrics at 127.0.0.1:{port}" in log
-
-
-def test_without_its_database_a_worker_says_so_in_one_line(tmp_path: Path) -> None:
-    status, log = run_worker(tmp_path, f"postgresql+psycopg://nobody@/nothing?host={tmp_path}")
-    assert status == 1
-    assert "the database cannot be used now" in log
-    assert "Traceback" not in log
