@@ -87,6 +87,36 @@ def test_connections_cut_by_the_server_are_replaced(database_url: str) -> None:
     catalogue.close()
 
 
+def wait_until(database_url: str, condition: str) -> None:
+    engine = create_engine(database_url)
+    deadline = time.monotonic() + 30
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        while not connection.execute(text(f"SELECT EXISTS ({condition})")).scalar_one():
+            assert time.monotonic() < deadline, condition
+            time.sleep(0.01)
+    engine.dispose()
+
+
+def test_a_reader_of_the_feed_that_loses_its_connection_is_told_of_the_database(
+    database_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    catalogue = connect(database_url, pool_size=1)
+    photos = catalogue.collections.create("photos", [SPACE], 1)
+    engine = create_engine(database_url)
+    waiting = "FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    with engine.begin() as holder, ThreadPoolExecutor(1) as pool:
+        holder.execute(text("LOCK TABLE feed"))
+        reading = pool.submit(catalogue.feed_reader.read, photos.collection_id, 0, 0, 10)
+        wait_until(database_url, f"SELECT {waiting}")
+        execute(database_url, f"SELECT pg_terminate_backend(pid) {waiting}")
+        with pytest.raises(DatabaseUnavailable):
+            reading.result()
+    engine.dispose()
+    assert catalogue.feed_reader.read(photos.collection_id, 0, 0, 10).entries == ()
+    assert caplog.records == []
+    catalogue.close()
+
+
 def test_a_job_whose_end_was_never_written_down_is_forgotten_all_the_same(database_url: str) -> None:
     catalogue = connect(database_url)
     photos = catalogue.collections.create("photos", [SPACE], 1)

@@ -1,12 +1,13 @@
 """Connections and transactions, and the one place where a lost database becomes DatabaseUnavailable."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Concatenate, ParamSpec, TypeVar
 
 import psycopg
 from sqlalchemy import Connection, create_engine
-from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from pixvec.catalogue import migrations
@@ -114,11 +115,27 @@ def _was_sacrificed(error: Exception) -> bool:
     return isinstance(cause, psycopg.errors.DeadlockDetected | psycopg.errors.SerializationFailure)
 
 
+@contextmanager
+def driver_errors(connection: Connection) -> Iterator[None]:
+    """Treat what the driver raises when it is used beside SQLAlchemy as `Database` treats what SQLAlchemy raises."""
+    try:
+        yield
+    except psycopg.Error as error:
+        driver = connection.connection.driver_connection
+        if driver is None or driver.closed:
+            connection.invalidate(error)
+        raise _told(error) or error from error
+
+
 def _translated(error: DBAPIError | PoolTimeout) -> Exception:
     if isinstance(error, PoolTimeout):
         return DatabaseUnavailable("every connection to the database is in use; try again", retry_after_s=1.0)
-    read_only = isinstance(error.orig, psycopg.errors.ReadOnlySqlTransaction)
-    if read_only or isinstance(error, OperationalError | InterfaceError):
-        reason = str(error.orig).strip().splitlines()[:1]
-        return DatabaseUnavailable(f"the database cannot be used now: {''.join(reason)}", retry_after_s=1.0)
-    return error
+    return _told(error.orig) or error
+
+
+def _told(cause: BaseException | None) -> DatabaseUnavailable | None:
+    """Return what a driver's error says of the database, None when it says something of the statement."""
+    if not isinstance(cause, psycopg.OperationalError | psycopg.InterfaceError | psycopg.errors.ReadOnlySqlTransaction):
+        return None
+    reason = str(cause).strip().splitlines()[:1]
+    return DatabaseUnavailable(f"the database cannot be used now: {''.join(reason)}", retry_after_s=1.0)

@@ -5,7 +5,7 @@ from collections import defaultdict
 from sqlalchemy import Connection, text
 
 from pixvec.catalogue.interfaces import FeedEntry, FeedPage
-from pixvec.catalogue.postgres.database import Store, reading, transaction
+from pixvec.catalogue.postgres.database import Store, driver_errors, reading, transaction
 from pixvec.errors import CollectionNotFound
 
 # One statement, hence one snapshot: the head is the head as of these rows.
@@ -46,7 +46,7 @@ class PostgresFeedReader(Store):
         assert driver is not None
         values = {"collection_id": collection_id, "shard": shard, "after_seq": after_seq, "limit": limit}
         # A binary cursor: records come as they are instead of as hexadecimal text.
-        with driver.cursor(binary=True) as cursor:
+        with driver_errors(connection), driver.cursor(binary=True) as cursor:
             rows = cursor.execute(_READ, values).fetchall()
         if not rows:
             raise CollectionNotFound(f"collection {collection_id} has no shard {shard}, or was deleted")
