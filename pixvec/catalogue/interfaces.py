@@ -95,11 +95,16 @@ class LeasedChunk:
 
 @dataclass(frozen=True, slots=True)
 class ChunkProgress:
-    """How far a chunk has come as a whole; `ended` when every item of it has."""
+    """How a chunk stands. `stage` is how far those of its items have come that are still open, `open_items` many."""
 
     chunk: int
     stage: IngestStage
-    ended: bool
+    open_items: int
+
+    @property
+    def ended(self) -> bool:
+        """Whether every item of it has ended."""
+        return self.open_items == 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -105,8 +105,8 @@ class IngestStream:
 
     def settled(self, chunks: Collection[int], statuses: Sequence[ItemStatus]) -> None:
         """See WatchedStream."""
-        whole = self._ledger.settled(chunks, statuses)
-        self._tell(statuses)
+        news, whole = self._ledger.settled(chunks, statuses)
+        self._tell(news)
         if not whole:
             self._begin(self._adopt_earlier_work())
 

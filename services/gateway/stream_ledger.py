@@ -1,7 +1,7 @@
 """How the items of one Ingest stream stand: which are open, in which chunks, and what is to be reported."""
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pixvec.catalogue.interfaces import ChunkProgress, ItemStatus
 from pixvec.domain import IngestStage
@@ -9,10 +9,18 @@ from pixvec.domain import IngestStage
 
 @dataclass(slots=True)
 class _Chunk:
-    """A chunk under way. `items` is None for one of an earlier stream, whose items have to be read."""
+    """A chunk under way, as the caller knows it. `items` are the open ones, ordinal to image id; None for a chunk of an
+    earlier stream, whose items have to be read. `latest` is how it was last seen to stand."""
 
-    stage: IngestStage
-    items: tuple[tuple[int, str], ...] | None
+    told: ChunkProgress
+    items: dict[int, str] | None
+    latest: ChunkProgress
+
+    @property
+    def has_to_be_read(self) -> bool:
+        """Whether items have ended, whose outcome the stage of the others does not tell."""
+        moved = self.latest.stage > self.told.stage
+        return self.latest.open_items < self.told.open_items or (moved and self.items is None)
 
 
 class StreamLedger:
@@ -50,14 +58,14 @@ class StreamLedger:
     def added(self, chunk: int | None, statuses: Sequence[ItemStatus]) -> bool:
         """Note what was recorded. Return whether every open item of it is followed; otherwise the chunks that an
         earlier stream left open have to be adopted."""
-        open_items = tuple((each.ordinal, each.image_id) for each in statuses if not self._closes(each))
-        unknown = [ordinal for ordinal, _ in open_items if ordinal not in self._followed]
+        open_items = {each.ordinal: each.image_id for each in statuses if not self._closes(each)}
+        accepted = {ordinal: name for ordinal, name in open_items.items() if ordinal not in self._followed}
         if chunk is None:
-            return not unknown
-        accepted = tuple(item for item in open_items if item[0] not in self._followed)
+            return not accepted
         if accepted:
-            self._chunks[chunk] = _Chunk(IngestStage.QUEUED, accepted)
-            self._followed.update(ordinal for ordinal, _ in accepted)
+            begun = ChunkProgress(chunk, IngestStage.QUEUED, len(accepted))
+            self._chunks[chunk] = _Chunk(begun, accepted, begun)
+            self._followed.update(accepted)
         return True
 
     def adopt(self, progress: Iterable[ChunkProgress], statuses: Iterable[ItemStatus]) -> None:
@@ -66,7 +74,8 @@ class StreamLedger:
             return
         for each in progress:
             if each.chunk not in self._chunks and not each.ended:
-                self._chunks[each.chunk] = _Chunk(IngestStage.QUEUED, None)
+                begun = ChunkProgress(each.chunk, IngestStage.QUEUED, each.open_items)
+                self._chunks[each.chunk] = _Chunk(begun, None, begun)
         self._followed.update(status.ordinal for status in statuses if not self._closes(status))
 
     def progressed(self, progress: Iterable[ChunkProgress]) -> tuple[list[ItemStatus], list[int]]:
@@ -77,32 +86,47 @@ class StreamLedger:
             chunk = self._chunks.get(each.chunk)
             if chunk is None:
                 continue
-            if each.ended or (chunk.items is None and each.stage > chunk.stage):
+            chunk.latest = each
+            if chunk.has_to_be_read:
                 to_read.append(each.chunk)
-            elif chunk.items is not None and each.stage > chunk.stage:
-                implied += [ItemStatus(ordinal, image_id, each.stage) for ordinal, image_id in chunk.items]
-            chunk.stage = max(chunk.stage, each.stage)
-            if each.ended:
-                chunk.stage = IngestStage.INDEXED
-            elif chunk.stage >= self._wait and chunk.items is not None:
-                self._drop(each.chunk)
+            elif chunk.items is not None and each.stage > chunk.told.stage:
+                implied += [ItemStatus(ordinal, image_id, each.stage) for ordinal, image_id in chunk.items.items()]
+                self._told(chunk)
         return implied, to_read
 
-    def settled(self, chunks: Iterable[int], statuses: Iterable[ItemStatus]) -> bool:
-        """Note that the items of these chunks were read: those that reached `wait` need no following. Return whether
-        `statuses` has every item of them; one that is missing is in a chunk of an earlier stream."""
-        read = {status.ordinal for status in statuses}
+    def settled(self, chunks: Iterable[int], statuses: Iterable[ItemStatus]) -> tuple[list[ItemStatus], bool]:
+        """Note that the items of these chunks were read. Return what is news of them, and whether `statuses` has every
+        item of those that need no more following; one that is missing is in a chunk of an earlier stream."""
+        read = {status.ordinal: status for status in statuses}
+        known = [self._chunks[number] for number in chunks if number in self._chunks]
+        news: list[ItemStatus] = []
         whole = True
-        for number in chunks:
-            chunk = self._chunks.get(number)
-            if chunk is not None and chunk.stage >= self._wait:
-                whole = whole and all(ordinal in read for ordinal, _ in chunk.items or ())
-                self._drop(number)
-        return whole
+        for chunk in known:
+            if chunk.items is not None:
+                mine = [read.pop(ordinal) for ordinal in chunk.items if ordinal in read]
+                whole = whole and (len(mine) == len(chunk.items) or chunk.latest.stage < self._wait)
+                news += [status for status in mine if status.ended or status.stage > chunk.told.stage]
+                self._close_items(chunk.items, mine)
+            self._told(chunk)
+        if any(chunk.items is None for chunk in known):
+            news += read.values()
+        return news, whole
+
+    def _told(self, chunk: _Chunk) -> None:
+        """Note that the caller has been told of all that was seen of a chunk."""
+        # A chunk that is begun again starts anew; the caller has heard of more.
+        chunk.told = replace(chunk.latest, stage=max(chunk.told.stage, chunk.latest.stage))
+        if chunk.told.stage >= self._wait or chunk.items == {}:
+            self._drop(chunk.told.chunk)
+
+    def _close_items(self, items: dict[int, str], statuses: Iterable[ItemStatus]) -> None:
+        for status in statuses:
+            if self._closes(status):
+                del items[status.ordinal]
+                self._followed.discard(status.ordinal)
 
     def _drop(self, chunk: int) -> None:
-        items = self._chunks.pop(chunk).items
-        self._followed.difference_update(ordinal for ordinal, _ in items or ())
+        self._followed.difference_update(self._chunks.pop(chunk).items or ())
 
     def _closes(self, status: ItemStatus) -> bool:
         return status.ended or status.stage >= self._wait

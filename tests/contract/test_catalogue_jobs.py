@@ -97,15 +97,16 @@ def test_each_item_is_counted_once_at_its_furthest_stage(bench: Bench) -> None:
 def test_progress_tells_of_chunks_by_name_or_of_the_open_ones(bench: Bench) -> None:
     jobs, photos = bench.catalogue.jobs, bench.collection()
     job_id, other = bench.job(photos), bench.job(photos)
-    refs = [bench.add(job_id, item(n)) for n in range(3)]
+    refs = [bench.add(job_id, *(item(10 * n + m) for m in range(3))) for n in range(3)]
     leased = [bench.lease(ref) for ref in refs]
-    jobs.set_stage(refs[1], "worker", IngestStage.DECODED)
     bench.commit(leased[0], leased[0].items)
+    bench.commit(leased[1], [], leased[1].items[:1])
+    jobs.set_stage(refs[1], "worker", IngestStage.DECODED)
     bench.add(other, item(0, "elsewhere"))
     gone = "00000000-0000-0000-0000-000000000000"
     assert jobs.progress({job_id: [1, 0, 7], other: {0}, gone: [0]}) == {
-        job_id: [ChunkProgress(0, IngestStage.INDEXED, True), ChunkProgress(1, IngestStage.DECODED, False)],
-        other: [ChunkProgress(0, IngestStage.QUEUED, False)],
+        job_id: [ChunkProgress(0, IngestStage.INDEXED, 0), ChunkProgress(1, IngestStage.DECODED, 2)],
+        other: [ChunkProgress(0, IngestStage.QUEUED, 1)],
     }
     assert jobs.progress({}) == jobs.progress({job_id: []}) == {}
     assert [each.chunk for each in jobs.open_chunks(job_id)] == [1, 2]

@@ -134,7 +134,8 @@ class MemoryJobStore(MemoryUpkeep):
 
 
 def _to_progress(number: int, chunk: Chunk) -> ChunkProgress:
-    return ChunkProgress(number, chunk.stage if chunk.open_items else IngestStage.INDEXED, not chunk.open_items)
+    left = len(chunk.open_items)
+    return ChunkProgress(number, chunk.stage if left else IngestStage.INDEXED, left)
 
 
 def _count_open(chunks: Sequence[Chunk], stage: IngestStage) -> int:

@@ -108,6 +108,20 @@ async def test_a_bad_item_fails_alone_and_says_why():
         assert call.at(INDEXED) == [8]
 
 
+@pytest.mark.parametrize("stage", [IngestStage.DECODED, IngestStage.EMBEDDED], ids=lambda stage: stage.name)
+@in_loop
+async def test_a_caller_that_waits_for_a_stage_hears_of_what_does_not_reach_it(stage):
+    async with WriteSide().running() as side:
+        call = IngestCall(side, wait=int(stage))
+        call.send(*pictures(0, 1, 2))
+        call.close()
+        await queued(call, 0, 1, 2)
+        side.work(fail={"p/1"}, until=stage)
+        await call.to_the_end()
+        assert call.at(int(stage)) == [0, 2]
+        assert {ordinal: error.reason for ordinal, error in call.failures.items()} == {1: "PICTURE_TRUNCATED"}
+
+
 @in_loop
 async def test_failures_of_the_worker_are_reported():
     async with WriteSide().running() as side:

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager, suppress
 from pixvec.api.v1 import image_service_pb2 as pb
 from pixvec.catalogue.interfaces import ChunkRef, EmbeddedItem, FailedItem
 from pixvec.catalogue.memory import in_memory
-from pixvec.domain import ItemError, Metric, Space
+from pixvec.domain import IngestStage, ItemError, Metric, Space
 from pixvec.jobs.blobs import MemoryBlobStore
 from pixvec.jobs.sources import UriSources
 from pixvec.rpc.blocking import BlockingCalls
@@ -107,8 +107,9 @@ class WriteSide:
                 with suppress(asyncio.CancelledError):
                     await task
 
-    def work(self, fail=()):
-        """Do all the work there is, as a worker would; images or ordinals in `fail` become failures."""
+    def work(self, fail=(), until=IngestStage.INDEXED):
+        """Do all the work there is, as a worker would; images or ordinals in `fail` become failures, the others get as
+        far as `until`."""
         for ref in self.jobs.unattended(-1, 1000):
             chunk = self.jobs.lease_chunk(ref, "worker", 60)
             if chunk is None:
@@ -117,7 +118,11 @@ class WriteSide:
             good = [item for item in chunk.items if item not in bad]
             embedded = [EmbeddedItem(item, b"record", item.content_hash, 1, "JPEG", 4, 3) for item in good]
             failed = [FailedItem(item, ItemError("PICTURE_TRUNCATED", f"{item.image_id}: cut")) for item in bad]
-            self.catalogue.feed_writer.commit(chunk, embedded, failed)
+            if until is IngestStage.INDEXED:
+                self.catalogue.feed_writer.commit(chunk, embedded, failed)
+            else:
+                self.catalogue.feed_writer.commit(chunk, [], failed)
+                self.jobs.set_stage(ref, "worker", until)
 
 
 class IngestCall:

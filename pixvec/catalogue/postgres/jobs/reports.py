@@ -13,13 +13,11 @@ from pixvec.catalogue.postgres.rows import ITEM_COLUMNS, ITEM_TABLES, job_key, t
 from pixvec.domain import IngestStage
 
 _PROGRESS = """
-SELECT job_id, chunk, stage, open_items = 0 AS ended
+SELECT job_id, chunk, stage, open_items
 FROM unnest(CAST(:job_ids AS uuid[]), CAST(:chunks AS integer[])) AS n(job_id, chunk)
 JOIN job_chunks USING (job_id, chunk) ORDER BY job_id, chunk
 """
-_OPEN = """
-SELECT chunk, stage, FALSE AS ended FROM job_chunks WHERE job_id = :job_id AND open_items > 0 ORDER BY chunk
-"""
+_OPEN = "SELECT chunk, stage, open_items FROM job_chunks WHERE job_id = :job_id AND open_items > 0 ORDER BY chunk"
 _STATUSES = f"SELECT {ITEM_COLUMNS} FROM {ITEM_TABLES} WHERE i.job_id = :job_id"
 _FAILED = f"{_STATUSES} AND i.ordinal > :after AND i.state = 'failed' ORDER BY i.ordinal LIMIT :limit"
 # Items left open by the end of their job failed with it.
@@ -69,4 +67,4 @@ class Reports(Store):
 
 
 def _to_progress(row: Row[Any]) -> ChunkProgress:
-    return ChunkProgress(row.chunk, IngestStage.INDEXED if row.ended else IngestStage(row.stage), row.ended)
+    return ChunkProgress(row.chunk, IngestStage(row.stage) if row.open_items else IngestStage.INDEXED, row.open_items)
