@@ -15,6 +15,7 @@ from pixvec.cli.console import plain_console
 from pixvec.cli.contact_sheet import show_contact_sheet
 from pixvec.cli.hits import print_hits
 from pixvec.client import Client
+from pixvec.client.channel import DEFAULT_ADDRESS
 from pixvec.client.progress import progress_line
 from pixvec.client.sources import count_pictures
 from pixvec.errors import NotFound, PixvecError
@@ -32,7 +33,6 @@ app.command("doctor")(doctor.doctor)
 console = plain_console()
 Address = Annotated[str, typer.Option(envvar="PIXVEC_ADDRESS", help="The gateway.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-LOCAL = "localhost:50051"
 
 
 @app.command()
@@ -50,7 +50,7 @@ def demo(
 
 
 @collections.command("create")
-def create(name: str, model: str = "auto", shards: int | None = None, address: Address = LOCAL) -> None:
+def create(name: str, model: str = "auto", shards: int | None = None, address: Address = DEFAULT_ADDRESS) -> None:
     """Create a collection."""
     with Client(address) as client:
         made = client.create_collection(name, model=model, shards=shards)
@@ -61,12 +61,12 @@ def create(name: str, model: str = "auto", shards: int | None = None, address: A
 
 
 @collections.command("list")
-def list_all(address: Address = LOCAL, as_json: AsJson = False) -> None:
+def list_all(address: Address = DEFAULT_ADDRESS, as_json: AsJson = False) -> None:
     """List collections."""
     with Client(address) as client:
         found = list(client.list_collections())
     if as_json:
-        typer.echo(json.dumps([asdict(each) for each in found], default=str))
+        _print_json([asdict(each) for each in found])
         return
     table = Table(Column("collection", overflow="fold"), "images", "model", "dimensions", "shards")
     for each in found:
@@ -76,14 +76,14 @@ def list_all(address: Address = LOCAL, as_json: AsJson = False) -> None:
 
 
 @collections.command("show")
-def show(name: str, address: Address = LOCAL) -> None:
+def show(name: str, address: Address = DEFAULT_ADDRESS) -> None:
     """Show one collection as JSON."""
     with Client(address) as client:
-        typer.echo(json.dumps(asdict(client.get_collection(name)), default=str, indent=2))
+        _print_json(asdict(client.get_collection(name)), indent=2)
 
 
 @collections.command("delete")
-def delete(name: str, address: Address = LOCAL) -> None:
+def delete(name: str, address: Address = DEFAULT_ADDRESS) -> None:
     """Delete a collection with all its images."""
     with Client(address) as client:
         client.delete_collection(name)
@@ -94,7 +94,7 @@ def delete(name: str, address: Address = LOCAL) -> None:
 def ingest(
     collection: str,
     paths: Annotated[list[Path], typer.Argument(exists=True, help="Pictures, and folders of pictures.")],
-    address: Address = LOCAL,
+    address: Address = DEFAULT_ADDRESS,
     as_json: AsJson = False,
 ) -> None:
     """Take pictures in: files and folders. Run it again to go on after an interruption."""
@@ -112,7 +112,7 @@ def ingest(
                 job.wait(on_progress=show)
     if as_json:
         failures = [asdict(failure) for failure in job.failures]
-        typer.echo(json.dumps({"job_id": job.job_id, **asdict(job.counts), "failures": failures}, default=str))
+        _print_json({"job_id": job.job_id, **asdict(job.counts), "failures": failures})
     else:
         for failure in job.failures:
             console.print(f"failed: {failure.error.message}")
@@ -128,7 +128,7 @@ def search(
     limit: int = 10,
     min_score: float | None = None,
     open_sheet: Annotated[bool, typer.Option("--open", help="Show the hits in a browser.")] = False,
-    address: Address = LOCAL,
+    address: Address = DEFAULT_ADDRESS,
     as_json: AsJson = False,
 ) -> None:
     """Find pictures by a picture."""
@@ -137,7 +137,7 @@ def search(
     with Client(address) as client:
         result = client.search(collection, image=picture, image_id=like, limit=limit, min_score=min_score)
         if as_json:
-            typer.echo(json.dumps({"hits": [asdict(hit) for hit in result], "timings": asdict(result.timings)}))
+            _print_json({"hits": [asdict(hit) for hit in result], "timings": asdict(result.timings)})
             return
         print_hits(console, result)
         if open_sheet:
@@ -146,26 +146,37 @@ def search(
 
 
 @jobs.callback()
-def list_jobs(context: typer.Context, address: Address = LOCAL) -> None:
+def list_jobs(context: typer.Context, address: Address = DEFAULT_ADDRESS, as_json: AsJson = False) -> None:
     """List jobs, the newest first."""
     if context.invoked_subcommand is not None:
+        return
+    with Client(address) as client:
+        found = list(client.list_jobs())
+    if as_json:
+        _print_json([asdict(job) for job in found])
         return
     table = Table(
         Column("job", no_wrap=True), Column("collection", overflow="fold"), "state", "total", "indexed", "failed"
     )
-    with Client(address) as client:
-        for job in client.list_jobs():
-            counts = (f"{number:,}" for number in (job.total, job.indexed, job.failed))
-            table.add_row(job.job_id, job.collection, job.state, *counts)
+    for job in found:
+        counts = (f"{number:,}" for number in (job.total, job.indexed, job.failed))
+        table.add_row(job.job_id, job.collection, job.state, *counts)
     console.print(table)
 
 
 @jobs.command("failures")
-def job_failures(job_id: str, address: Address = LOCAL) -> None:
+def job_failures(job_id: str, address: Address = DEFAULT_ADDRESS, as_json: AsJson = False) -> None:
     """List what failed in a job, and why."""
     with Client(address) as client:
+        if as_json:
+            _print_json([asdict(failure) for failure in client.failures(job_id)])
+            return
         for failure in client.failures(job_id):
             console.print(f"{failure.error.reason}: {failure.error.message}")
+
+
+def _print_json(value: object, indent: int | None = None) -> None:
+    typer.echo(json.dumps(value, default=str, indent=indent))
 
 
 def main() -> None:
