@@ -14,9 +14,8 @@ from pixvec.cli.contact_sheet import fetch_hits, write_contact_sheet
 from pixvec.cli.hits import print_hits
 from pixvec.client import Client
 from pixvec.client.progress import progress_line
-from pixvec.client.sources import count_pictures
+from pixvec.client.sources import count_pictures, read_sources
 from pixvec.client.values import SearchResult
-from pixvec.domain import PICTURE_SUFFIXES
 from pixvec.embedded.running import RunningSystem
 from pixvec.errors import InvalidRequest, NotFound
 
@@ -70,8 +69,9 @@ def _choose_pictures(console: Console, images: Path | None, scratch: Path) -> tu
         folder = scratch / "pictures"
         with _said(console, "Painting demo pictures"):
             return folder, write_demo_pictures(folder)
-    files = (path for path in sorted(images.rglob("*")) if path.suffix.lower() in PICTURE_SUFFIXES)
-    original = next((path for path in files if _opens(path)), None)
+    # What the SDK takes in: it passes over hidden files, for one.
+    listed = (image.path for image in read_sources([images]))
+    original = next((path for path in listed if path and _opens(path)), None)
     if original is None:
         raise NotFound(
             f"{images} holds no picture that can be read: name a folder of JPEG, PNG, WebP, GIF, BMP or TIFF"
