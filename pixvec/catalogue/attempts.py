@@ -6,6 +6,18 @@ from pixvec.domain import ItemError
 from pixvec.errors import AttemptsExhausted
 
 MAX_ATTEMPTS = 3
+_FIRST_PAUSE_S = 20.0
+_GROWTH = 4
+
+
+def is_last(attempt: int) -> bool:
+    """Whether no attempt follows this one: what goes wrong now is how the item ends, be it a passing trouble."""
+    return attempt >= MAX_ATTEMPTS
+
+
+def pause_s(attempt: int) -> float:
+    """Return how many seconds a chunk rests after an attempt that a passing trouble ended, longer after each."""
+    return float(_FIRST_PAUSE_S * _GROWTH ** (attempt - 1))
 
 
 def exhausted(attempts: Sequence[int]) -> list[int]:

@@ -297,6 +297,9 @@ class JobStore(Protocol):
     def release(self, ref: ChunkRef, owner: str) -> None:
         """Give a lease back unused: its attempt is not counted."""
 
+    def put_off(self, ref: ChunkRef, owner: str, pause_s: float) -> None:
+        """Give a lease back after an attempt that counts: nobody can lease the chunk for `pause_s` seconds."""
+
     def set_stage(self, ref: ChunkRef, owner: str, stage: IngestStage) -> None:
         """Note how far a chunk has come as a whole: a display value, written without waiting for the disk."""
 

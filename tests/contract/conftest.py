@@ -33,7 +33,7 @@ def _postgres_bench(database_url: str) -> Bench:
         engine = create_engine(database_url)
         with engine.begin() as connection:
             connection.execute(
-                text("UPDATE job_chunks SET lease_expires = now() - interval '1s' WHERE lease_owner IS NOT NULL")
+                text("UPDATE job_chunks SET lease_expires = now() - interval '1s' WHERE lease_expires IS NOT NULL")
             )
             for table, moments in (
                 ("job_chunks", ("published_at", "ended_at")),

@@ -34,7 +34,7 @@ class Player:
 
     def play(self, turns: int) -> list[Any]:
         moves: list[Callable[[], None]] = [self.add, self.add, self.lease, self.lease, self.commit, self.commit]
-        moves = [*moves, *moves, self.delete, self.release, self.look, self.follow]
+        moves = [*moves, *moves, self.delete, self.release, self.put_off, self.look, self.follow]
         for _ in range(turns):
             self.random.choice(moves)()
         self.look()
@@ -63,6 +63,10 @@ class Player:
     def release(self) -> None:
         if self.leased:
             self.catalogue.jobs.release(self.random.choice(self.leased).ref, "w")
+
+    def put_off(self) -> None:
+        if self.leased:
+            self.catalogue.jobs.put_off(self.random.choice(self.leased).ref, "w", self.random.choice([0.0, 3600.0]))
 
     def commit(self) -> None:
         if self.leased:

@@ -52,6 +52,31 @@ def test_a_lease_given_back_costs_no_attempt(bench: Bench) -> None:
         jobs.release(ref, "worker")
 
 
+def test_a_chunk_that_is_put_off_rests_and_its_attempt_counts(bench: Bench) -> None:
+    jobs, ref = bench.catalogue.jobs, bench.add(bench.job(bench.collection()), item(0), item(1))
+    for attempt in (1, 2):
+        leased = bench.lease(ref)
+        assert [each.attempt for each in leased.items] == [attempt, attempt]
+        jobs.set_stage(ref, "worker", IngestStage.DECODED)
+        jobs.put_off(ref, "worker", 600.0)
+        assert not jobs.renew(ref, "worker", 60.0)
+        assert jobs.progress({ref.job_id: [0]})[ref.job_id][0].stage is IngestStage.QUEUED
+        assert jobs.lease_chunk(ref, "another", 60.0) is None
+        assert jobs.lease_next(ref.job_id, "another", 60.0) is None
+        assert jobs.unattended(-1.0, 10) == []
+        bench.expire_leases()
+        assert jobs.unattended(-1.0, 10) == [ref]
+
+
+def test_only_who_holds_a_lease_can_put_its_chunk_off(bench: Bench) -> None:
+    jobs, ref = bench.catalogue.jobs, bench.add(bench.job(bench.collection()), item(0))
+    bench.lease(ref, "first")
+    bench.expire_leases()
+    bench.lease(ref, "second")
+    jobs.put_off(ref, "first", 600.0)
+    assert jobs.renew(ref, "second", 60.0)
+
+
 def test_the_item_that_takes_its_worker_down_ends_and_the_others_go_on(bench: Bench) -> None:
     """Items 0 and 2 are sound, 1 and 3 kill the process that decodes them; from the second attempt on a worker takes
     one after the other."""

@@ -42,10 +42,17 @@ class MemoryLeases(Store):
         """Give a lease back unused: its attempt is not counted."""
         chunk = self._owned(ref, owner)
         if chunk is not None:
-            chunk.owner, chunk.stage = None, IngestStage.QUEUED
+            chunk.owner, chunk.expires, chunk.stage = None, 0.0, IngestStage.QUEUED
             items = chunk.open_items
             for place in refunded([item.attempt for item in items]):
                 items[place].attempt -= 1
+
+    @locked
+    def put_off(self, ref: ChunkRef, owner: str, pause_s: float) -> None:
+        """Give a lease back after an attempt that counts: nobody can lease the chunk for `pause_s` seconds."""
+        chunk = self._owned(ref, owner)
+        if chunk is not None:
+            chunk.owner, chunk.expires, chunk.stage = None, self._state.clock() + pause_s, IngestStage.QUEUED
 
     @locked
     def set_stage(self, ref: ChunkRef, owner: str, stage: IngestStage) -> None:
@@ -59,7 +66,7 @@ class MemoryLeases(Store):
         return job.chunks[ref.chunk] if job is not None and 0 <= ref.chunk < len(job.chunks) else None
 
     def _is_free(self, chunk: Chunk) -> bool:
-        return bool(chunk.open_items) and (chunk.owner is None or chunk.expires <= self._state.clock())
+        return bool(chunk.open_items) and chunk.expires <= self._state.clock()
 
     def _owned(self, ref: ChunkRef, owner: str) -> Chunk | None:
         chunk = self._chunk(ref)

@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pixvec.catalogue.attempts import MAX_ATTEMPTS, charged, exhausted, exhaustion, refunded
+from pixvec.catalogue.attempts import MAX_ATTEMPTS, charged, exhausted, exhaustion, is_last, pause_s, refunded
 
 
 def test_the_first_two_leases_charge_all_and_later_ones_the_first():
@@ -14,6 +14,13 @@ def test_the_first_two_leases_charge_all_and_later_ones_the_first():
 def test_only_an_item_with_every_attempt_is_exhausted():
     assert exhausted([3, 2, 2]) == [0]
     assert exhausted([2, 2]) == []
+
+
+def test_a_passing_trouble_is_given_time_to_pass():
+    pauses = [pause_s(attempt) for attempt in range(1, MAX_ATTEMPTS)]
+    assert pauses == sorted(pauses)
+    assert pauses[0] > 0
+    assert [is_last(attempt) for attempt in range(1, MAX_ATTEMPTS + 1)] == [False] * (MAX_ATTEMPTS - 1) + [True]
 
 
 def test_the_error_names_the_item_and_what_to_do():

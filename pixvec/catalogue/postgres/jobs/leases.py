@@ -35,6 +35,11 @@ _RENEW = f"""
 UPDATE job_chunks SET lease_expires = now() + make_interval(secs => :ttl_s) WHERE {_OWNED} AND open_items > 0
 """
 _LET_GO = f"UPDATE job_chunks SET lease_owner = NULL, lease_expires = NULL, stage = :stage WHERE {_OWNED}"
+# A lease of nobody's: it runs out like any other.
+_PUT_OFF = f"""
+UPDATE job_chunks SET lease_owner = NULL, lease_expires = now() + make_interval(secs => :pause_s), stage = :stage
+WHERE {_OWNED}
+"""
 _SET_STAGE = f"UPDATE job_chunks SET stage = :stage WHERE {_OWNED} AND open_items > 0"
 _COLLECTION = f"""
 SELECT {COLLECTION_COLUMNS} FROM jobs j JOIN collections c USING (collection_id) WHERE j.job_id = :job_id
@@ -74,6 +79,12 @@ class Leases(Store):
             items = connection.execute(text(_OPEN_ITEMS), values).all()
             places = refunded([item.attempt for item in items])
             _change_attempts(connection, ref, [items[place] for place in places], -1)
+
+    @transaction
+    def put_off(self, connection: Connection, ref: ChunkRef, owner: str, pause_s: float) -> None:
+        """Give a lease back after an attempt that counts: nobody can lease the chunk for `pause_s` seconds."""
+        values = {"owner": owner, "pause_s": pause_s, "stage": IngestStage.QUEUED}
+        connection.execute(text(_PUT_OFF), _key(ref) | values)
 
     @transaction
     def set_stage(self, connection: Connection, ref: ChunkRef, owner: str, stage: IngestStage) -> None:
