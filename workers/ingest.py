@@ -18,7 +18,7 @@ from pixvec.jobs.sources import UriSources
 from pixvec.rpc.pusher import Pusher
 from pixvec.rpc.records import encode_record
 from pixvec.telemetry.logging import get_logger
-from pixvec.telemetry.metrics import CHUNK_ITEMS, CHUNK_SECONDS
+from pixvec.telemetry.metrics import CHUNK_SECONDS, ENDED_ITEMS
 from pixvec.vision.decode import Picture
 from pixvec.vision.registry import Extractor, Vectors
 from workers.batcher import Batcher
@@ -236,8 +236,8 @@ class IngestRunner:
         if last:
             self._leases.drop(chunk)
         self._pusher.push(batches)
-        CHUNK_ITEMS.labels("indexed").inc(len(embedded))
-        CHUNK_ITEMS.labels("failed").inc(len(failed))
+        ENDED_ITEMS.labels("indexed").inc(len(embedded))
+        ENDED_ITEMS.labels("failed").inc(len(failed))
         if last:
             log.info(
                 "chunk_ended", job=chunk.ref.job_id, chunk=chunk.ref.chunk, indexed=len(embedded), failed=len(failed)

@@ -5,13 +5,11 @@ from collections.abc import Sequence
 from pixvec.catalogue.interfaces import ChunkRef, JobStore, NewItem
 from pixvec.domain import ItemError, JobState
 from pixvec.errors import FailedPrecondition, PixvecError, Unavailable
-from pixvec.jobs.queue import ChunkQueue
+from pixvec.jobs.queue import ITEMS_PER_CHUNK, ChunkQueue
 from pixvec.jobs.sources import UriSources, image_id, join
 from pixvec.telemetry.logging import get_logger
 
 log = get_logger(__name__)
-
-CHUNK_ITEMS = 64
 
 
 def plan_job(job_id: str, jobs: JobStore, sources: UriSources, queue: ChunkQueue) -> None:
@@ -32,7 +30,7 @@ def plan_job(job_id: str, jobs: JobStore, sources: UriSources, queue: ChunkQueue
         jobs.close(job_id, ItemError(error.reason, error.message, error.retryable))
         return
     try:
-        for first in range(last + 1, len(paths), CHUNK_ITEMS):
+        for first in range(last + 1, len(paths), ITEMS_PER_CHUNK):
             _add_chunk(job_id, first, prefix, paths, jobs, queue)
     except FailedPrecondition as error:
         # Another planner was quicker, or the collection was deleted.
@@ -45,7 +43,7 @@ def plan_job(job_id: str, jobs: JobStore, sources: UriSources, queue: ChunkQueue
 def _add_chunk(job_id: str, first: int, prefix: str, paths: Sequence[str], jobs: JobStore, queue: ChunkQueue) -> None:
     items = [
         NewItem(ordinal, image_id(prefix, path), {}, uri=join(prefix, path))
-        for ordinal, path in enumerate(paths[first : first + CHUNK_ITEMS], start=first)
+        for ordinal, path in enumerate(paths[first : first + ITEMS_PER_CHUNK], start=first)
     ]
     added = jobs.add_items(job_id, items)
     if added.chunk is not None:

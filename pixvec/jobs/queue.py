@@ -13,6 +13,8 @@ from pixvec.catalogue.interfaces import ChunkRef
 from pixvec.errors import Unavailable
 from pixvec.jobs.celery_app import INGEST_TASK, PLAN_TASK, QUEUES, celery_app
 
+# Items of one chunk at most: what one message stands for, and what a worker leases at once.
+ITEMS_PER_CHUNK = 64
 _POOL_WAIT_S = 5.0
 
 

@@ -19,7 +19,7 @@ QUERY_SHARDS_MISSING = Counter("pixvec_query_shards_missing_total", "Shards that
 CHUNK_SECONDS = Histogram(
     "pixvec_chunk_seconds", "Time to take in a chunk.", ["stage"], buckets=(0.01, 0.05, 0.1, 0.5, 1, 5, 10, 60)
 )
-CHUNK_ITEMS = Counter("pixvec_chunk_items_total", "Items that ended in a worker.", ["outcome"])
+ENDED_ITEMS = Counter("pixvec_chunk_items_total", "Items that ended in a worker.", ["outcome"])
 PUSHES = Counter("pixvec_pushes_total", "Feed rows pushed to searchers, by outcome.", ["outcome"])
 DECODERS_KILLED = Counter("pixvec_decoders_killed_total", "Decoder processes that died or overran.", ["cause"])
 MODEL_BATCH_IMAGES = Histogram(

@@ -16,6 +16,7 @@ from pixvec.api.v1 import image_service_pb2 as pb
 from pixvec.catalogue.interfaces import ChunkProgress, ChunkRef, ItemStatus, NewItem
 from pixvec.domain import IngestStage
 from pixvec.errors import InvalidRequest, PixvecError
+from pixvec.jobs.queue import ITEMS_PER_CHUNK
 from pixvec.telemetry.metrics import INGEST_BYTES, INGEST_ITEMS
 from services.gateway.arrivals import Arrival, refused, to_arrival
 from services.gateway.intake import Intake
@@ -31,7 +32,7 @@ class StreamLimits:
     max_picture_bytes: int = 32 * 2**20
     max_open: int = 1024
     max_unstored_bytes: int = 48 * 2**20
-    chunk_items: int = 64
+    chunk_items: int = ITEMS_PER_CHUNK
     chunk_bytes: int = 16 * 2**20
     chunks_at_once: int = 2
     gather_s: float = 0.005

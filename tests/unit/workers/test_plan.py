@@ -55,7 +55,7 @@ def planning(tmp_path):
 
 @pytest.fixture
 def small_chunks(monkeypatch):
-    monkeypatch.setattr(plan, "CHUNK_ITEMS", 2)
+    monkeypatch.setattr(plan, "ITEMS_PER_CHUNK", 2)
 
 
 def test_a_folder_becomes_chunks_in_order_of_its_paths(planning, small_chunks):
