@@ -113,9 +113,10 @@ class Sweeper:
     def _try(self, step: Callable[[], None]) -> None:
         try:
             step()
-        except Unavailable as error:
+        except PixvecError as error:
             if step.__name__ not in self._failing:
-                log.warning("step_failed", step=step.__name__, error=error.message)
+                expected = isinstance(error, Unavailable)
+                log.warning("step_failed", step=step.__name__, error=error.message, exc_info=not expected)
             self._failing.add(step.__name__)
             if isinstance(error, DatabaseUnavailable):
                 self._be_patient()

@@ -1,8 +1,8 @@
 """What the catalogue promises. Postgres keeps these promises in a deployment, memory does in tests; one
 suite checks both.
 
-Every method is one transaction unless it says otherwise, blocks its thread, and raises DatabaseUnavailable when the
-database cannot be reached.
+Every method is one transaction unless it says otherwise, blocks its thread, raises DatabaseUnavailable when the
+database cannot be reached, and a bare PixvecError when it refuses what it is asked: a fault of pixvec's own.
 """
 
 from collections.abc import Callable, Mapping, Sequence

@@ -19,8 +19,8 @@ from pixvec.catalogue.postgres import connect
 from pixvec.domain import OnExisting
 from pixvec.embedded.postgres import PostgresServer
 from pixvec.embedded.process import die_with_parent
-from pixvec.errors import DatabaseUnavailable, FailedPrecondition, InvalidRequest, SchemaMismatch
-from tests.contract.catalogues import SPACE
+from pixvec.errors import DatabaseUnavailable, FailedPrecondition, InvalidRequest, PixvecError, SchemaMismatch
+from tests.contract.catalogues import SPACE, item
 
 
 def execute(database_url: str, statement: str) -> None:
@@ -114,6 +114,42 @@ def test_a_reader_of_the_feed_that_loses_its_connection_is_told_of_the_database(
     engine.dispose()
     assert catalogue.feed_reader.read(photos.collection_id, 0, 0, 10).entries == ()
     assert caplog.records == []
+    catalogue.close()
+
+
+def test_what_the_database_refuses_is_an_error_of_ours(database_url: str) -> None:
+    catalogue = connect(database_url)
+    photos = catalogue.collections.create("photos", [SPACE], 1)
+    catalogue.topology.heartbeat("a", "a:1", [], lease_s=60.0)
+    execute(database_url, "ALTER TABLE placements ADD CONSTRAINT nobody CHECK (searcher_id <> 'a')")
+    with pytest.raises(PixvecError, match="refused a statement") as caught:
+        catalogue.topology.rebalance(1)
+    assert not isinstance(caught.value, DatabaseUnavailable)
+    execute(database_url, "ALTER TABLE feed DROP COLUMN record")
+    with pytest.raises(PixvecError, match="refused a statement"):
+        catalogue.feed_reader.read(photos.collection_id, 0, 0, 10)
+    assert catalogue.collections.get("photos") == photos
+    catalogue.close()
+
+
+@pytest.mark.parametrize(("child", "parent"), [("job_chunks", "jobs"), ("placements", "shards")])
+def test_a_purge_leaves_what_another_one_is_at(database_url: str, child: str, parent: str) -> None:
+    catalogue = connect(database_url)
+    photos = catalogue.collections.create("photos", [SPACE], 1)
+    catalogue.jobs.add_items(catalogue.jobs.create(photos.collection_id, OnExisting.REPLACE).job_id, [item(0)])
+    catalogue.collections.delete("photos")
+    execute(
+        database_url,
+        "INSERT INTO placements (collection_id, shard, searcher_id) SELECT collection_id, 0, 'a' FROM shards",
+    )
+    engine = create_engine(database_url)
+    with engine.begin() as other:
+        other.execute(text(f"SELECT FROM {child} FOR NO KEY UPDATE"))
+        assert catalogue.collections.purge(1000) > 0
+        assert other.execute(text(f"SELECT count(*) FROM {parent}")).scalar_one() == 1
+    assert catalogue.collections.purge(1000) > 0
+    assert catalogue.collections.purge(1000) == 0
+    engine.dispose()
     catalogue.close()
 
 

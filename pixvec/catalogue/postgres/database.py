@@ -1,4 +1,5 @@
-"""Connections and transactions, and the one place where a lost database becomes DatabaseUnavailable."""
+"""Connections and transactions, and the one place where the driver's errors become ours: DatabaseUnavailable for a lost
+database, PixvecError for what should not happen."""
 
 import functools
 from collections.abc import Callable, Iterator
@@ -11,7 +12,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from pixvec.catalogue import migrations
-from pixvec.errors import DatabaseUnavailable, InvalidRequest
+from pixvec.errors import DatabaseUnavailable, InvalidRequest, PixvecError
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -124,18 +125,18 @@ def driver_errors(connection: Connection) -> Iterator[None]:
         driver = connection.connection.driver_connection
         if driver is None or driver.closed:
             connection.invalidate(error)
-        raise _told(error) or error from error
+        raise _told(error) from error
 
 
-def _translated(error: DBAPIError | PoolTimeout) -> Exception:
+def _translated(error: DBAPIError | PoolTimeout) -> PixvecError:
     if isinstance(error, PoolTimeout):
         return DatabaseUnavailable("every connection to the database is in use; try again", retry_after_s=1.0)
-    return _told(error.orig) or error
+    return _told(error.orig)
 
 
-def _told(cause: BaseException | None) -> DatabaseUnavailable | None:
-    """Return what a driver's error says of the database, None when it says something of the statement."""
-    if not isinstance(cause, psycopg.OperationalError | psycopg.InterfaceError | psycopg.errors.ReadOnlySqlTransaction):
-        return None
-    reason = str(cause).strip().splitlines()[:1]
-    return DatabaseUnavailable(f"the database cannot be used now: {''.join(reason)}", retry_after_s=1.0)
+def _told(cause: BaseException | None) -> PixvecError:
+    """Return what a driver's error says: of the database, or of a statement, which is a fault of ours."""
+    reason = "".join(str(cause).strip().splitlines()[:1])
+    if isinstance(cause, psycopg.OperationalError | psycopg.InterfaceError | psycopg.errors.ReadOnlySqlTransaction):
+        return DatabaseUnavailable(f"the database cannot be used now: {reason}", retry_after_s=1.0)
+    return PixvecError(f"the database refused a statement: {reason}")

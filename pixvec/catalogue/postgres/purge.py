@@ -2,9 +2,13 @@
 
 from sqlalchemy import Connection, text
 
-# Children before parents. What another transaction holds is left for the next round.
+# Children before parents. What another transaction holds is left for the next round, with its parent.
 _OF_COLLECTION = ("images", "feed", "placements", "shards", "jobs")
 _OF_JOB = ("job_items", "job_chunks")
+_CHILDREN = {
+    "jobs": "SELECT FROM job_chunks k WHERE k.job_id = jobs.job_id",
+    "shards": "SELECT FROM placements p WHERE (p.collection_id, p.shard) = (shards.collection_id, shards.shard)",
+}
 _DELETED = "SELECT collection_id FROM collections WHERE deleted_at IS NOT NULL"
 _LAST = f"""
 DELETE FROM collections WHERE collection_id IN ({_DELETED} LIMIT :limit)
@@ -29,5 +33,6 @@ def purge(connection: Connection, limit: int) -> int:
 def _delete_from(table: str) -> str:
     jobs = f"SELECT job_id FROM jobs WHERE collection_id IN ({_DELETED})"
     owned = f"job_id IN ({jobs})" if table in _OF_JOB else f"collection_id IN ({_DELETED})"
-    chosen = f"SELECT ctid FROM {table} WHERE {owned} LIMIT :limit FOR UPDATE SKIP LOCKED"
+    childless = f"AND NOT EXISTS ({_CHILDREN[table]})" if table in _CHILDREN else ""
+    chosen = f"SELECT ctid FROM {table} WHERE {owned} {childless} LIMIT :limit FOR UPDATE SKIP LOCKED"
     return f"DELETE FROM {table} WHERE ctid = ANY(ARRAY({chosen}))"

@@ -5,7 +5,7 @@ import pytest
 from pixvec.catalogue.interfaces import ChunkRef, NewItem
 from pixvec.catalogue.memory import in_memory
 from pixvec.domain import JobState, Metric, OnExisting, Space
-from pixvec.errors import DatabaseUnavailable, JobNotFound, Unavailable
+from pixvec.errors import DatabaseUnavailable, JobNotFound, PixvecError, Unavailable
 from pixvec.jobs.queue import MemoryChunkQueue
 from workers.sweeper import Sweeper
 
@@ -66,6 +66,18 @@ def test_an_outage_of_the_broker_leaves_the_other_steps_at_work():
     clock.now += 11
     Sweeper(catalogue, Down(), silence_s=10, replicas=1).sweep()
     assert catalogue.topology.routing().replicas
+
+
+def test_a_step_that_the_database_refuses_leaves_the_other_steps_at_work(monkeypatch):
+    def refuse(*_, **__):
+        raise PixvecError("the database refused a statement: a row is still referred to")
+
+    clock, queue = Clock(), MemoryChunkQueue()
+    catalogue, ref = silent_chunk(clock)
+    monkeypatch.setattr(catalogue.topology, "rebalance", refuse)
+    clock.now += 11
+    Sweeper(catalogue, queue, silence_s=10, replicas=1).sweep()
+    assert queue.take_chunk() == ref
 
 
 def test_a_planner_that_went_silent_is_asked_again_once_in_a_while():
