@@ -9,10 +9,10 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from pixvec.catalogue import postgres
-from pixvec.catalogue.interfaces import Catalogue
+from pixvec.catalogue.interfaces import Catalogue, ChunkRef
 from pixvec.errors import DatabaseUnavailable, PixvecError, Unavailable
 from pixvec.jobs.queue import CeleryChunkQueue, ChunkQueue
 from pixvec.settings import SweeperSettings, read_settings
@@ -74,13 +74,20 @@ class Sweeper:
             log.info("shards_placed")
 
     def republish(self) -> None:
-        """Publish again chunks that nobody works on, unless as many messages still wait in the queue."""
-        silent = self._catalogue.jobs.unattended(self._silence_s, _CHUNKS_A_ROUND)
+        """Publish again chunks that nobody works on. While as many messages still wait in the queue, those that nobody
+        has begun are likely among them; those that a worker has let down are not, as their message was taken."""
+        jobs = self._catalogue.jobs
+        self._publish(jobs.deserted(self._silence_s, _CHUNKS_A_ROUND))
+        silent = jobs.unattended(self._silence_s, _CHUNKS_A_ROUND)
         if silent and self._queue.depth() < len(silent):
-            self._queue.publish(silent)
-            self._catalogue.jobs.mark_published(silent)
-            SWEEPER_REPUBLISHED.inc(len(silent))
-            log.info("chunks_republished", chunks=len(silent))
+            self._publish(silent)
+
+    def _publish(self, refs: Sequence[ChunkRef]) -> None:
+        if refs:
+            self._queue.publish(refs)
+            self._catalogue.jobs.mark_published(refs)
+            SWEEPER_REPUBLISHED.inc(len(refs))
+            log.info("chunks_republished", chunks=len(refs))
 
     def replan(self) -> None:
         """Ask again for jobs whose planner has gone silent, each once in a while: a long listing is silent too."""

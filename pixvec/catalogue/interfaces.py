@@ -325,6 +325,9 @@ class JobStore(Protocol):
     def unattended(self, silent_s: float, limit: int) -> list[ChunkRef]:
         """Return chunks with open items, no live lease and no message sent for `silent_s` seconds, the oldest first."""
 
+    def deserted(self, silent_s: float, limit: int) -> list[ChunkRef]:
+        """Return those chunks of `unattended` that a worker had begun: its lease has expired."""
+
     def unplanned(self, silent_s: float, limit: int) -> list[str]:
         """Return ids of jobs still PLANNING to which nobody added items, or which nobody touched, for `silent_s`
         seconds."""

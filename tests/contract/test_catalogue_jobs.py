@@ -142,6 +142,24 @@ def test_silent_work_is_found_and_published_work_is_not(bench: Bench) -> None:
     assert set(jobs.unattended(600.0, 10)) == {refs[1], refs[3]}
 
 
+def test_work_that_was_begun_and_let_down_is_told_apart(bench: Bench) -> None:
+    jobs, job_id = bench.catalogue.jobs, bench.job(bench.collection())
+    refs = [bench.add(job_id, item(n)) for n in range(5)]
+    for ref in refs[1:4]:
+        bench.lease(ref)
+    jobs.release(refs[1], "worker")
+    assert jobs.deserted(0.0, 10) == []
+    bench.expire_leases()
+    assert jobs.deserted(600.0, 10) == refs[2:4]
+    assert jobs.deserted(600.0, 1) == refs[2:3]
+    assert jobs.unattended(600.0, 10) == refs
+    jobs.mark_published(refs[2:3])
+    assert jobs.deserted(600.0, 10) == refs[3:4]
+    again = bench.lease(refs[3], "another")
+    bench.commit(again, again.items)
+    assert jobs.deserted(600.0, 10) == []
+
+
 @pytest.mark.parametrize("limit", [0, 1])
 def test_limits_are_kept(bench: Bench, limit: int) -> None:
     job_id = bench.job(bench.collection())

@@ -27,6 +27,15 @@ class MemoryUpkeep(MemoryLeases):
     @locked
     def unattended(self, silent_s: float, limit: int) -> list[ChunkRef]:
         """Return chunks with open items, no live lease and no message sent for `silent_s` seconds, the oldest first."""
+        return self._silent(silent_s)[:limit]
+
+    @locked
+    def deserted(self, silent_s: float, limit: int) -> list[ChunkRef]:
+        """Return those chunks of `unattended` that a worker had begun: its lease has expired."""
+        jobs = self._state.jobs
+        return [ref for ref in self._silent(silent_s) if jobs[ref.job_id].chunks[ref.chunk].owner is not None][:limit]
+
+    def _silent(self, silent_s: float) -> list[ChunkRef]:
         latest = self._state.clock() - silent_s
         silent = [
             (chunk.published_at, job.job_id, number)
@@ -34,7 +43,7 @@ class MemoryUpkeep(MemoryLeases):
             for number, chunk in enumerate(job.chunks)
             if self._is_free(chunk) and chunk.published_at <= latest
         ]
-        return [ChunkRef(job_id, number) for _, job_id, number in sorted(silent)[:limit]]
+        return [ChunkRef(job_id, number) for _, job_id, number in sorted(silent)]
 
     @locked
     def unplanned(self, silent_s: float, limit: int) -> list[str]:

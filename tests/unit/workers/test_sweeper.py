@@ -55,6 +55,23 @@ def test_messages_that_still_wait_are_not_doubled():
     assert queue.depth() == 1
 
 
+def test_a_chunk_that_a_worker_let_down_is_published_again_behind_any_backlog():
+    clock, queue = Clock(), MemoryChunkQueue()
+    catalogue, ref = silent_chunk(clock)
+    others = [NewItem(n, str(n), {}, "ff" * 32, 10) for n in range(1, 4)]
+    waiting = [ChunkRef(ref.job_id, catalogue.jobs.add_items(ref.job_id, [each]).chunk) for each in others]
+    queue.publish(waiting)
+    catalogue.jobs.lease_chunk(ref, "a worker that dies", 60)
+    sweeper = Sweeper(catalogue, queue, silence_s=10, replicas=1)
+    clock.now += 59
+    sweeper.sweep()
+    assert queue.depth() == 3
+    clock.now += 2
+    sweeper.sweep()
+    sweeper.sweep()
+    assert [queue.take_chunk() for _ in range(5)] == [*waiting, ref, None]
+
+
 def test_an_outage_of_the_broker_leaves_the_other_steps_at_work():
     class Down(MemoryChunkQueue):
         def depth(self) -> int:

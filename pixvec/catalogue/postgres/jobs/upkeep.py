@@ -15,12 +15,13 @@ UPDATE job_chunks c SET published_at = now()
 FROM unnest(CAST(:job_ids AS uuid[]), CAST(:chunks AS integer[])) AS n(job_id, chunk)
 WHERE c.job_id = n.job_id AND c.chunk = n.chunk AND c.open_items > 0
 """
-_UNATTENDED = """
+_SILENT = """
 SELECT job_id, chunk FROM job_chunks
-WHERE open_items > 0 AND published_at <= now() - make_interval(secs => :silent_s)
-    AND (lease_expires IS NULL OR lease_expires <= now())
+WHERE open_items > 0 AND published_at <= now() - make_interval(secs => :silent_s) AND {lease}
 ORDER BY published_at, job_id, chunk LIMIT :limit
 """
+_UNATTENDED = _SILENT.format(lease="(lease_expires IS NULL OR lease_expires <= now())")
+_DESERTED = _SILENT.format(lease="lease_expires <= now()")
 _UNPLANNED = """
 SELECT job_id FROM jobs
 WHERE uri_prefix <> '' AND closed_at IS NULL AND active_at <= now() - make_interval(secs => :silent_s)
@@ -72,6 +73,12 @@ class Upkeep(Store):
     def unattended(self, connection: Connection, silent_s: float, limit: int) -> list[ChunkRef]:
         """Return chunks with open items, no live lease and no message sent for `silent_s` seconds, the oldest first."""
         rows = connection.execute(text(_UNATTENDED), {"silent_s": silent_s, "limit": limit})
+        return [ChunkRef(str(row.job_id), row.chunk) for row in rows]
+
+    @reading
+    def deserted(self, connection: Connection, silent_s: float, limit: int) -> list[ChunkRef]:
+        """Return those chunks of `unattended` that a worker had begun: its lease has expired."""
+        rows = connection.execute(text(_DESERTED), {"silent_s": silent_s, "limit": limit})
         return [ChunkRef(str(row.job_id), row.chunk) for row in rows]
 
     @reading
