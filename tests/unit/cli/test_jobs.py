@@ -1,27 +1,21 @@
-import pytest
+def test_jobs_and_their_failures_are_listed(run, photos, pictures):
+    job_id = photos.ingest("photos", [pictures]).wait().job_id
+    listed = run("jobs")
+    assert listed.status == 0
+    (row,) = [line for line in listed.out.splitlines() if job_id in line]
+    assert [cell.strip() for cell in row.strip("│").split("│")][1:] == ["photos", "completed", "3", "2", "1"]
+    assert run("jobs", "failures", job_id).out == "PICTURE_EMPTY: empty.jpg: the file is empty\n"
 
 
-@pytest.fixture
-def job_id(photos):
-    return photos.ingest("photos", [("good", b"1"), ("[empty]", b"")]).wait().job_id
+def test_jobs_and_their_failures_as_json_tell_the_same(run, photos, pictures):
+    job_id = photos.ingest("photos", [pictures]).wait().job_id
+    (job,) = run("jobs", "--json").json
+    assert (job["job_id"], job["state"], job["total"], job["failed"]) == (job_id, "completed", 3, 1)
+    (failure,) = run("jobs", "failures", job_id, "--json").json
+    assert (failure["image_id"], failure["error"]["reason"]) == ("empty.jpg", "PICTURE_EMPTY")
 
 
-def test_jobs_are_listed_as_json(run, job_id):
-    [job] = run("jobs", "--json").json
-    assert (job["job_id"], job["collection"], job["state"]) == (job_id, "photos", "completed")
-    assert (job["total"], job["indexed"], job["failed"]) == (2, 1, 1)
-    assert job["created_at"]
-
-
-def test_failures_are_listed_as_json(run, job_id):
-    [failure] = run("jobs", "failures", job_id, "--json").json
-    assert (failure["ordinal"], failure["image_id"], failure["error"]["reason"]) == (1, "[empty]", "PICTURE_EMPTY")
-
-
-def test_a_list_of_nothing_is_json_too(run, server):
-    assert run("jobs", "--json").json == []
-
-
-def test_jobs_and_failures_are_listed_for_people(run, job_id):
-    assert job_id in run("jobs").out
-    assert run("jobs", "failures", job_id).out.startswith("PICTURE_EMPTY: ")
+def test_a_job_that_is_not_there_is_named(run, server):
+    status, _, err = run("jobs", "failures", "00000000-0000-0000-0000-000000000000")
+    assert status == 1
+    assert "00000000-0000-0000-0000-000000000000" in err

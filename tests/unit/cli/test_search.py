@@ -1,0 +1,99 @@
+import webbrowser
+
+import pytest
+
+from pixvec.cli import contact_sheet
+from pixvec.errors import InvalidRequest
+
+
+@pytest.fixture
+def stored(photos, pictures):
+    """Two pictures, searched for by a copy of one."""
+    (pictures / "empty.jpg").unlink()
+    photos.ingest("photos", [pictures]).wait()
+    return pictures
+
+
+def test_a_picture_finds_its_copy(run, stored):
+    ended = run("search", "photos", stored / "a.jpg")
+    assert (ended.status, ended.err) == (0, "")
+    rows = [line for line in ended.out.splitlines() if "jpg" in line or "png" in line]
+    assert "a.jpg" in rows[0]
+    assert "1.0000" in rows[0]
+    assert "sub/b[all].png" in rows[1]
+    assert "search 1.0 ms" in ended.out
+    assert "total 1.0 ms, 1 of 1 shards answered" in ended.out
+
+
+def test_an_image_that_is_in_finds_its_likes(run, stored, server):
+    assert run("search", "photos", "--like", "sub/b[all].png", "--limit", 1).status == 0
+    query = server.called("Query")[0]
+    assert (query.image_id, query.limit) == ("sub/b[all].png", 1)
+
+
+def test_as_json_it_says_the_same(run, stored):
+    told = run("search", "photos", stored / "a.jpg", "--json", "--min-score", 0.99).json
+    assert [(hit["image_id"], round(hit["score"], 4)) for hit in told["hits"]] == [("a.jpg", 1.0)]
+    assert told["timings"]["total"] > 0
+
+
+def test_a_long_id_can_be_read_and_copied(run, stored, photos, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "60")
+    photos.ingest("photos", [("z" * 90, b"a picture")]).wait()
+    assert run("search", "photos", stored / "a.jpg").out.count("z") == 90
+
+
+@pytest.mark.parametrize("arguments", [[], ["a.jpg", "--like", "a.jpg"]])
+def test_one_thing_is_searched_by(run, stored, monkeypatch, arguments):
+    monkeypatch.chdir(stored)
+    ended = run("search", "photos", *arguments)
+    assert ended.status == 2
+    assert "give a picture, or --like ID" in ended.err
+
+
+def test_a_picture_that_is_not_there_is_wrong_usage(run, photos, tmp_path):
+    for missing in (tmp_path / "nowhere.jpg", tmp_path):
+        ended = run("search", "photos", missing)
+        assert ended.status == 2
+        assert missing.name in "".join(ended.err.split())
+
+
+def test_a_file_that_is_no_picture_is_refused_with_the_servers_reason(run, stored):
+    assert run("search", "photos", stored.parent / "pictures" / "notes.txt").status == 0
+    (stored / "void.jpg").touch()
+    assert run("search", "photos", stored / "void.jpg") == (1, "", "error: the file is empty\n")
+
+
+def test_what_is_not_there_is_named(run, stored):
+    assert run("search", "cats", stored / "a.jpg").err == "error: there is no collection 'cats'\n"
+    assert run("search", "photos", "--like", "[none]").err == "error: collection 'photos' holds no image '[none]'\n"
+
+
+def test_a_gateway_that_is_not_there_is_told_with_the_way_out(run, nobody, pictures):
+    status, out, err = run("search", "photos", pictures / "a.jpg")
+    assert (status, out) == (1, "")
+    assert nobody in err
+    assert "pixvec up" in err
+
+
+def test_the_address_may_be_given(run, stored, server, monkeypatch):
+    monkeypatch.delenv("PIXVEC_ADDRESS")
+    assert run("search", "photos", stored / "a.jpg", "--address", server.address).status == 0
+
+
+@pytest.mark.parametrize("by_id", [False, True])
+def test_hits_are_shown_in_a_browser(run, stored, monkeypatch, tmp_path, by_id):
+    opened = []
+    monkeypatch.setattr(webbrowser, "open", opened.append)
+    monkeypatch.setattr(contact_sheet.tempfile, "mkdtemp", lambda prefix: str(tmp_path))
+    query = ["--like", "a.jpg"] if by_id else [stored / "a.jpg"]
+    ended = run("search", "photos", *query, "--open")
+    sheet = tmp_path / "contact-sheet.html"
+    assert opened == [sheet.as_uri()]
+    assert f"Contact sheet: {sheet}\n" in ended.out
+    assert "b[all].png" in sheet.read_text()
+
+
+def test_a_refusal_is_one_line(run, stored, server):
+    server.refuse("Query", InvalidRequest("the limit is at most 10,000", field="limit"))
+    assert run("search", "photos", stored / "a.jpg", "--limit", 20_000).err == "error: the limit is at most 10,000\n"
