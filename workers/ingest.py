@@ -9,9 +9,10 @@ from typing import TypeVar
 
 import numpy as np
 
-from pixvec.catalogue.interfaces import Catalogue, ChunkRef, EmbeddedItem, FailedItem, LeasedChunk, LeasedItem
-from pixvec.domain import IngestStage, ItemError
-from pixvec.errors import PixvecError, Unavailable
+from pixvec.catalogue.attempts import pause_s
+from pixvec.catalogue.interfaces import Catalogue, ChunkRef, EmbeddedItem, FeedBatch, LeasedChunk, LeasedItem
+from pixvec.domain import IngestStage
+from pixvec.errors import Overloaded, PixvecError, Unavailable
 from pixvec.jobs.blobs import BlobStore
 from pixvec.jobs.queue import ChunkQueue
 from pixvec.jobs.sources import UriSources
@@ -19,12 +20,13 @@ from pixvec.rpc.pusher import Pusher
 from pixvec.rpc.records import encode_record
 from pixvec.telemetry.logging import get_logger
 from pixvec.telemetry.metrics import CHUNK_SECONDS, ENDED_ITEMS
-from pixvec.vision.decode import Picture
 from pixvec.vision.registry import Extractor, Vectors
-from workers.batcher import Batcher
+from workers.batcher import Batcher, Embedded
 from workers.decode_pool import Decoder
+from workers.fetching import Decoded, Fetched, Fetcher, decoded
 from workers.leases import LeaseKeeper
 from workers.model_host import ModelHost
+from workers.troubles import Troubles
 
 log = get_logger(__name__)
 
@@ -35,31 +37,20 @@ DRAIN_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
-class _Fetched:
-    """A picture's bytes on their way through the decoders: one future for each space."""
-
-    content_hash: str
-    size_bytes: int
-    pictures: "tuple[Future[Picture], ...]"
-
-
-@dataclass(frozen=True, slots=True)
 class _Begun:
     """A leased chunk whose pictures are being fetched and decoded."""
 
     chunk: LeasedChunk
     extractors: tuple[Extractor, ...]
-    fetched: "tuple[Future[_Fetched], ...]"
+    fetched: "tuple[Future[Fetched], ...]"
 
 
 @dataclass(frozen=True, slots=True)
-class _Decoded:
-    """An item with its picture in each space."""
+class _Batch:
+    """Pictures in the model: one future for each space."""
 
-    item: LeasedItem
-    content_hash: str
-    size_bytes: int
-    pictures: tuple[Picture, ...]
+    pictures: Sequence[Decoded]
+    embedding: "Sequence[Future[Embedded]]"
 
 
 class IngestRunner:
@@ -82,18 +73,15 @@ class IngestRunner:
         batch_images: int,
     ) -> None:
         self._catalogue = catalogue
-        self._blobs = blobs
-        self._sources = sources
         self._queue = queue
         self._pusher = pusher
         self._host = host
-        self._decoder = decoder
+        self._fetcher = Fetcher(blobs, sources, decoder)
         self._batcher = batcher
         self._leases = leases
         self._owner = owner
         self._lease_s = lease_s
         self._batch_images = batch_images
-        self._fetching = ThreadPoolExecutor(4, thread_name_prefix="fetch")
         self._committing = ThreadPoolExecutor(1, thread_name_prefix="commit")
 
     def run(self, ref: ChunkRef) -> None:
@@ -140,13 +128,14 @@ class IngestRunner:
         self._leases.hold(chunk)
         try:
             extractors = tuple(self._host.get(space.model, space.digest) for space in chunk.collection.spaces)
-        except PixvecError as error:
-            failed = [_failed(item, error) for item in chunk.items]
-            self._commit(chunk, [], failed, last=True)
+        except Exception as error:  # noqa: BLE001  # whatever loading a model raises is told of the chunk's items
+            troubles = Troubles()
+            troubles.note(chunk.items, error)
+            self._close(chunk, [], troubles)
             return _Begun(chunk, (), ())
         # From the second attempt on an item is alone in the works: it may be the one that took a worker down.
         eager = chunk.items if chunk.items[0].attempt < 2 else ()
-        return _Begun(chunk, extractors, tuple(self._fetching.submit(self._fetch, item, extractors) for item in eager))
+        return _Begun(chunk, extractors, tuple(self._fetcher.begin(item, extractors) for item in eager))
 
     def _work(self, begun: _Begun) -> "list[Future[None]]":
         """Embed what `_begin` began; return the commits under way."""
@@ -155,93 +144,95 @@ class IngestRunner:
         if not begun.fetched:
             self._work_one_by_one(begun)
             return []
+        troubles = Troubles()
         with CHUNK_SECONDS.labels("embed").time():
-            embedded, failed = self._embed(
-                begun.extractors,
-                begun.chunk,
-                self._while_held(begun.chunk, zip(begun.chunk.items, begun.fetched, strict=True)),
-            )
-        kept = self._leases.holds(begun.chunk)
-        if not kept:
-            for fetching in begun.fetched:
-                fetching.cancel()
-        return [self._committing.submit(self._commit, begun.chunk, embedded, failed, last=kept)]
+            work = zip(begun.chunk.items, begun.fetched, strict=True)
+            embedded = self._embed(begun, self._while_held(begun.chunk, work), troubles)
+        for fetching in begun.fetched:
+            fetching.cancel()
+        return [self._committing.submit(self._close, begun.chunk, embedded, troubles)]
 
     def _work_one_by_one(self, begun: _Begun) -> None:
+        """Embed and commit each item for itself, up to the first that has to be left open: were a later one to take
+        this worker down, that one would be charged with it."""
+        troubles = Troubles()
         for item in self._while_held(begun.chunk, begun.chunk.items):
-            fetched = self._fetching.submit(self._fetch, item, begun.extractors)
-            embedded, failed = self._embed(begun.extractors, begun.chunk, iter([(item, fetched)]))
-            self._commit(begun.chunk, embedded, failed, last=item is begun.chunk.items[-1])
+            fetching = self._fetcher.begin(item, begun.extractors)
+            self._push(self._commit(begun.chunk, self._embed(begun, iter([(item, fetching)]), troubles), troubles))
+            if troubles.left:
+                break
+        self._close(begun.chunk, [], troubles)
 
     def _while_held(self, chunk: LeasedChunk, work: Iterable[_T]) -> Iterator[_T]:
         """Pass on work of a chunk until its lease turns out to be lost: another worker does the rest."""
         return itertools.takewhile(lambda _: self._leases.holds(chunk), work)
 
-    def _fetch(self, item: LeasedItem, extractors: Sequence[Extractor]) -> _Fetched:
-        if item.uri:
-            content = self._sources.fetch(item.uri)
-            content_hash = self._blobs.put(content)
-        else:
-            content, content_hash = self._blobs.get(item.content_hash), item.content_hash
-        pictures = tuple(self._decoder.decode(content, extractor.preprocess) for extractor in extractors)
-        return _Fetched(content_hash, len(content), pictures)
-
     def _embed(
-        self,
-        extractors: Sequence[Extractor],
-        chunk: LeasedChunk,
-        items: "Iterator[tuple[LeasedItem, Future[_Fetched]]]",
-    ) -> tuple[list[EmbeddedItem], list[FailedItem]]:
-        failed: list[FailedItem] = []
-        embedding = [
-            (batch, [self._batcher.submit(each, _pixels(batch, space)) for space, each in enumerate(extractors)])
-            for batch in self._batches(items, failed)
-        ]
+        self, begun: _Begun, items: "Iterator[tuple[LeasedItem, Future[Fetched]]]", troubles: Troubles
+    ) -> list[EmbeddedItem]:
+        """Return what became vectors; what did not is noted in `troubles`."""
+        chunk = begun.chunk
+        batches = list(self._submitted(self._batches(items, troubles), begun.extractors, troubles))
         self._note(chunk, IngestStage.DECODED)
-        embedded: list[EmbeddedItem] = []
-        for batch, futures in embedding:
-            try:
-                vectors = [future.result().vectors for future in futures]
-            except RuntimeError as error:
-                log.error("model_failed", job=chunk.ref.job_id, exc_info=error)
-                failed += [_failed(each.item, Unavailable(f"the model failed: {error}")) for each in batch]
-                continue
-            embedded += [_packed(chunk, each, row, vectors) for row, each in enumerate(batch)]
+        embedded = [each for batch in batches for each in _embedded(chunk, batch, troubles)]
         self._note(chunk, IngestStage.EMBEDDED)
-        return embedded, failed
+        return embedded
 
     def _batches(
-        self, items: "Iterator[tuple[LeasedItem, Future[_Fetched]]]", failed: list[FailedItem]
-    ) -> Iterator[list[_Decoded]]:
-        batch: list[_Decoded] = []
+        self, items: "Iterator[tuple[LeasedItem, Future[Fetched]]]", troubles: Troubles
+    ) -> Iterator[list[Decoded]]:
+        batch: list[Decoded] = []
         for item, fetching in items:
             try:
-                fetched = fetching.result()
-                pictures = tuple(future.result() for future in fetched.pictures)
-            except PixvecError as error:
-                failed.append(_failed(item, error))
-                continue
-            batch.append(_Decoded(item, fetched.content_hash, fetched.size_bytes, pictures))
+                batch.append(decoded(item, fetching))
+            except Exception as error:  # noqa: BLE001  # whatever one picture raises is told of it alone
+                troubles.note([item], error)
             if len(batch) == self._batch_images:
                 yield batch
                 batch = []
         if batch:
             yield batch
 
-    def _commit(
-        self, chunk: LeasedChunk, embedded: Sequence[EmbeddedItem], failed: Sequence[FailedItem], *, last: bool
-    ) -> None:
+    def _submitted(
+        self, batches: Iterable[list[Decoded]], extractors: Sequence[Extractor], troubles: Troubles
+    ) -> Iterator[_Batch]:
+        for batch in batches:
+            try:
+                yield _Batch(
+                    batch, [self._batcher.submit(each, _pixels(batch, n)) for n, each in enumerate(extractors)]
+                )
+            except Overloaded as error:
+                troubles.note([each.item for each in batch], error)
+
+    def _close(self, chunk: LeasedChunk, embedded: Sequence[EmbeddedItem], troubles: Troubles) -> None:
+        """Commit, and let go of the chunk: no more is to be done about it now."""
+        kept = self._leases.holds(chunk)
+        batches = self._commit(chunk, embedded, troubles)
+        if kept:
+            self._leases.drop(chunk)
+            self._end(chunk, troubles)
+        self._push(batches)
+
+    def _commit(self, chunk: LeasedChunk, embedded: Sequence[EmbeddedItem], troubles: Troubles) -> list[FeedBatch]:
+        failed = troubles.take_failed()
         with CHUNK_SECONDS.labels("commit").time():
             batches = self._catalogue.feed_writer.commit(chunk, embedded, failed)
-        if last:
-            self._leases.drop(chunk)
-        self._pusher.push(batches)
         ENDED_ITEMS.labels("indexed").inc(len(embedded))
         ENDED_ITEMS.labels("failed").inc(len(failed))
-        if last:
-            log.info(
-                "chunk_ended", job=chunk.ref.job_id, chunk=chunk.ref.chunk, indexed=len(embedded), failed=len(failed)
-            )
+        return batches
+
+    def _push(self, batches: Sequence[FeedBatch]) -> None:
+        if batches:
+            self._pusher.push(batches)
+
+    def _end(self, chunk: LeasedChunk, troubles: Troubles) -> None:
+        said = {"job": chunk.ref.job_id, "chunk": chunk.ref.chunk, "failed": troubles.failures}
+        if not troubles.left:
+            log.info("chunk_ended", indexed=len(chunk.items) - troubles.failures, **said)
+            return
+        rest_s = pause_s(troubles.left[0].attempt)
+        self._catalogue.jobs.put_off(chunk.ref, self._owner, rest_s)
+        log.warning("chunk_put_off", left=len(troubles.left), pause_s=rest_s, error=troubles.cause, **said)
 
     def _note(self, chunk: LeasedChunk, stage: IngestStage) -> None:
         try:
@@ -250,11 +241,24 @@ class IngestRunner:
             log.info("stage_not_noted", error=error.message)
 
 
-def _pixels(batch: Sequence[_Decoded], space: int) -> "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]":
+def _pixels(batch: Sequence[Decoded], space: int) -> "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]":
     return np.stack([each.pictures[space].pixels for each in batch])
 
 
-def _packed(chunk: LeasedChunk, each: _Decoded, row: int, vectors: Sequence[Vectors]) -> EmbeddedItem:
+def _embedded(chunk: LeasedChunk, batch: _Batch, troubles: Troubles) -> Iterator[EmbeddedItem]:
+    try:
+        vectors = [future.result().vectors for future in batch.embedding]
+    except Exception as error:  # noqa: BLE001  # whatever a model raises is told of the pictures it was given
+        troubles.note([each.item for each in batch.pictures], error)
+        return
+    for row, each in enumerate(batch.pictures):
+        try:
+            yield _packed(chunk, each, row, vectors)
+        except PixvecError as error:
+            troubles.note([each.item], error)
+
+
+def _packed(chunk: LeasedChunk, each: Decoded, row: int, vectors: Sequence[Vectors]) -> EmbeddedItem:
     spaces = {
         space.name: (space, of_space[row]) for space, of_space in zip(chunk.collection.spaces, vectors, strict=True)
     }
@@ -268,8 +272,3 @@ def _packed(chunk: LeasedChunk, each: _Decoded, row: int, vectors: Sequence[Vect
         width=picture.width,
         height=picture.height,
     )
-
-
-def _failed(item: LeasedItem, error: PixvecError) -> FailedItem:
-    name = f"{item.image_id} ({item.uri})" if item.uri else item.image_id
-    return FailedItem(item, ItemError(error.reason, f"{name}: {error.message}", error.retryable))

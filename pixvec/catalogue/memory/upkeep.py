@@ -33,7 +33,7 @@ class MemoryUpkeep(MemoryLeases):
     def deserted(self, silent_s: float, limit: int) -> list[ChunkRef]:
         """Return those chunks of `unattended` that a worker had begun: its lease has expired."""
         jobs = self._state.jobs
-        return [ref for ref in self._silent(silent_s) if jobs[ref.job_id].chunks[ref.chunk].owner is not None][:limit]
+        return [ref for ref in self._silent(silent_s) if jobs[ref.job_id].chunks[ref.chunk].expires > 0][:limit]
 
     def _silent(self, silent_s: float) -> list[ChunkRef]:
         latest = self._state.clock() - silent_s

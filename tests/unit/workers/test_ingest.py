@@ -1,94 +1,12 @@
 """A chunk goes through the works and ends, or is let go of so that another worker can have it."""
 
-import io
 import math
 
-import numpy as np
 import pytest
-from PIL import Image
 
-from pixvec.catalogue.interfaces import ChunkRef, NewItem
-from pixvec.catalogue.memory import in_memory
-from pixvec.domain import IngestStage, Metric, OnExisting, Space
+from pixvec.domain import IngestStage
 from pixvec.errors import DatabaseUnavailable
-from pixvec.jobs.blobs import MemoryBlobStore
-from pixvec.jobs.queue import MemoryChunkQueue
-from pixvec.jobs.sources import UriSources
-from pixvec.rpc.pusher import MemoryPusher
-from pixvec.vision.preprocess import Preprocess
-from workers.batcher import Batcher
-from workers.decode_pool import InlineDecoder
-from workers.ingest import IngestRunner
-
-SPACE = Space("image", "means", 3, Metric.COSINE, "0" * 64)
-
-
-class Means:
-    name, dim, digest = "means", 3, "0" * 64
-    preprocess = Preprocess(8, 8)
-
-    def embed(self, pixels):
-        return pixels.mean(axis=(1, 2)).astype(np.float32) + 1
-
-
-class OneModel:
-    def get(self, name, digest=""):
-        return Means()
-
-
-class Leases:
-    """Notes which leases are being kept; loses one when it has been asked about `lost_after` times."""
-
-    def __init__(self):
-        self.held = set()
-        self.lost_after = math.inf
-
-    def hold(self, chunk):
-        self.held.add(chunk.ref)
-
-    def holds(self, chunk):
-        self.lost_after -= 1
-        return chunk.ref in self.held and self.lost_after >= 0
-
-    def drop(self, chunk):
-        self.held.discard(chunk.ref)
-
-
-def picture(shade: int) -> bytes:
-    out = io.BytesIO()
-    Image.new("RGB", (20, 10), (shade, 60, 90)).save(out, "PNG")
-    return out.getvalue()
-
-
-class Works:
-    def __init__(self, batcher):
-        self.catalogue, self.blobs, self.pusher, self.leases = in_memory(), MemoryBlobStore(), MemoryPusher(), Leases()
-        self.queue = MemoryChunkQueue()
-        collection = self.catalogue.collections.create("photos", [SPACE], 1)
-        self.job_id = self.catalogue.jobs.create(collection.collection_id, OnExisting.REPLACE).job_id
-        self.runner = IngestRunner(
-            self.catalogue, self.blobs, UriSources((), 10**6), self.queue, self.pusher, OneModel(),
-            InlineDecoder(), batcher, self.leases, owner="me", lease_s=60, batch_images=2,
-        )  # fmt: skip
-
-    def add(self, **contents: bytes) -> ChunkRef:
-        items = [NewItem(self.next_ordinal() + n, name, {}, self.blobs.put(content), len(content))
-                 for n, (name, content) in enumerate(contents.items())]  # fmt: skip
-        return ChunkRef(self.job_id, self.catalogue.jobs.add_items(self.job_id, items).chunk)
-
-    def next_ordinal(self) -> int:
-        return self.catalogue.jobs.planned(self.job_id)[1] + 1
-
-    def statuses(self):
-        return {status.image_id: status for status in self.catalogue.jobs.statuses(self.job_id)}
-
-
-@pytest.fixture
-def works():
-    batcher = Batcher(batch_images=2)
-    batcher.start()
-    yield Works(batcher)
-    batcher.close()
+from tests.unit.workers.ingesting import picture
 
 
 def test_pictures_are_indexed_and_pushed_and_a_bad_one_fails_alone(works):
