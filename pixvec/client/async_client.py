@@ -9,24 +9,16 @@ from typing import Protocol, Self, TypeVar
 
 import grpc
 
-from pixvec.api.v1 import collection_service_pb2, image_service_pb2, job_service_pb2
 from pixvec.api.v1.collection_service_pb2_grpc import CollectionServiceStub
 from pixvec.api.v1.image_service_pb2_grpc import ImageServiceStub
 from pixvec.api.v1.job_service_pb2_grpc import JobServiceStub
 from pixvec.api.v1.search_service_pb2_grpc import SearchServiceStub
-from pixvec.client import answers
+from pixvec.client import answers, requests
 from pixvec.client.async_jobs import AsyncIngestJob, AsyncUriJob
 from pixvec.client.channel import CREATE_TIMEOUT_S, DEFAULT_ADDRESS, channel_options
 from pixvec.client.failures import client_error
 from pixvec.client.ingest_run import IngestLimits, IngestRun
-from pixvec.client.requests import (
-    PictureLike,
-    create_collection_request,
-    create_ingest_request,
-    ingest_open,
-    query_request,
-    read_picture,
-)
+from pixvec.client.queries import PictureLike, query_request, read_picture
 from pixvec.client.sources import AttributeSource, Sources, read_sources
 from pixvec.client.tokens import SessionTokens
 from pixvec.client.values import CollectionInfo, DeleteResult, Failure, SearchResult
@@ -36,6 +28,8 @@ from pixvec.errors import StaleToken
 
 _Request = TypeVar("_Request", contravariant=True)
 _Response = TypeVar("_Response", covariant=True)
+_ListRequest = TypeVar("_ListRequest", bound=requests.ListRequest)
+_Page = TypeVar("_Page", bound=requests.Page)
 
 
 class _Method(Protocol[_Request, _Response]):
@@ -83,32 +77,25 @@ class AsyncClient:
 
         Raises CollectionExists, ModelNotFound, WeightsUnavailable.
         """
-        request = create_collection_request(name, model, metric, shards)
+        request = requests.create_collection(name, model, metric, shards)
         response = await self._call(self._collections.CreateCollection, request, CREATE_TIMEOUT_S)
         self._tokens.forget(name)
         return answers.collection_info(response.collection, response.model_choice)
 
     async def get_collection(self, name: str) -> CollectionInfo:
         """Return a collection. Raises CollectionNotFound."""
-        request = collection_service_pb2.GetCollectionRequest(collection=name)
+        request = requests.get_collection(name)
         return answers.collection_info((await self._call(self._collections.GetCollection, request)).collection)
 
     async def list_collections(self) -> AsyncIterator[CollectionInfo]:
         """Yield every collection, by name."""
-        request = collection_service_pb2.ListCollectionsRequest()
-        while True:
-            response = await self._call(self._collections.ListCollections, request)
-            for item in response.collections:
+        async for page in self._pages(self._collections.ListCollections, requests.list_collections()):
+            for item in page.collections:
                 yield answers.collection_info(item)
-            if not response.next_page_token:
-                return
-            request.page_token = response.next_page_token
 
     async def delete_collection(self, name: str) -> None:
         """Delete a collection with all its images. Raises CollectionNotFound."""
-        await self._call(
-            self._collections.DeleteCollection, collection_service_pb2.DeleteCollectionRequest(collection=name)
-        )
+        await self._call(self._collections.DeleteCollection, requests.delete_collection(name))
         self._tokens.forget(name)
 
     def ingest(
@@ -129,7 +116,7 @@ class AsyncClient:
         """
         run = IngestRun(
             self._ingest_stub().Ingest,
-            ingest_open(collection, on_existing, wait),
+            requests.ingest_open(collection, on_existing, wait),
             read_sources(sources, attributes),
             limits or IngestLimits(),
             lambda ended: self._tokens.remember(collection, ended.token),
@@ -149,27 +136,24 @@ class AsyncClient:
         """Have the server take in every picture under a prefix it allows. The same `idempotency_key` again returns the
         job made the first time. Raises CollectionNotFound, UriNotAllowed."""
         key = idempotency_key or str(uuid.uuid4())
-        request = create_ingest_request(collection, uri_prefix, on_existing, key)
+        request = requests.create_ingest(collection, uri_prefix, on_existing, key)
         return AsyncUriJob(self, answers.job_info((await self._call(self._jobs.CreateIngest, request)).job))
 
     async def get_image(self, collection: str, image_id: str) -> Image:
         """Return what is known of an image. Raises ImageNotFound."""
-        request = image_service_pb2.GetImageRequest(collection=collection, image_id=image_id)
+        request = requests.get_image(collection, image_id)
         return answers.image((await self._call(self._images.GetImage, request)).image)
 
     async def delete_images(self, collection: str, image_ids: Iterable[str]) -> DeleteResult:
         """Delete images by id, up to 10,000; one that is not there is counted."""
-        request = image_service_pb2.DeleteImagesRequest(collection=collection, image_ids=image_ids)
+        request = requests.delete_images(collection, image_ids)
         result = answers.delete_result(await self._call(self._images.DeleteImages, request))
         self._tokens.remember(collection, result.token)
         return result
 
     async def get_content(self, collection: str, image_id: str, *, thumbnail: bool = False) -> bytes:
         """Return a picture as it was taken in, or a JPEG of at most 256 pixels a side. Raises ImageNotFound."""
-        variant = (
-            image_service_pb2.CONTENT_VARIANT_THUMBNAIL if thumbnail else image_service_pb2.CONTENT_VARIANT_ORIGINAL
-        )
-        request = image_service_pb2.GetContentRequest(collection=collection, image_id=image_id, variant=variant)
+        request = requests.get_content(collection, image_id, thumbnail=thumbnail)
         return (await self._call(self._images.GetContent, request)).content
 
     async def search(
@@ -216,23 +200,18 @@ class AsyncClient:
 
     async def get_job(self, job_id: str) -> JobInfo:
         """Return a job. Raises JobNotFound."""
-        return answers.job_info((await self._call(self._jobs.GetJob, job_service_pb2.GetJobRequest(job_id=job_id))).job)
+        return answers.job_info((await self._call(self._jobs.GetJob, requests.get_job(job_id))).job)
 
     async def list_jobs(self, collection: str = "") -> AsyncIterator[JobInfo]:
         """Yield jobs, the newest first, of one collection or of all."""
-        request = job_service_pb2.ListJobsRequest(collection=collection)
-        while True:
-            response = await self._call(self._jobs.ListJobs, request)
-            for item in response.jobs:
+        async for page in self._pages(self._jobs.ListJobs, requests.list_jobs(collection)):
+            for item in page.jobs:
                 yield answers.job_info(item)
-            if not response.next_page_token:
-                return
-            request.page_token = response.next_page_token
 
     async def watch_job(self, job_id: str) -> AsyncIterator[JobInfo]:
         """Yield a job now and at every change until it has ended. Raises JobNotFound."""
         try:
-            async for response in self._jobs.WatchJob(job_service_pb2.WatchJobRequest(job_id=job_id)):
+            async for response in self._jobs.WatchJob(requests.watch_job(job_id)):
                 job = answers.job_info(response.job)
                 self._tokens.remember(job.collection, job.token)
                 yield job
@@ -241,20 +220,22 @@ class AsyncClient:
 
     async def failures(self, job_id: str) -> AsyncIterator[Failure]:
         """Yield a job's failed items, by ordinal."""
-        request = job_service_pb2.ListFailuresRequest(job_id=job_id)
-        while True:
-            response = await self._call(self._jobs.ListFailures, request)
-            for item in response.failures:
+        async for page in self._pages(self._jobs.ListFailures, requests.list_failures(job_id)):
+            for item in page.failures:
                 yield answers.failure(item)
-            if not response.next_page_token:
-                return
-            request.page_token = response.next_page_token
 
     def _ingest_stub(self) -> ImageServiceStub:
         """Ingest reads files and so has threads of its own, with a channel to match."""
         if self._ingest_channel is None:
             self._ingest_channel = grpc.insecure_channel(self._address, options=channel_options(self._address))
         return ImageServiceStub(self._ingest_channel)
+
+    async def _pages(self, method: _Method[_ListRequest, _Page], request: _ListRequest) -> AsyncIterator[_Page]:
+        while True:
+            page = await self._call(method, request)
+            yield page
+            if not requests.turn_page(request, page):
+                return
 
     async def _call(
         self, method: _Method[_Request, _Response], request: _Request, timeout_s: float | None = None

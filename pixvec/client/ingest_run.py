@@ -18,7 +18,7 @@ from pixvec.api.v1 import image_service_pb2 as pb
 from pixvec.client.failures import client_error
 from pixvec.client.ledger import IngestLedger, OpenItem
 from pixvec.client.patience import GIVE_UP_AFTER_S, Patience
-from pixvec.client.requests import ingest_request
+from pixvec.client.requests import ingest_item
 from pixvec.client.sources import NewImage
 from pixvec.client.values import Failure, IngestCounts
 from pixvec.domain import IngestStage, ItemError, SeqToken
@@ -119,7 +119,7 @@ class IngestRun:
 
     def _admit(self, ordinal: int, image: NewImage) -> None:
         try:
-            request = ingest_request(ordinal, image)
+            request = ingest_item(ordinal, image)
         except (OSError, PixvecError) as error:
             self._reject(ordinal, image, error)
             return
@@ -216,7 +216,7 @@ class IngestRun:
         yield pb.IngestRequest(open=self._opening)
         while (item := self._next_item(stream)) is not None:
             try:
-                request = item.request or ingest_request(item.ordinal, item.image)
+                request = item.request or ingest_item(item.ordinal, item.image)
             except (OSError, PixvecError) as error:
                 self._reject(item.ordinal, item.image, error)
                 continue

@@ -1,41 +1,63 @@
-"""Arguments into requests, refusing early what can never work."""
+"""Arguments into requests, refusing early what can never work. Searches are in `queries`."""
 
-import os
-from pathlib import Path
-from typing import TypeAlias, TypeVar
+from collections.abc import Iterable
+from typing import Protocol
 
-from pixvec.api.v1 import collection_service_pb2, image_service_pb2, job_service_pb2, search_service_pb2
+from pixvec.api.v1 import collection_service_pb2, image_service_pb2, job_service_pb2
+from pixvec.client.arguments import check_size, choice, not_negative
 from pixvec.client.sources import NewImage
-from pixvec.client.vectors import VectorLike, pack_vector
-from pixvec.domain import Consistency, IngestStage, Metric, OnExisting, SeqToken
-from pixvec.errors import InvalidRequest, PictureTooLarge
+from pixvec.domain import IngestStage, Metric, OnExisting
+from pixvec.errors import InvalidRequest
 from pixvec.rpc.attributes import to_values
-from pixvec.rpc.channels import MAX_MESSAGE_BYTES
-from pixvec.rpc.conversions import (
-    consistency_to_wire,
-    metric_to_wire,
-    on_existing_to_wire,
-    stage_to_wire,
-    token_to_wire,
-)
-
-PictureLike: TypeAlias = bytes | bytearray | str | os.PathLike[str]
-_Choice = TypeVar("_Choice", Metric, OnExisting, Consistency)
-
-# What a message may hold beside the picture: id and attributes.
-_ENVELOPE_BYTES = 2 * 2**20
+from pixvec.rpc.conversions import metric_to_wire, on_existing_to_wire, stage_to_wire
 
 
-def create_collection_request(
+class ListRequest(Protocol):
+    """A request for one page of a list."""
+
+    page_token: str
+
+
+class Page(Protocol):
+    """The answer to it."""
+
+    @property
+    def next_page_token(self) -> str:
+        """What to ask the next page with; empty on the last one."""
+        ...
+
+
+def turn_page(request: ListRequest, page: Page) -> bool:
+    """Make the request ask for the page after this one; False where there is none."""
+    request.page_token = page.next_page_token
+    return bool(page.next_page_token)
+
+
+def create_collection(
     name: str, model: str, metric: Metric | str, shards: int | None
 ) -> collection_service_pb2.CreateCollectionRequest:
     """Build the request for a new collection."""
     request = collection_service_pb2.CreateCollectionRequest(
-        collection=name, model=model, metric=metric_to_wire(_choice("metric", Metric, metric))
+        collection=name, model=model, metric=metric_to_wire(choice("metric", Metric, metric))
     )
     if shards is not None:
-        request.shard_count = _not_negative("shards", shards)
+        request.shard_count = not_negative("shards", shards)
     return request
+
+
+def get_collection(name: str) -> collection_service_pb2.GetCollectionRequest:
+    """Build the request for a collection."""
+    return collection_service_pb2.GetCollectionRequest(collection=name)
+
+
+def list_collections() -> collection_service_pb2.ListCollectionsRequest:
+    """Build the request for the first page of all collections."""
+    return collection_service_pb2.ListCollectionsRequest()
+
+
+def delete_collection(name: str) -> collection_service_pb2.DeleteCollectionRequest:
+    """Build the request to delete a collection."""
+    return collection_service_pb2.DeleteCollectionRequest(collection=name)
 
 
 def ingest_open(
@@ -44,12 +66,12 @@ def ingest_open(
     """Build the first message of an ingest stream."""
     return image_service_pb2.IngestOpen(
         collection=collection,
-        on_existing=on_existing_to_wire(_choice("on_existing", OnExisting, on_existing)),
+        on_existing=on_existing_to_wire(choice("on_existing", OnExisting, on_existing)),
         wait=stage_to_wire(_stage(wait)),
     )
 
 
-def ingest_request(ordinal: int, image: NewImage) -> image_service_pb2.IngestRequest:
+def ingest_item(ordinal: int, image: NewImage) -> image_service_pb2.IngestRequest:
     """Build the message of one picture, reading its file if it comes from one. Raises OSError, InvalidRequest, and
     PictureTooLarge for what no message can carry."""
     _check_id(image)
@@ -61,7 +83,7 @@ def ingest_request(ordinal: int, image: NewImage) -> image_service_pb2.IngestReq
         item.uri = image.uri
     else:
         content = image.content if image.content is not None else _read(image)
-        _check_size(image.image_id, len(content))
+        check_size(image.image_id, len(content))
         item.content = content
     if image.attributes:
         for name, value in to_values(image.attributes).items():
@@ -69,66 +91,52 @@ def ingest_request(ordinal: int, image: NewImage) -> image_service_pb2.IngestReq
     return request
 
 
-def create_ingest_request(
+def get_image(collection: str, image_id: str) -> image_service_pb2.GetImageRequest:
+    """Build the request for an image."""
+    return image_service_pb2.GetImageRequest(collection=collection, image_id=image_id)
+
+
+def delete_images(collection: str, image_ids: Iterable[str]) -> image_service_pb2.DeleteImagesRequest:
+    """Build the request to delete images."""
+    return image_service_pb2.DeleteImagesRequest(collection=collection, image_ids=image_ids)
+
+
+def get_content(collection: str, image_id: str, *, thumbnail: bool) -> image_service_pb2.GetContentRequest:
+    """Build the request for a picture's bytes."""
+    variant = image_service_pb2.CONTENT_VARIANT_THUMBNAIL if thumbnail else image_service_pb2.CONTENT_VARIANT_ORIGINAL
+    return image_service_pb2.GetContentRequest(collection=collection, image_id=image_id, variant=variant)
+
+
+def create_ingest(
     collection: str, uri_prefix: str, on_existing: OnExisting | str, idempotency_key: str
 ) -> job_service_pb2.CreateIngestRequest:
     """Build the request for an ingest by reference."""
     return job_service_pb2.CreateIngestRequest(
         collection=collection,
         uri_prefix=uri_prefix,
-        on_existing=on_existing_to_wire(_choice("on_existing", OnExisting, on_existing)),
+        on_existing=on_existing_to_wire(choice("on_existing", OnExisting, on_existing)),
         idempotency_key=idempotency_key,
     )
 
 
-def query_request(
-    collection: str,
-    image: PictureLike | None,
-    image_id: str | None,
-    vector: VectorLike | None,
-    *,
-    space: str,
-    limit: int,
-    offset: int,
-    min_score: float | None,
-    attributes: bool,
-    consistency: Consistency | str,
-    token: SeqToken,
-) -> search_service_pb2.QueryRequest:
-    """Build a search by exactly one of `image`, `image_id` and `vector`. Raises InvalidRequest, InvalidVector, and
-    OSError for a picture file that cannot be read."""
-    if (image is not None) + (image_id is not None) + (vector is not None) != 1:
-        raise InvalidRequest("search needs exactly one of image, image_id and vector", field="query")
-    request = search_service_pb2.QueryRequest(
-        collection=collection, space=space, limit=_not_negative("limit", limit), offset=_not_negative("offset", offset)
-    )
-    if vector is not None:
-        request.vector.data = pack_vector(vector)
-    elif image_id is not None:
-        request.image_id = image_id
-    elif image is not None:
-        request.image = read_picture(image)
-    if min_score is not None:
-        request.min_score = min_score
-    if attributes:
-        request.include.attributes = True
-    _ask_consistency(request, consistency, token)
-    return request
+def get_job(job_id: str) -> job_service_pb2.GetJobRequest:
+    """Build the request for a job."""
+    return job_service_pb2.GetJobRequest(job_id=job_id)
 
 
-def read_picture(image: PictureLike) -> bytes:
-    """Return the bytes of a picture given as bytes or as the path of its file."""
-    content = bytes(image) if isinstance(image, bytes | bytearray) else Path(image).read_bytes()
-    _check_size("the query picture", len(content))
-    return content
+def list_jobs(collection: str) -> job_service_pb2.ListJobsRequest:
+    """Build the request for the first page of the jobs of a collection, or of all."""
+    return job_service_pb2.ListJobsRequest(collection=collection)
 
 
-def _choice(field: str, kind: type[_Choice], value: str) -> _Choice:
-    try:
-        return kind(value)
-    except ValueError:
-        known = ", ".join(member.value for member in kind)
-        raise InvalidRequest(f"{field} must be one of {known}, not {value!r}", field=field) from None
+def watch_job(job_id: str) -> job_service_pb2.WatchJobRequest:
+    """Build the request to follow a job."""
+    return job_service_pb2.WatchJobRequest(job_id=job_id)
+
+
+def list_failures(job_id: str) -> job_service_pb2.ListFailuresRequest:
+    """Build the request for the first page of a job's failures."""
+    return job_service_pb2.ListFailuresRequest(job_id=job_id)
 
 
 def _stage(wait: IngestStage | str) -> IngestStage:
@@ -139,26 +147,10 @@ def _stage(wait: IngestStage | str) -> IngestStage:
     return stage
 
 
-def _ask_consistency(request: search_service_pb2.QueryRequest, consistency: Consistency | str, token: SeqToken) -> None:
-    asked = _choice("consistency", Consistency, consistency)
-    if asked is Consistency.SESSION and not token.positions:
-        # This client wrote nothing that it could wait for.
-        asked = Consistency.EVENTUAL
-    request.consistency = consistency_to_wire(asked)
-    if asked is Consistency.SESSION:
-        request.token.CopyFrom(token_to_wire(token))
-
-
-def _not_negative(field: str, value: int) -> int:
-    if not 0 <= value < 2**32:
-        raise InvalidRequest(f"{field} must be a number that is not negative, not {value}", field=field)
-    return value
-
-
 def _read(image: NewImage) -> bytes:
     if image.path is None:
         raise InvalidRequest(f"image {image.image_id!r} has no content, path or uri")
-    _check_size(image.image_id, image.path.stat().st_size)
+    check_size(image.image_id, image.path.stat().st_size)
     return image.path.read_bytes()
 
 
@@ -170,11 +162,3 @@ def _check_id(image: NewImage) -> None:
             f"the name {image.image_id!r} is not UTF-8: rename the file, or give the picture an id of its own",
             field="image_id",
         ) from None
-
-
-def _check_size(name: str, size_bytes: int) -> None:
-    limit = MAX_MESSAGE_BYTES - _ENVELOPE_BYTES
-    if size_bytes > limit:
-        raise PictureTooLarge(
-            f"{name} has {size_bytes / 2**20:.0f} MiB, and a message carries {limit / 2**20:.0f}: shrink the picture"
-        )

@@ -8,23 +8,16 @@ from typing import Protocol, Self, TypeVar
 
 import grpc
 
-from pixvec.api.v1 import collection_service_pb2, image_service_pb2, job_service_pb2
 from pixvec.api.v1.collection_service_pb2_grpc import CollectionServiceStub
 from pixvec.api.v1.image_service_pb2_grpc import ImageServiceStub
 from pixvec.api.v1.job_service_pb2_grpc import JobServiceStub
 from pixvec.api.v1.search_service_pb2_grpc import SearchServiceStub
-from pixvec.client import answers
+from pixvec.client import answers, requests
 from pixvec.client.channel import CREATE_TIMEOUT_S, DEFAULT_ADDRESS, channel_options
 from pixvec.client.failures import client_error
 from pixvec.client.ingest_run import IngestLimits, IngestRun
 from pixvec.client.jobs import IngestJob, UriJob
-from pixvec.client.requests import (
-    PictureLike,
-    create_collection_request,
-    create_ingest_request,
-    ingest_open,
-    query_request,
-)
+from pixvec.client.queries import PictureLike, query_request
 from pixvec.client.sources import AttributeSource, Sources, read_sources
 from pixvec.client.tokens import SessionTokens
 from pixvec.client.values import CollectionInfo, DeleteResult, Failure, SearchResult
@@ -34,6 +27,8 @@ from pixvec.errors import StaleToken
 
 _Request = TypeVar("_Request", contravariant=True)
 _Response = TypeVar("_Response", covariant=True)
+_ListRequest = TypeVar("_ListRequest", bound=requests.ListRequest)
+_Page = TypeVar("_Page", bound=requests.Page)
 
 
 class _Method(Protocol[_Request, _Response]):
@@ -79,29 +74,24 @@ class Client:
 
         Raises CollectionExists, ModelNotFound, WeightsUnavailable.
         """
-        request = create_collection_request(name, model, metric, shards)
+        request = requests.create_collection(name, model, metric, shards)
         response = self._call(self._collections.CreateCollection, request, CREATE_TIMEOUT_S)
         self._tokens.forget(name)
         return answers.collection_info(response.collection, response.model_choice)
 
     def get_collection(self, name: str) -> CollectionInfo:
         """Return a collection. Raises CollectionNotFound."""
-        request = collection_service_pb2.GetCollectionRequest(collection=name)
+        request = requests.get_collection(name)
         return answers.collection_info(self._call(self._collections.GetCollection, request).collection)
 
     def list_collections(self) -> Iterator[CollectionInfo]:
         """Yield every collection, by name."""
-        request = collection_service_pb2.ListCollectionsRequest()
-        while True:
-            response = self._call(self._collections.ListCollections, request)
-            yield from map(answers.collection_info, response.collections)
-            if not response.next_page_token:
-                return
-            request.page_token = response.next_page_token
+        for page in self._pages(self._collections.ListCollections, requests.list_collections()):
+            yield from map(answers.collection_info, page.collections)
 
     def delete_collection(self, name: str) -> None:
         """Delete a collection with all its images. Raises CollectionNotFound."""
-        self._call(self._collections.DeleteCollection, collection_service_pb2.DeleteCollectionRequest(collection=name))
+        self._call(self._collections.DeleteCollection, requests.delete_collection(name))
         self._tokens.forget(name)
 
     def ingest(
@@ -122,7 +112,7 @@ class Client:
         """
         run = IngestRun(
             self._images.Ingest,
-            ingest_open(collection, on_existing, wait),
+            requests.ingest_open(collection, on_existing, wait),
             read_sources(sources, attributes),
             limits or IngestLimits(),
             lambda ended: self._tokens.remember(collection, ended.token),
@@ -142,27 +132,24 @@ class Client:
         """Have the server take in every picture under a prefix it allows. The same `idempotency_key` again returns the
         job made the first time. Raises CollectionNotFound, UriNotAllowed."""
         key = idempotency_key or str(uuid.uuid4())
-        request = create_ingest_request(collection, uri_prefix, on_existing, key)
+        request = requests.create_ingest(collection, uri_prefix, on_existing, key)
         return UriJob(self, answers.job_info(self._call(self._jobs.CreateIngest, request).job))
 
     def get_image(self, collection: str, image_id: str) -> Image:
         """Return what is known of an image. Raises ImageNotFound."""
-        request = image_service_pb2.GetImageRequest(collection=collection, image_id=image_id)
+        request = requests.get_image(collection, image_id)
         return answers.image(self._call(self._images.GetImage, request).image)
 
     def delete_images(self, collection: str, image_ids: Iterable[str]) -> DeleteResult:
         """Delete images by id, up to 10,000; one that is not there is counted."""
-        request = image_service_pb2.DeleteImagesRequest(collection=collection, image_ids=image_ids)
+        request = requests.delete_images(collection, image_ids)
         result = answers.delete_result(self._call(self._images.DeleteImages, request))
         self._tokens.remember(collection, result.token)
         return result
 
     def get_content(self, collection: str, image_id: str, *, thumbnail: bool = False) -> bytes:
         """Return a picture as it was taken in, or a JPEG of at most 256 pixels a side. Raises ImageNotFound."""
-        variant = (
-            image_service_pb2.CONTENT_VARIANT_THUMBNAIL if thumbnail else image_service_pb2.CONTENT_VARIANT_ORIGINAL
-        )
-        request = image_service_pb2.GetContentRequest(collection=collection, image_id=image_id, variant=variant)
+        request = requests.get_content(collection, image_id, thumbnail=thumbnail)
         return self._call(self._images.GetContent, request).content
 
     def search(
@@ -208,22 +195,17 @@ class Client:
 
     def get_job(self, job_id: str) -> JobInfo:
         """Return a job. Raises JobNotFound."""
-        return answers.job_info(self._call(self._jobs.GetJob, job_service_pb2.GetJobRequest(job_id=job_id)).job)
+        return answers.job_info(self._call(self._jobs.GetJob, requests.get_job(job_id)).job)
 
     def list_jobs(self, collection: str = "") -> Iterator[JobInfo]:
         """Yield jobs, the newest first, of one collection or of all."""
-        request = job_service_pb2.ListJobsRequest(collection=collection)
-        while True:
-            response = self._call(self._jobs.ListJobs, request)
-            yield from map(answers.job_info, response.jobs)
-            if not response.next_page_token:
-                return
-            request.page_token = response.next_page_token
+        for page in self._pages(self._jobs.ListJobs, requests.list_jobs(collection)):
+            yield from map(answers.job_info, page.jobs)
 
     def watch_job(self, job_id: str) -> Iterator[JobInfo]:
         """Yield a job now and at every change until it has ended. Raises JobNotFound."""
         try:
-            for response in self._jobs.WatchJob(job_service_pb2.WatchJobRequest(job_id=job_id)):
+            for response in self._jobs.WatchJob(requests.watch_job(job_id)):
                 job = answers.job_info(response.job)
                 self._tokens.remember(job.collection, job.token)
                 yield job
@@ -232,13 +214,15 @@ class Client:
 
     def failures(self, job_id: str) -> Iterator[Failure]:
         """Yield a job's failed items, by ordinal."""
-        request = job_service_pb2.ListFailuresRequest(job_id=job_id)
+        for page in self._pages(self._jobs.ListFailures, requests.list_failures(job_id)):
+            yield from map(answers.failure, page.failures)
+
+    def _pages(self, method: _Method[_ListRequest, _Page], request: _ListRequest) -> Iterator[_Page]:
         while True:
-            response = self._call(self._jobs.ListFailures, request)
-            yield from map(answers.failure, response.failures)
-            if not response.next_page_token:
+            page = self._call(method, request)
+            yield page
+            if not requests.turn_page(request, page):
                 return
-            request.page_token = response.next_page_token
 
     def _call(
         self, method: _Method[_Request, _Response], request: _Request, timeout_s: float | None = None

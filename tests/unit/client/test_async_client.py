@@ -46,6 +46,17 @@ def test_a_broken_stream_is_taken_up_again(server):
     run_with_client(server, work)
 
 
+def test_a_long_list_comes_page_by_page(server):
+    async def work(client):
+        names = [f"c{number:03}" for number in range(120)]
+        for name in names:
+            await client.create_collection(name)
+        assert [each.name async for each in client.list_collections()] == [*names, "photos"]
+
+    run_with_client(server, work)
+    assert [request.page_token for request in server.called("ListCollections")] == ["", "c099"]
+
+
 def test_a_job_by_uri_is_followed_to_its_end(server):
     async def work(client):
         job = await client.ingest_uri("photos", "file:///pictures")

@@ -27,6 +27,14 @@ def test_collections_come_and_go(client):
         client.get_collection("cats")
 
 
+def test_a_long_list_comes_page_by_page(client, server):
+    names = [f"c{number:03}" for number in range(120)]
+    for name in names:
+        client.create_collection(name)
+    assert [each.name for each in client.list_collections()] == [*names, "photos"]
+    assert [request.page_token for request in server.called("ListCollections")] == ["", "c099"]
+
+
 def test_search_sees_the_clients_own_writes(client, server):
     client.ingest("photos", [("a", b"a")]).wait()
     client.search("photos", image=b"a")
@@ -68,28 +76,14 @@ def test_search_by_each_kind_of_query(client, tmp_path):
     assert found.timings.stages()["search"] == pytest.approx(0.001)
 
 
-@pytest.mark.parametrize(
-    "vector",
-    [
-        [0.5] * 8,
-        array("f", [0.5] * 8),
-        array("d", [0.5] * 8),
-        array("f", [0.5] * 8).tobytes(),
-        memoryview(array("f", [0.5] * 8)),
-        memoryview(array("f", [0.5] * 8)).cast("B").cast("f", (1, 8)),
-    ],
-)
-def test_vectors_of_every_kind_are_packed_alike(client, server, vector):
-    client.search("photos", vector=vector)
+def test_a_vector_is_packed(client, server):
+    client.search("photos", vector=array("d", [0.5] * 8))
     assert server.called("Query")[0].vector.data == array("f", [0.5] * 8).tobytes()
 
 
-@pytest.mark.parametrize(
-    "vector", [["one"], [], b"", b"123", memoryview(array("f", [0.5] * 8)).cast("B").cast("f", (2, 4))]
-)
-def test_what_is_no_vector_is_refused(client, server, vector):
+def test_what_is_no_vector_is_refused_before_it_is_sent(client, server):
     with pytest.raises(InvalidVector):
-        client.search("photos", vector=vector)
+        client.search("photos", vector=["one"])
     assert not server.called("Query")
 
 

@@ -25,6 +25,7 @@ def test_an_array_of_any_number_type_and_byte_order_is_converted(kind):
         array("f", NUMBERS),
         array("d", NUMBERS),
         memoryview(array("f", NUMBERS)),
+        memoryview(PACKED).cast("f", (1, 4)),
         NUMBERS,
         iter(NUMBERS),
         np.array([NUMBERS], "f4"),
