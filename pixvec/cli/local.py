@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
+from rich.table import Column, Table
 
 from pixvec.cli.console import plain_console
 from pixvec.errors import FailedPrecondition
@@ -84,7 +84,7 @@ def down(data: Data = None) -> None:
 
 
 def status(data: Data = None, as_json: Annotated[bool, typer.Option("--json")] = False) -> None:
-    """Show the processes of the running system and their memory."""
+    """Show the processes of the running system, their addresses and their memory."""
     from pixvec.embedded.state import read_state
 
     state = read_state(data_folder(data))
@@ -100,11 +100,12 @@ def status(data: Data = None, as_json: Annotated[bool, typer.Option("--json")] =
 
 
 def _print_status(state: "SystemState", memory: Mapping[str, int]) -> None:
-    table = Table("process", "pid", "state", "restarts", "memory, MB", title=f"{state.phase} at {state.address}")
+    columns = ("process", "pid", "state", "restarts", "memory, MB", Column("address", overflow="fold"))
+    table = Table(*columns, title=f"{state.phase} at {state.address}")
     for process in state.processes:
         numbers = (str(process.restarts), f"{memory[process.name] / 1e6:,.0f}")
-        table.add_row(process.name, str(process.pid), process.state, *numbers)
-    table.add_row("all", "", "", "", f"{sum(memory.values()) / 1e6:,.0f}")
+        table.add_row(process.name, str(process.pid), process.state, *numbers, process.address)
+    table.add_row("all", "", "", "", f"{sum(memory.values()) / 1e6:,.0f}", "")
     console.print(table)
     _print_metrics(state)
 

@@ -23,6 +23,7 @@ def postgres_program(server: PostgresServer) -> Program:
     return Program(
         "postgres",
         server.command(),
+        address=server.url(),
         is_ready=_in_thread(server.is_ready),
         prepare=server.prepare,
         # A fast shutdown; the slow one waits for every connection to end by itself.

@@ -36,6 +36,7 @@ def test_status_shows_processes_addresses_and_memory(run, data):
     cells = [cell.strip() for cell in gateway.strip("│").split("│")]
     assert cells[:4] == ["gateway", f"{os.getpid()}", "ready", "0"]
     assert int(cells[4].replace(",", "")) > 1
+    assert cells[5] == "127.0.0.1:50051"
     assert ended.out.endswith("metrics  http://127.0.0.1:9464/metrics (gateway)\n")
 
 
