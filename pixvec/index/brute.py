@@ -4,10 +4,11 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from pixvec.index.interfaces import Change, Float32Array, ShardHits, SpaceSpec
-from pixvec.index.rows import exact_scores, prepare_rows
+from pixvec.domain import SearchOptions
+from pixvec.index.interfaces import DEFAULT_OPTIONS, Change, Float32Array, ShardHits, SpaceSpec
+from pixvec.index.rows import exact_scores, prepare_rows, stored_rows
 from pixvec.index.shard import check_spaces, unknown_space
-from pixvec.index.space import best_images
+from pixvec.index.merge import best_images
 
 
 class NumpyShard:
@@ -33,7 +34,14 @@ class NumpyShard:
         """See ShardReader."""
         return sum(rows.nbytes for by_image in self._state[1].values() for rows in by_image.values())
 
-    def search(self, space: str, queries: Float32Array, k: int, min_score: float | None = None) -> list[ShardHits]:
+    def search(
+        self,
+        space: str,
+        queries: Float32Array,
+        k: int,
+        min_score: float | None = None,
+        options: SearchOptions = DEFAULT_OPTIONS,  # noqa: ARG002 - every search here is exact
+    ) -> list[ShardHits]:
         """See ShardReader."""
         by_image = self._rows(space)
         prepared = prepare_rows(queries, self._by_name[space])
@@ -76,5 +84,5 @@ class NumpyShard:
 def _prepare(space: SpaceSpec, changes: Mapping[str, Change]) -> dict[str, Float32Array]:
     """Return the prepared rows of one space by image."""
     given = {image_id: (change.vectors or {}).get(space.name) for image_id, change in changes.items()}
-    prepared = {image_id: prepare_rows(rows, space) for image_id, rows in given.items() if rows is not None}
+    prepared = {image_id: stored_rows(rows, space) for image_id, rows in given.items() if rows is not None}
     return {image_id: rows for image_id, rows in prepared.items() if len(rows)}

@@ -35,6 +35,30 @@ def write_sealed(folder: Path, name: str, content: bytes | memoryview) -> FileSe
     return FileSeal(name, len(content), hashlib.sha256(content).hexdigest())
 
 
+def seal_file(path: Path) -> FileSeal:
+    """Wait until a file that a library wrote is on the disk, and return its seal."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+        digest = hashlib.file_digest(file, "sha256")
+        return FileSeal(path.name, os.fstat(file.fileno()).st_size, digest.hexdigest())
+
+
+def check_sealed(folder: Path, seal: FileSeal) -> Path:
+    """Return the path of a file that is exactly what was written, read once through and not kept. Raises Damaged."""
+    path = folder / seal.name
+    try:
+        with path.open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            if size != seal.size_bytes:
+                raise Damaged("size", f"{seal.name} has {size} bytes, not {seal.size_bytes}")
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise Damaged("missing", f"{seal.name} cannot be read: {error}") from error
+    if digest != seal.sha256:
+        raise Damaged("hash", f"{seal.name} is not what was written")
+    return path
+
+
 def read_sealed(folder: Path, seal: FileSeal) -> bytes:
     """Return the bytes of a file that is exactly what was written. Raises Damaged."""
     try:

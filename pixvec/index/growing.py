@@ -1,14 +1,15 @@
 """The rows of one space as its one writer sees them: appended, marked dead, compacted; published as views."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
+from pixvec.index.dead_rows import BoolArray, DeadRows
+from pixvec.index.growing_search import GrowingView
 from pixvec.index.interfaces import Float32Array, SpaceSpec
 from pixvec.index.rows import row_lengths
-from pixvec.index.segment import BoolArray, FlatSegment, RowArray, Segment
-from pixvec.index.space import SpaceView
+from pixvec.index.segment import FlatSegment, RowArray
 
 # Memory is taken in blocks that never move: no peak from doubling, no reader to wait for. Untouched pages cost nothing.
 BLOCK_BYTES = 32 * 2**20
@@ -22,17 +23,20 @@ class _Block:
     """Rows up to `count` are published and never change; those above are the writer's."""
 
     vectors: Float32Array
+    dead: DeadRows
     image_ids: list[str] = field(default_factory=list)
     count: int = 0
-    dead: BoolArray | None = None
-    dead_count: int = 0
-    published: Segment | None = None
-    # Whether a view may hold `dead`.
-    dead_is_shared: bool = False
+    published: FlatSegment | None = None
+    # Being built into a sealed segment: it takes no more rows, and is not rewritten.
+    is_frozen: bool = False
 
     @property
     def room(self) -> int:
-        return len(self.vectors) - self.count
+        return 0 if self.is_frozen else len(self.vectors) - self.count
+
+    @property
+    def dead_share(self) -> float:
+        return 0.0 if self.is_frozen else self.dead.count / max(1, self.count)
 
     def append(self, image_ids: Sequence[str], rows: Float32Array) -> None:
         self.vectors[self.count : self.count + len(rows)] = rows
@@ -48,21 +52,14 @@ class _Block:
         return range(offset, end)
 
     def bury(self, rows: range) -> None:
-        """Mark rows dead, in a copy if views share the old marks."""
-        if self.dead is None:
-            self.dead = np.zeros(len(self.vectors), np.bool_)
-        elif self.dead_is_shared:
-            self.dead = self.dead.copy()
-        self.dead_is_shared = False
-        self.dead[rows.start : rows.stop] = True
-        self.dead_count += len(rows)
+        self.dead.bury(rows)
         self.published = None
 
-    def publish(self, space: SpaceSpec) -> Segment:
+    def publish(self, space: SpaceSpec) -> FlatSegment:
         if self.published is None:
-            dead = None if self.dead is None else self.dead[: self.count]
-            self.dead_is_shared = True
-            self.published = FlatSegment(space.metric, self.vectors[: self.count], self.image_ids, dead)
+            dead = self.dead.publish()
+            marks = None if dead is None else dead[: self.count]
+            self.published = FlatSegment(space.metric, self.vectors[: self.count], self.image_ids, marks)
         return self.published
 
 
@@ -88,14 +85,49 @@ class GrowingRows:
             self._max_length = max(self._max_length, float(row_lengths(rows).max()))
             self._append(image_ids, rows)
 
-    def remove(self, image_id: str) -> None:
-        """Mark the image's rows dead, if it has any."""
+    def remove(self, image_id: str) -> bool:
+        """Mark the image's rows dead; return whether it had any."""
         place = self._places.pop(image_id, None)
-        if place is not None:
-            block = self._blocks[place >> _OFFSET_BITS]
-            block.bury(block.image_rows(place & (2**_OFFSET_BITS - 1)))
+        if place is None:
+            return False
+        block = self._blocks[place >> _OFFSET_BITS]
+        block.bury(block.image_rows(place & (2**_OFFSET_BITS - 1)))
+        return True
 
-    def find(self, image_id: str) -> tuple[Segment, RowArray] | None:
+    @property
+    def open_rows(self) -> int:
+        """Rows that no build has set apart, the dead ones included."""
+        return sum(block.count for block in self._blocks.values() if not block.is_frozen)
+
+    @property
+    def allocated_bytes(self) -> int:
+        """Memory of the blocks: pages that no row has touched cost nothing yet."""
+        return sum(4 * self.space.dim * block.count for block in self._blocks.values())
+
+    def freeze(self) -> dict[int, FlatSegment]:
+        """Return every row that is here now, by block, for a build. Rows that come later go elsewhere."""
+        numbers = [number for number, block in self._blocks.items() if block.count and not block.is_frozen]
+        for number in numbers:
+            self._blocks[number].is_frozen = True
+        return {number: self._blocks[number].publish(self.space) for number in numbers}
+
+    def thaw(self, numbers: Iterable[int]) -> None:
+        """Forget a build of these blocks that came to nothing."""
+        for number in numbers:
+            self._blocks[number].is_frozen = False
+
+    def dead_among(self, number: int, rows: RowArray) -> BoolArray:
+        """Return which of these rows of a block are dead by now."""
+        return self._blocks[number].dead.among(rows)
+
+    def let_go(self, numbers: Iterable[int]) -> None:
+        """Drop frozen blocks, whose rows are in a sealed segment now."""
+        for number in numbers:
+            for image_id in dict.fromkeys(self._blocks.pop(number).image_ids):
+                if self._places.get(image_id, -1) >> _OFFSET_BITS == number:
+                    del self._places[image_id]
+
+    def find(self, image_id: str) -> tuple[FlatSegment, RowArray] | None:
         """Return where the image's published rows are."""
         place = self._places.get(image_id)
         if place is None:
@@ -105,21 +137,17 @@ class GrowingRows:
 
     def compact(self) -> None:
         """Rewrite the deadest block if it is dead enough: its live rows move to the open one, and it is let go."""
-        worst = max(self._blocks, key=self._dead_share, default=None)
-        if worst is None or self._dead_share(worst) <= _MAX_DEAD_SHARE:
+        worst = max(self._blocks, key=lambda number: self._blocks[number].dead_share, default=None)
+        if worst is None or self._blocks[worst].dead_share <= _MAX_DEAD_SHARE:
             return
         block = self._blocks.pop(worst)
-        live = np.arange(block.count) if block.dead is None else np.flatnonzero(~block.dead[: block.count])
+        live = block.publish(self.space).live_rows()
         self._append([block.image_ids[row] for row in live.tolist()], block.vectors[live])
 
-    def publish(self) -> SpaceView:
+    def publish(self) -> GrowingView:
         """Return the rows as they are now."""
         segments = tuple(block.publish(self.space) for block in self._blocks.values() if block.count)
-        return SpaceView(self.space, segments, self._max_length)
-
-    def _dead_share(self, number: int) -> float:
-        block = self._blocks[number]
-        return block.dead_count / max(1, block.count)
+        return GrowingView(self.space, segments, self._max_length)
 
     def _append(self, image_ids: Sequence[str], rows: Float32Array) -> None:
         begin = 0
@@ -142,7 +170,7 @@ class GrowingRows:
         if newest in self._blocks and self._blocks[newest].room >= needed:
             return newest
         capacity = max(self._block_rows, needed)
-        self._blocks[self._next_block] = _Block(np.empty((capacity, self.space.dim), np.float32))
+        self._blocks[self._next_block] = _Block(np.empty((capacity, self.space.dim), np.float32), DeadRows(capacity))
         self._next_block += 1
         return self._next_block - 1
 

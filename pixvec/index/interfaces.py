@@ -1,26 +1,30 @@
 """What a shard of the index promises, apart for readers and for the one writer."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from pixvec.domain import Metric
+from pixvec.domain import IndexKind, IndexSettings, Metric, SearchOptions, VectorStorage
 
 Float32Array = npt.NDArray[np.float32]
+
+DEFAULT_OPTIONS = SearchOptions()
+EXACT_INDEX = IndexSettings(IndexKind.FLAT, VectorStorage.FLOAT32)
 
 
 @dataclass(frozen=True, slots=True)
 class SpaceSpec:
     """What a shard has to know of a space. `digest`: what made its vectors, in hexadecimal; a snapshot of another one
-    is refused."""
+    is refused. One of other `index` settings is as good: they hold for what is built from now on."""
 
     name: str
     dim: int
     metric: Metric
     digest: str = ""
+    index: IndexSettings = field(default=EXACT_INDEX, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +59,14 @@ class ShardReader(Protocol):
     def vector_bytes(self) -> int:
         """Memory the vectors take, the dead ones included."""
 
-    def search(self, space: str, queries: Float32Array, k: int, min_score: float | None = None) -> list[ShardHits]:
+    def search(
+        self,
+        space: str,
+        queries: Float32Array,
+        k: int,
+        min_score: float | None = None,
+        options: SearchOptions = DEFAULT_OPTIONS,
+    ) -> list[ShardHits]:
         """Return the best k images for each row of `queries`, (n, dim) float32, normalised or not.
 
         An image with several rows is found once, by its best. Equal scores are in order of image ids. Raises

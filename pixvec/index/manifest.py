@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pixvec.domain import Metric
+from pixvec.domain import IndexKind, Metric
 from pixvec.index.durable import Damaged, FileSeal, publish
 from pixvec.index.interfaces import SpaceSpec
+from pixvec.index.sealed import SegmentSeal
 
 MANIFEST = "manifest.json"
-FORMAT = 1
+FORMAT = 2
 _DIGEST_CHARS = 64
 
 
@@ -27,8 +28,17 @@ class ShardIdentity:
 
 
 @dataclass(frozen=True, slots=True)
+class SealedPart:
+    """A sealed segment, whose folder lies beside the snapshot's, and which of its rows are dead: `dead` holds a bit a
+    row, none for none."""
+
+    segment: SegmentSeal
+    dead: FileSeal | None
+
+
+@dataclass(frozen=True, slots=True)
 class Part:
-    """Some rows of one space: `vectors` holds them as little-endian float32, `ids` a JSON list of each row's image."""
+    """Some growing rows of one space: `vectors` holds them as little-endian float32, `ids` a JSON list of each row's image."""
 
     space: str
     rows: int
@@ -44,6 +54,7 @@ class Manifest:
     seq: int
     image_count: int
     parts: tuple[Part, ...]
+    sealed: tuple[SealedPart, ...] = ()
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
@@ -68,10 +79,24 @@ def read_manifest(folder: Path) -> Manifest:
 
 
 def _from_json(fields: dict[str, Any]) -> Manifest:
-    identity = fields["identity"]
-    spaces = tuple(SpaceSpec(**space | {"metric": Metric(space["metric"])}) for space in identity["spaces"])
+    identity = ShardIdentity(**fields["identity"] | {"spaces": tuple(map(_space, fields["identity"]["spaces"]))})
     parts = tuple(
         Part(part["space"], part["rows"], FileSeal(**part["vectors"]), FileSeal(**part["ids"]))
         for part in fields["parts"]
     )
-    return Manifest(ShardIdentity(**identity | {"spaces": spaces}), fields["seq"], fields["image_count"], parts)
+    sealed = tuple(
+        SealedPart(_segment(part["segment"]), FileSeal(**part["dead"]) if part["dead"] else None)
+        for part in fields["sealed"]
+    )
+    return Manifest(identity, fields["seq"], fields["image_count"], parts, sealed)
+
+
+def _space(fields: dict[str, Any]) -> SpaceSpec:
+    # What holds for segments to come is the collection's to say.
+    kept = {name: value for name, value in fields.items() if name != "index"}
+    return SpaceSpec(**kept | {"metric": Metric(fields["metric"])})
+
+
+def _segment(fields: dict[str, Any]) -> SegmentSeal:
+    files = tuple(FileSeal(**file) for file in fields["files"])
+    return SegmentSeal(**fields | {"kind": IndexKind(fields["kind"]), "files": files})

@@ -3,7 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-from pixvec.domain import Metric
+from pixvec.domain import Metric, VectorStorage
 from pixvec.errors import InvalidVector
 from pixvec.index.interfaces import Float32Array, SpaceSpec
 
@@ -24,6 +24,29 @@ def prepare_rows(rows: npt.NDArray[np.floating], space: SpaceSpec) -> Float32Arr
     if space.metric is Metric.COSINE:
         return (prepared / lengths[:, None]).astype(np.float32)
     return prepared
+
+
+def stored_rows(rows: npt.NDArray[np.floating], space: SpaceSpec) -> Float32Array:
+    """Return rows as `prepare_rows` does, rounded to what the space's storage keeps of them: so a vector scores the
+    same before and after its segment is sealed. Raises InvalidVector."""
+    prepared = prepare_rows(rows, space)
+    if space.index.storage is VectorStorage.FLOAT32:
+        return prepared
+    halves = fits_half(prepared)
+    if not halves.all():
+        return np.where(halves[:, None], _rounded(np.where(halves[:, None], prepared, 0)), prepared)
+    return _rounded(prepared)
+
+
+def fits_half(rows: Float32Array) -> npt.NDArray[np.bool_]:
+    """Return for each row whether float16 keeps its direction: no number beyond its range, nor all in the part below
+    its smallest normal number, where digits are lost."""
+    largest = np.abs(rows).max(axis=1, initial=0.0)
+    limits = np.finfo(np.float16)
+    fits: npt.NDArray[np.bool_] = (largest == 0) | (
+        (largest <= limits.max) & (largest >= 16 * limits.smallest_normal)
+    )
+    return fits
 
 
 def row_lengths(rows: Float32Array) -> npt.NDArray[np.float64]:
@@ -70,3 +93,7 @@ def _check_lengths(lengths: npt.NDArray[np.float64], space: SpaceSpec) -> None:
             f"a vector is of length zero, which has no direction for the cosine metric of space {space.name!r}",
             field="vector",
         )
+
+
+def _rounded(rows: Float32Array) -> Float32Array:
+    return rows.astype(np.float16).astype(np.float32)

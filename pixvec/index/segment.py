@@ -7,10 +7,10 @@ import numpy as np
 import numpy.typing as npt
 
 from pixvec.domain import Metric
+from pixvec.index.dead_rows import BoolArray
 from pixvec.index.interfaces import Float32Array
 from pixvec.index.library import load_faiss
 
-BoolArray = npt.NDArray[np.bool_]
 RowArray = npt.NDArray[np.int64]
 
 
@@ -21,29 +21,17 @@ class Candidates(NamedTuple):
     rows: RowArray
 
 
-class Segment(Protocol):
-    """What a search needs of a kind of index."""
+class Rows(Protocol):
+    """What a build or a snapshot needs of a segment: its live rows, whatever their kind."""
 
-    @property
-    def image_ids(self) -> Sequence[str]:
-        """The image of each row; those beyond `row_count` are none of this segment's."""
-
-    @property
-    def row_count(self) -> int:
-        """Rows, the dead ones included."""
-
-    @property
-    def dead_count(self) -> int:
-        """Rows that no search finds any more."""
-
-    def candidates(self, queries: Float32Array, fetch: int) -> Candidates:
-        """Return the best live rows, at most `fetch`, for each prepared query, (n, dim) float32."""
+    def live_rows(self) -> RowArray:
+        """Return the numbers of the rows that are not dead, ascending."""
 
     def take(self, rows: RowArray) -> Float32Array:
         """Return these rows, (len(rows), dim) float32, as they were stored."""
 
-    def live_rows(self) -> RowArray:
-        """Return the numbers of the rows that are not dead, ascending."""
+    def ids(self, rows: RowArray) -> list[str]:
+        """Return the image of each row."""
 
 
 class FlatSegment:
@@ -64,7 +52,8 @@ class FlatSegment:
         self._live = self._selector() if self.dead_count else None
 
     def candidates(self, queries: Float32Array, fetch: int) -> Candidates:
-        """See Segment."""
+        """Return the best live rows, at most `fetch`, for each prepared query, (n, dim) float32: nearly so, as matrix
+        products have it."""
         shape = (len(queries), min(fetch, self.row_count))
         # FAISS leaves what it does not find at these.
         nearness, rows = np.empty(shape, np.float32), np.full(shape, -1, np.int64)
@@ -75,11 +64,15 @@ class FlatSegment:
         return Candidates(nearness, rows)
 
     def take(self, rows: RowArray) -> Float32Array:
-        """See Segment."""
+        """See Rows."""
         return self._vectors[rows]
 
+    def ids(self, rows: RowArray) -> list[str]:
+        """See Rows."""
+        return list(map(self.image_ids.__getitem__, rows.tolist()))
+
     def live_rows(self) -> RowArray:
-        """See Segment."""
+        """See Rows."""
         return np.arange(self.row_count) if self._dead is None else np.flatnonzero(~self._dead)
 
     def _scan(self, queries: Float32Array, nearness: Float32Array, rows: RowArray) -> None:

@@ -1,16 +1,24 @@
 """A shard: every space of some images, changed by one writer, read by any number of threads without waiting for it."""
 
+import dataclasses
+import secrets
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from pixvec.domain import SearchOptions
 from pixvec.errors import SpaceNotFound
-from pixvec.index.growing import BLOCK_BYTES, GrowingRows
-from pixvec.index.interfaces import Change, Float32Array, ShardHits, SpaceSpec
-from pixvec.index.rows import check_dim, prepare_rows
+from pixvec.index.dead_rows import BoolArray
+from pixvec.index.growing import BLOCK_BYTES
+from pixvec.index.interfaces import DEFAULT_OPTIONS, Change, Float32Array, ShardHits, SpaceSpec
+from pixvec.index.kinds import choose_kind
+from pixvec.index.plan import BuildPolicy, next_build
+from pixvec.index.rows import check_dim, stored_rows
+from pixvec.index.sealed import SealedSegment
 from pixvec.index.space import SpaceView
+from pixvec.index.space_rows import Build, SpaceRows
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,10 +35,11 @@ class Shard:
 
     def __init__(self, spaces: Sequence[SpaceSpec], *, block_bytes: int = BLOCK_BYTES) -> None:
         self.spaces = tuple(spaces)
-        self._rows = {space.name: GrowingRows(space, block_bytes) for space in spaces}
+        self._rows = {space.name: SpaceRows(space, block_bytes) for space in spaces}
         # Guards the places of images in `_rows`: held for a batch's bookkeeping, never for a search.
         self._lock = threading.Lock()
         self._image_count = 0
+        self._building: set[str] = set()
         self._view = self._publish(0)
 
     @property
@@ -46,19 +55,37 @@ class Shard:
     @property
     def vector_bytes(self) -> int:
         """See ShardReader."""
-        return sum(view.row_count * 4 * view.space.dim for view in self._view.spaces.values())
+        return sum(view.size_bytes for view in self._view.spaces.values())
 
     @property
     def view(self) -> ShardView:
         """The shard as it is now."""
         return self._view
 
-    def search(self, space: str, queries: Float32Array, k: int, min_score: float | None = None) -> list[ShardHits]:
+    @property
+    def growing_bytes(self) -> int:
+        """Memory of rows that no build has sealed yet."""
+        return sum(rows.growing.allocated_bytes for rows in self._rows.values())
+
+    @property
+    def segment_names(self) -> set[str]:
+        """The folders of sealed segments in use, and of those being built."""
+        with self._lock:
+            return {size.name for rows in self._rows.values() for size in rows.sizes()} | self._building
+
+    def search(
+        self,
+        space: str,
+        queries: Float32Array,
+        k: int,
+        min_score: float | None = None,
+        options: SearchOptions = DEFAULT_OPTIONS,
+    ) -> list[ShardHits]:
         """See ShardReader."""
         view = self._view.spaces.get(space)
         if view is None:
             raise unknown_space(space, self._rows)
-        return view.search(queries, k, min_score)
+        return view.search(queries, k, min_score, options)
 
     def vectors(self, space: str, image_ids: Sequence[str]) -> dict[str, Float32Array]:
         """See ShardReader."""
@@ -74,18 +101,48 @@ class Shard:
         prepared = {space.name: _prepare(space, last) for space in self.spaces}
         check_spaces(last.values(), prepared)
         with self._lock:
-            before = self._count_present(last)
+            image_ids, had = list(last), set[str]()
             for name, rows in self._rows.items():
-                for image_id in last:
-                    rows.remove(image_id)
-                rows.put(*prepared[name])
-                rows.compact()
-            self._image_count += self._count_present(last) - before
+                had |= rows.replace(image_ids, *prepared[name])
+            self._image_count += len({image_id for ids, _ in prepared.values() for image_id in ids}) - len(had)
             self._view = self._publish(through_seq)
+
+    def begin_build(self, policy: BuildPolicy, *, is_idle: bool = False) -> Build | None:
+        """Return the build that is worth most now, or None. Its rows are set apart until `finish_build` or
+        `abandon_build`; searches and writes go on."""
+        with self._lock:
+            for rows in self._rows.values():
+                plan = next_build(rows.growing.open_rows, rows.sizes(), policy, is_idle=is_idle)
+                if plan is not None:
+                    name = f"segment-{secrets.token_hex(8)}"
+                    self._building.add(name)
+                    build = rows.begin(name, plan.sealed, growing=plan.growing)
+                    budget = policy.budget_bytes // len(self._rows)
+                    kind = choose_kind(rows.space.index, build.row_count, rows.space.dim, budget_bytes=budget)
+                    return dataclasses.replace(build, kind=kind)
+        return None
+
+    def finish_build(self, build: Build, segment: SealedSegment | None) -> None:
+        """Put the built segment in the place of its rows; None when there were none. Rows that died meanwhile are dead
+        in it too."""
+        with self._lock:
+            self._rows[build.space.name].finish(build, segment)
+            self._building.discard(build.name)
+            self._view = self._publish(self._view.applied_seq)
+
+    def abandon_build(self, build: Build) -> None:
+        """Leave the rows of a build that failed where they are."""
+        with self._lock:
+            self._rows[build.space.name].abandon(build)
+            self._building.discard(build.name)
+
+    def adopt(self, segment: SealedSegment, dead: BoolArray | None) -> None:
+        """Take in a segment of a snapshot; `finish_restore` makes it visible."""
+        self._rows[segment.space.name].adopt(segment, dead)
 
     def restore(self, space: str, image_ids: Sequence[str], rows: Float32Array) -> None:
         """Append prepared rows of images that are not here yet; `finish_restore` makes them visible."""
-        self._rows[space].put(image_ids, rows)
+        self._rows[space].growing.put(image_ids, rows)
 
     def finish_restore(self, applied_seq: int, image_count: int) -> None:
         """Make restored rows visible."""
@@ -95,9 +152,6 @@ class Shard:
 
     def _publish(self, applied_seq: int) -> ShardView:
         return ShardView(applied_seq, self._image_count, {name: rows.publish() for name, rows in self._rows.items()})
-
-    def _count_present(self, image_ids: Mapping[str, Change]) -> int:
-        return sum(any(image_id in rows for rows in self._rows.values()) for image_id in image_ids)
 
 
 def check_spaces(changes: Iterable[Change], known: Mapping[str, object]) -> None:
@@ -125,4 +179,4 @@ def _prepare(space: SpaceSpec, changes: Mapping[str, Change]) -> tuple[list[str]
             image_ids += [image_id] * len(found)
     if not rows:
         return [], np.empty((0, space.dim), np.float32)
-    return image_ids, prepare_rows(np.concatenate(rows), space)
+    return image_ids, stored_rows(np.concatenate(rows), space)

@@ -1,28 +1,40 @@
 """A shard on disk, beside the feed: restarting from it is faster, and never answers otherwise than the feed would.
 
+    FOLDER/segment-RANDOM/          the files of one sealed segment, which never change; snapshots name them
     FOLDER/snapshot-SEQ-RANDOM/     one snapshot; without a manifest it was never finished
-        vectors-N.f32, ids-N.json   immutable, in the order of the manifest's parts
-        manifest.json               seq, epoch, spaces, the size and hash of every file; written last
+        vectors-N.f32, ids-N.json   the growing rows, in the order of the manifest's parts
+        dead-N.bits                 which rows of a sealed segment are dead
+        manifest.json               seq, epoch, spaces, the size and hash of every file, segments' too; written last
 
 Order of writing: files, fsync of each, fsync of the folder, manifest under another name, fsync, rename, fsync of the
-folder and of the one above, then the older snapshots but one are deleted, manifest first. Whatever instant a crash
-picks, the next start sees the old snapshots, the new one, or both.
+folder and of the one above, then the older snapshots but one are deleted, manifest first, then the segments that no
+snapshot and no shard holds. Whatever instant a crash picks, the next start sees the old snapshots, the new one, or both.
 """
 
 import json
 import secrets
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 
 from pixvec.disk import sync_folder
+from pixvec.index.dead_rows import BoolArray
 from pixvec.index.durable import Damaged, read_sealed, write_sealed
 from pixvec.index.interfaces import Float32Array
-from pixvec.index.manifest import MANIFEST, Manifest, Part, ShardIdentity, read_manifest, write_manifest
-from pixvec.index.segment import Segment
+from pixvec.index.manifest import (
+    MANIFEST,
+    Manifest,
+    Part,
+    SealedPart,
+    ShardIdentity,
+    read_manifest,
+    write_manifest,
+)
+from pixvec.index.sealed import open_sealed
+from pixvec.index.segment import FlatSegment
 from pixvec.index.shard import Shard, ShardView
 from pixvec.telemetry.logging import get_logger
 from pixvec.telemetry.metrics import SNAPSHOTS_REFUSED
@@ -30,6 +42,7 @@ from pixvec.telemetry.metrics import SNAPSHOTS_REFUSED
 log = get_logger(__name__)
 
 _PREFIX = "snapshot-"
+SEGMENT_PREFIX = "segment-"
 _KEPT = 2
 
 
@@ -41,8 +54,8 @@ def write_snapshot(folder: Path, view: ShardView, identity: ShardIdentity) -> Pa
     created = folder / f"{_PREFIX}{view.applied_seq:020d}-{secrets.token_hex(4)}"
     created.mkdir(parents=True)
     try:
-        parts = tuple(_write_parts(created, view))
-        write_manifest(created, Manifest(identity, view.applied_seq, view.image_count, parts))
+        parts, sealed = tuple(_write_parts(created, view)), tuple(_write_dead(created, view))
+        write_manifest(created, Manifest(identity, view.applied_seq, view.image_count, parts, sealed))
     except OSError:
         shutil.rmtree(created, ignore_errors=True)
         raise
@@ -66,6 +79,16 @@ def load_newest(folder: Path, identity: ShardIdentity, *, min_seq: int = 0, max_
     return None
 
 
+def remove_segments(folder: Path, in_use: Callable[[], set[str]]) -> None:
+    """Remove the segments that no snapshot names and that are not in use."""
+    named = {part.segment.name for path in _complete(folder) for part in _read_sealed_parts(path)}
+    present = {path.name for path in folder.glob(f"{SEGMENT_PREFIX}*")}
+    # Asked last: what is in use by then was either there before or is new, and then not among those found.
+    for name in present - named - in_use():
+        log.info("segment_removed", segment=name)
+        shutil.rmtree(folder / name, ignore_errors=True)
+
+
 def clean(folder: Path) -> None:
     """Remove what a crash left unfinished."""
     for path in folder.glob(f"{_PREFIX}*"):
@@ -75,16 +98,33 @@ def clean(folder: Path) -> None:
 
 
 def _write_parts(folder: Path, view: ShardView) -> Iterator[Part]:
-    segments = [(name, segment) for name, space in view.spaces.items() for segment in space.segments]
+    segments = [(name, segment) for name, space in view.spaces.items() for segment in space.growing.segments]
     for number, (space, segment) in enumerate(segments):
         rows = segment.live_rows()
         if len(rows):
             yield _write_part(folder, number, space, segment, rows)
 
 
-def _write_part(folder: Path, number: int, space: str, segment: Segment, rows: np.ndarray) -> Part:
+def _write_dead(folder: Path, view: ShardView) -> Iterator[SealedPart]:
+    sealed = [held for space in view.spaces.values() for held in space.sealed]
+    for number, held in enumerate(sealed):
+        bits = None if held.dead is None else np.packbits(held.dead).data.cast("B")
+        yield SealedPart(
+            held.segment.seal, None if bits is None else write_sealed(folder, f"dead-{number}.bits", bits)
+        )
+
+
+def _read_sealed_parts(path: Path) -> tuple[SealedPart, ...]:
+    try:
+        return read_manifest(path).sealed
+    except Damaged:
+        # Refused by every start: what it names is of no use through it.
+        return ()
+
+
+def _write_part(folder: Path, number: int, space: str, segment: FlatSegment, rows: np.ndarray) -> Part:
     vectors = np.ascontiguousarray(segment.take(rows), dtype="<f4")
-    ids = json.dumps([segment.image_ids[row] for row in rows.tolist()]).encode()
+    ids = json.dumps(segment.ids(rows)).encode()
     return Part(
         space,
         len(rows),
@@ -120,10 +160,21 @@ def _load(path: Path, identity: ShardIdentity, min_seq: int, max_seq: int | None
     if max_seq is not None and manifest.seq > max_seq:
         raise Damaged("ahead", f"it is of seq {manifest.seq}, and the feed ends at {max_seq}")
     shard = Shard(identity.spaces)
+    by_name = {space.name: space for space in identity.spaces}
+    for sealed in manifest.sealed:
+        segment = open_sealed(path.parent / sealed.segment.name, sealed.segment, by_name[sealed.segment.space])
+        shard.adopt(segment, _read_dead(path, sealed))
     for part in manifest.parts:
         shard.restore(part.space, *_read_part(path, part, shard))
     shard.finish_restore(manifest.seq, manifest.image_count)
     return shard
+
+
+def _read_dead(path: Path, part: SealedPart) -> BoolArray | None:
+    if part.dead is None:
+        return None
+    bits = np.frombuffer(read_sealed(path, part.dead), np.uint8)
+    return np.unpackbits(bits, count=part.segment.rows).view(np.bool_)
 
 
 def _read_part(path: Path, part: Part, shard: Shard) -> tuple[list[str], Float32Array]:

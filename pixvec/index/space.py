@@ -1,130 +1,48 @@
-"""One space of a shard as a search sees it: several immutable segments, one list of hits."""
+"""One space of a shard as a search sees it: growing and sealed segments at one moment, one list of hits."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
-
-from pixvec.domain import Metric
+from pixvec.domain import SearchOptions
+from pixvec.index.growing_search import GrowingView
 from pixvec.index.interfaces import Float32Array, ShardHits, SpaceSpec
-from pixvec.index.rows import exact_scores, prepare_rows, row_lengths
-from pixvec.index.segment import RowArray, Segment
-
-# Rows fetched beyond k, so that a near tie at the cut seldom needs a second look.
-_SPARE_ROWS = 8
-# Where this many rows are nearly equal at the cut, those found first are taken.
-_MAX_TIED_ROWS = 4096
-# How far a segment's own arithmetic may be from the exact score, relative to the lengths of the vectors.
-_NEARNESS_ERROR = 1e-5
-
-
-@dataclass(frozen=True, slots=True)
-class _Fetched:
-    """Candidate rows of all segments for each query: (n, total) each; a row of -1 is none."""
-
-    nearness: Float32Array
-    segments: npt.NDArray[np.int32]
-    rows: RowArray
+from pixvec.index.merge import above, merge_hits
+from pixvec.index.rows import prepare_rows
+from pixvec.index.sealed_search import SealedView, search_sealed
 
 
 @dataclass(frozen=True, slots=True)
 class SpaceView:
-    """The rows of a space at one moment. `max_length` is at least that of the longest vector."""
+    """The rows of a space at one moment; no image has rows in two segments."""
 
     space: SpaceSpec
-    segments: tuple[Segment, ...] = ()
-    max_length: float = 0.0
+    growing: GrowingView
+    sealed: tuple[SealedView, ...] = ()
 
     @property
     def row_count(self) -> int:
         """Rows, the dead ones included."""
-        return sum(segment.row_count for segment in self.segments)
+        return self.growing.row_count + sum(view.row_count for view in self.sealed)
 
     @property
     def live_count(self) -> int:
         """Rows a search can find."""
-        return sum(segment.row_count - segment.dead_count for segment in self.segments)
+        return self.growing.live_count + sum(view.row_count - view.dead_count for view in self.sealed)
 
-    def search(self, queries: Float32Array, k: int, min_score: float | None) -> list[ShardHits]:
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of vectors and indexes, in memory or mapped into it."""
+        sealed = sum(view.segment.seal.size_bytes for view in self.sealed)
+        return 4 * self.space.dim * self.growing.row_count + sealed
+
+    def search(
+        self, queries: Float32Array, k: int, min_score: float | None, options: SearchOptions
+    ) -> list[ShardHits]:
         """Return the best k images for each query, (n, dim) float32. Raises InvalidVector."""
         prepared = prepare_rows(queries, self.space)
-        live = self.live_count
-        hits: list[ShardHits | None] = [None] * len(prepared)
-        open_queries = np.arange(len(prepared))
-        fetch = k + _SPARE_ROWS
-        while len(open_queries):
-            fetched = self._fetch(prepared[open_queries], fetch)
-            still_open = []
-            for place, query in enumerate(open_queries):
-                found = self._rank(prepared[query], fetched, place, k)
-                if fetch >= live or self._is_settled(prepared[query], fetched.nearness[place], found, k):
-                    hits[query] = _above(found, min_score)
-                else:
-                    still_open.append(query)
-            open_queries = np.array(still_open, dtype=np.intp)
-            fetch *= 4
-        return [found for found in hits if found is not None]
-
-    def _fetch(self, queries: Float32Array, fetch: int) -> _Fetched:
-        """Return the `fetch` nearest rows over all segments, in no order."""
-        parts = [segment.candidates(queries, fetch) for segment in self.segments]
-        if len(parts) == 1:
-            (only,) = parts
-            return _Fetched(only.nearness, np.zeros(only.rows.shape, np.int32), only.rows)
-        if not parts:
-            nothing = (len(queries), 0)
-            return _Fetched(np.empty(nothing, np.float32), np.empty(nothing, np.int32), np.empty(nothing, np.int64))
-        nearness = np.concatenate([part.nearness for part in parts], axis=1)
-        rows = np.concatenate([part.rows for part in parts], axis=1)
-        numbers = np.repeat(np.arange(len(parts), dtype=np.int32), [part.rows.shape[1] for part in parts])
-        segments = np.broadcast_to(numbers, rows.shape)
-        # What a segment did not find must not crowd out what others did.
-        nearness[rows < 0] = -np.inf
-        if rows.shape[1] > fetch:
-            best = np.argpartition(-nearness, fetch - 1, axis=1)[:, :fetch]
-            nearness, rows, segments = (np.take_along_axis(part, best, axis=1) for part in (nearness, rows, segments))
-        return _Fetched(nearness, segments, rows)
-
-    def _rank(self, query: Float32Array, fetched: _Fetched, place: int, k: int) -> ShardHits:
-        """Return the best k images among one query's candidates, by their exact scores."""
-        ids: list[str] = []
-        scores: list[float] = []
-        segments, rows = fetched.segments[place], fetched.rows[place]
-        for number, segment in enumerate(self.segments):
-            mine = rows[(segments == number) & (rows >= 0)]
-            if len(mine):
-                scores += exact_scores(self.space.metric, query, segment.take(mine)).tolist()
-                ids += map(segment.image_ids.__getitem__, mine.tolist())
-        return best_images(ids, scores, k)
-
-    def _is_settled(self, query: Float32Array, nearness: Float32Array, found: ShardHits, k: int) -> bool:
-        """Whether no row beyond those fetched can be among the best k."""
-        if len(found.image_ids) < k:
-            return False
-        if len(nearness) >= k + _MAX_TIED_ROWS:
-            return True
-        cut = float(found.scores[-1])
-        length = 1.0 if self.space.metric is Metric.COSINE else float(row_lengths(query[None])[0])
-        if self.space.metric is Metric.EUCLIDEAN:
-            return float(nearness.min()) < -(cut**2) - _NEARNESS_ERROR * (length + self.max_length) ** 2
-        return float(nearness.min()) < cut - _NEARNESS_ERROR * length * self.max_length
-
-
-def best_images(image_ids: Sequence[str], scores: Sequence[float], k: int) -> ShardHits:
-    """Return the best k images, each by its best row, equal ones in order of their ids."""
-    best: dict[str, float] = {}
-    for score, image_id in sorted(zip(scores, image_ids, strict=True), key=lambda found: (-found[0], found[1])):
-        if image_id not in best:
-            best[image_id] = score
-            if len(best) == k:
-                break
-    return ShardHits(list(best), np.fromiter(best.values(), np.float32, len(best)))
-
-
-def _above(hits: ShardHits, min_score: float | None) -> ShardHits:
-    """Return the hits of at least `min_score`, compared in float32, as scores are reported."""
-    if min_score is None:
-        return hits
-    kept = int(np.count_nonzero(hits.scores >= np.float32(min_score)))
-    return hits if kept == len(hits.scores) else ShardHits(hits.image_ids[:kept], hits.scores[:kept])
+        if not self.sealed:
+            return [above(hits, min_score) for hits in self.growing.search(prepared, k)]
+        hits = search_sealed(self.sealed, prepared, k, options)
+        if self.growing.live_count:
+            new = self.growing.search(prepared, k)
+            hits = [merge_hits(pair, k) for pair in zip(hits, new, strict=True)]
+        return [above(each, min_score) for each in hits]

@@ -1,0 +1,103 @@
+"""Writes the files of a sealed segment: the stored vectors and ids first, then the index built over them.
+
+    vectors.faiss   the vectors as they are kept: IndexScalarQuantizer of float16, or IndexFlat
+    ids.bin         the image of each row: see `id_table`
+    index.faiss     the index over the same rows, none for FLAT
+
+The second part needs nothing but the first's files, so that it can run in a process of its own.
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pixvec.domain import IndexKind, IndexSettings, Metric, VectorStorage
+from pixvec.index.durable import FileSeal, seal_file, write_sealed
+from pixvec.index.id_table import pack_ids
+from pixvec.index.interfaces import Float32Array, SpaceSpec
+from pixvec.index.kinds import EF_CONSTRUCTION, factory, faiss_metric, training_rows
+from pixvec.index.library import load_faiss
+from pixvec.index.rows import fits_half
+
+VECTORS, IDS, INDEX = "vectors.faiss", "ids.bin", "index.faiss"
+# Rows turned into float32 at a time: bounds the memory of a build beside its index.
+_CHUNK_ROWS = 16_384
+_SEED = 2026
+
+
+def write_rows(folder: Path, space: SpaceSpec, chunks: Iterable[tuple[list[str], Float32Array]]) -> tuple[FileSeal, ...]:
+    """Write the rows of a segment into an empty folder and return the files' seals. Raises OSError.
+
+    Rows are (n, dim) float32 as the space compares them, with an image id each; those of one image are neighbours.
+    """
+    faiss = load_faiss()
+    image_ids: list[str] = []
+    parts: list[Float32Array] = []
+    for ids, rows in chunks:
+        image_ids += ids
+        parts.append(rows)
+    stored = _stored_index(faiss, space, parts)
+    for rows in parts:
+        stored.add(rows)
+    vectors = folder / VECTORS
+    _write_index(faiss, stored, vectors)
+    return seal_file(vectors), write_sealed(folder, IDS, pack_ids(image_ids))
+
+
+def write_index(folder: Path, kind: IndexKind, metric: Metric, settings: IndexSettings, *, threads: int) -> FileSeal:
+    """Build the index over the rows in this folder and return its file's seal. Raises OSError.
+
+    Takes the index's own memory, and that of its training vectors.
+    """
+    faiss = load_faiss()
+    faiss.omp_set_num_threads(threads)
+    stored = faiss.read_index(str(folder / VECTORS), faiss.IO_FLAG_MMAP_IFC)
+    index = faiss.index_factory(
+        stored.d, factory(kind, stored.d, stored.ntotal, settings), faiss_metric(metric)
+    )
+    _prepare(faiss, index, kind, metric, settings)
+    index.train(_sample(stored, training_rows(kind, stored.ntotal, settings)))
+    for begin in range(0, stored.ntotal, _CHUNK_ROWS):
+        index.add(stored.reconstruct_n(begin, min(_CHUNK_ROWS, stored.ntotal - begin)))
+    path = folder / INDEX
+    _write_index(faiss, index, path)
+    return seal_file(path)
+
+
+def _stored_index(faiss: Any, space: SpaceSpec, parts: list[Float32Array]) -> Any:
+    metric = faiss_metric(space.metric)
+    half = space.index.storage is VectorStorage.FLOAT16 and all(bool(fits_half(rows).all()) for rows in parts)
+    if not half:
+        return faiss.IndexFlat(space.dim, metric)
+    index = faiss.IndexScalarQuantizer(space.dim, faiss.ScalarQuantizer.QT_fp16, metric)
+    # It learns nothing from them, but wants to be asked.
+    index.train(np.zeros((1, space.dim), np.float32))
+    return index
+
+
+def _prepare(faiss: Any, index: Any, kind: IndexKind, metric: Metric, settings: IndexSettings) -> None:
+    if kind is IndexKind.HNSW:
+        index.hnsw.efConstruction = settings.ef_construction or EF_CONSTRUCTION
+        index.hnsw.rng = faiss.RandomGenerator(_SEED)
+    elif hasattr(index, "cp"):
+        index.cp.seed = _SEED
+        # Centroids of length one are far from vectors of any length: residuals would hold next to nothing.
+        index.cp.spherical = metric is Metric.COSINE
+        # One thread that trains on all is enough for what a shard holds; more iterations gain no recall.
+        index.cp.niter = 10
+
+
+def _sample(stored: Any, count: int) -> Float32Array:
+    rows = np.random.default_rng(_SEED).choice(stored.ntotal, count, replace=False)
+    sample: Float32Array = stored.reconstruct_batch(np.sort(rows))
+    return sample
+
+
+def _write_index(faiss: Any, index: Any, path: Path) -> None:
+    try:
+        faiss.write_index(index, str(path))
+    except RuntimeError as error:
+        # FAISS tells of a full disk in its own way.
+        raise OSError(f"{path.name} cannot be written: {error}") from error

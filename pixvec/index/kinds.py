@@ -1,0 +1,125 @@
+"""The kinds of sealed segments: what each costs, which one suits, and how hard each is searched by default."""
+
+import math
+from dataclasses import dataclass
+
+from pixvec.domain import IndexKind, IndexSettings, Metric, SearchOptions, VectorStorage
+
+# Below this many rows comparing everything takes less time than a graph's detours.
+FLAT_BELOW_ROWS = 4_000
+# Inverted lists of fewer rows are too short to be worth their centroids.
+IVF_FROM_ROWS = 20_000
+
+HNSW_M = 32
+EF_CONSTRUCTION = 80
+# FAISS warns below 39 training vectors a centroid.
+_TRAINING_ROWS_A_LIST = 64
+
+_EXACT = frozenset({IndexKind.FLAT})
+_IVF = frozenset({IndexKind.IVF_SQ8, IndexKind.IVF_PQ, IndexKind.IVF_RABITQ})
+
+
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """How hard one kind is searched: `ef` for HNSW, `nprobe` for inverted lists, `rescore` candidates a hit."""
+
+    ef: int
+    nprobe: int
+    rescore: float
+
+
+# Measured: docs/adr/0012-index-kinds.md.
+_RESCORE = {
+    IndexKind.FLAT: 0.0,
+    IndexKind.FLAT_INT8: 2.0,
+    IndexKind.FLAT_BINARY: 20.0,
+    IndexKind.HNSW: 1.5,
+    IndexKind.IVF_SQ8: 1.5,
+    IndexKind.IVF_PQ: 10.0,
+    IndexKind.IVF_RABITQ: 10.0,
+}
+_EF_A_HIT = 2.0
+_LEAST_EF = 64
+
+
+def choose_kind(settings: IndexSettings, rows: int, dim: int, *, budget_bytes: int) -> IndexKind:
+    """Return the kind to build for `rows` vectors that may take `budget_bytes` of memory beside their stored form."""
+    if settings.kind is not IndexKind.AUTO:
+        return settings.kind if settings.kind not in _IVF or rows >= IVF_FROM_ROWS else IndexKind.HNSW
+    if rows < FLAT_BELOW_ROWS:
+        return IndexKind.FLAT
+    for kind in (IndexKind.HNSW, IndexKind.IVF_SQ8):
+        if rows * code_bytes(kind, dim) <= budget_bytes:
+            return kind if kind not in _IVF or rows >= IVF_FROM_ROWS else IndexKind.HNSW
+    return IndexKind.IVF_RABITQ if rows >= IVF_FROM_ROWS else IndexKind.FLAT
+
+
+def code_bytes(kind: IndexKind, dim: int, hnsw_m: int = HNSW_M) -> float:
+    """Return the bytes a vector takes in an index of this kind, its stored form apart."""
+    links = 8 * hnsw_m + 4 * hnsw_m / (hnsw_m - 1) + 16
+    return {
+        IndexKind.FLAT: 0.0,
+        IndexKind.FLAT_INT8: dim,
+        IndexKind.FLAT_BINARY: dim / 8 + 8,
+        IndexKind.HNSW: dim + links,
+        IndexKind.IVF_SQ8: dim + 8,
+        IndexKind.IVF_PQ: dim / 4 + 8,
+        IndexKind.IVF_RABITQ: dim / 8 + 16,
+    }[kind]
+
+
+def stored_bytes(storage: VectorStorage, dim: int) -> int:
+    """Return the bytes of one vector as it is kept for exact comparison."""
+    return dim * (2 if storage is VectorStorage.FLOAT16 else 4)
+
+
+def factory(kind: IndexKind, dim: int, rows: int, settings: IndexSettings) -> str:
+    """Return FAISS's name of the index to build; none for FLAT, whose stored vectors are its index."""
+    lists = settings.nlist or default_nlist(rows)
+    return {
+        IndexKind.FLAT: "",
+        IndexKind.FLAT_INT8: "SQ8",
+        IndexKind.FLAT_BINARY: "RaBitQ",
+        IndexKind.HNSW: f"HNSW{settings.hnsw_m or HNSW_M}_SQ8",
+        IndexKind.IVF_SQ8: f"IVF{lists},SQ8",
+        IndexKind.IVF_PQ: f"IVF{lists},PQ{_sub_quantisers(dim)}x4fs",
+        IndexKind.IVF_RABITQ: f"IVF{lists},RaBitQ",
+    }[kind]
+
+
+def default_nlist(rows: int) -> int:
+    """Return how many inverted lists suit so many rows: about 4√n, FAISS's own advice, and enough to train on."""
+    return max(1, min(int(4 * math.sqrt(rows)), rows // 39))
+
+
+def training_rows(kind: IndexKind, rows: int, settings: IndexSettings) -> int:
+    """Return how many vectors to train on."""
+    if kind in _IVF:
+        return min(rows, _TRAINING_ROWS_A_LIST * (settings.nlist or default_nlist(rows)))
+    return min(rows, 100_000)
+
+
+def effort(kind: IndexKind, k: int, rows: int, settings: IndexSettings, options: SearchOptions) -> Effort:
+    """Return how hard to search for k rows: what was asked for, else what reached recall@10 of 0.95 in measurements."""
+    rescore = max(0.0, options.rescore) if options.rescore else _RESCORE[kind]
+    wanted = math.ceil(k * max(1.0, rescore))
+    ef = options.ef or max(_LEAST_EF, int(_EF_A_HIT * k))
+    lists = settings.nlist or default_nlist(rows)
+    nprobe = options.nprobe or max(16, lists // 24)
+    return Effort(ef=max(ef, wanted), nprobe=min(nprobe, lists), rescore=rescore)
+
+
+def is_exact(kind: IndexKind) -> bool:
+    """Whether every search of this kind compares every stored vector."""
+    return kind in _EXACT
+
+
+def faiss_metric(metric: Metric) -> int:
+    """Return FAISS's number for how vectors are compared; cosine is the inner product of normalised ones."""
+    # METRIC_INNER_PRODUCT and METRIC_L2, without importing FAISS for two numbers.
+    return 1 if metric is Metric.EUCLIDEAN else 0
+
+
+def _sub_quantisers(dim: int) -> int:
+    """Return how many parts of a vector get 4 bits each: one every two dimensions, where that divides."""
+    return next(parts for parts in range(max(1, dim // 2), 0, -1) if dim % parts == 0)

@@ -1,0 +1,160 @@
+"""A sealed segment: immutable files mapped into memory, searched by an index and compared by the stored vectors."""
+
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pixvec.domain import IndexKind, IndexSettings, Metric, SearchOptions
+from pixvec.index.building import IDS, INDEX, VECTORS
+from pixvec.index.dead_rows import BoolArray
+from pixvec.index.durable import FileSeal, check_sealed
+from pixvec.index.id_table import IdTable, RowArray
+from pixvec.index.interfaces import Float32Array, SpaceSpec
+from pixvec.index.kinds import Effort, effort, is_exact
+from pixvec.index.library import load_faiss
+from pixvec.index.rows import exact_scores
+from pixvec.index.segment import Candidates
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentSeal:
+    """What a sealed segment is, and what its files have to be. `name` is that of its folder, never used twice."""
+
+    name: str
+    space: str
+    kind: IndexKind
+    rows: int
+    files: tuple[FileSeal, ...]
+    hnsw_m: int = 0
+    nlist: int = 0
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of all files."""
+        return sum(file.size_bytes for file in self.files)
+
+
+class SealedSegment:
+    """Rows of one space that never change; which of them are dead is for its holder to know. Any thread may search."""
+
+    def __init__(self, folder: Path, seal: SegmentSeal, space: SpaceSpec) -> None:
+        self.seal = seal
+        self.space = space
+        self.folder = folder
+        self.ids = IdTable(folder / IDS)
+        self._settings = IndexSettings(seal.kind, space.index.storage, seal.hnsw_m, 0, seal.nlist)
+        faiss = load_faiss()
+        self._stored = faiss.read_index(str(folder / VECTORS), faiss.IO_FLAG_MMAP_IFC)
+        self._exact = _exact_index(faiss, self._stored)
+        self._base = None if is_exact(seal.kind) else faiss.read_index(str(folder / INDEX), faiss.IO_FLAG_MMAP_IFC)
+        self._refined = self._exact if self._base is None else faiss.IndexRefine(self._base, self._stored)
+
+    @property
+    def row_count(self) -> int:
+        """Rows, the dead ones included."""
+        return self.seal.rows
+
+    def search(
+        self, queries: Float32Array, fetch: int, options: SearchOptions, live: "LiveRows | None" = None
+    ) -> Candidates:
+        """Return the best `fetch` rows, scored by their stored vectors, for each prepared query, (n, dim) float32."""
+        k = min(fetch, self.row_count)
+        if options.exact or self._base is None:
+            return self._search(self._exact, queries, k, _exact_parameters(self._exact, live))
+        hard = effort(self.seal.kind, k, self.row_count, self._settings, options)
+        if hard.rescore < 1.0:
+            found = self._search(self._base, queries, k, _base_parameters(self.seal.kind, hard, live))
+            return self._rescored(queries, found)
+        return self._search(self._refined, queries, k, _refined_parameters(self.seal.kind, hard, k, live))
+
+    def take(self, rows: RowArray) -> Float32Array:
+        """Return these rows, (len(rows), dim) float32, as they are stored."""
+        if not len(rows):
+            return np.empty((0, self.space.dim), np.float32)
+        taken: Float32Array = self._stored.reconstruct_batch(np.ascontiguousarray(rows, np.int64))
+        return taken
+
+    def find(self, image_ids: Sequence[str]) -> list[range]:
+        """Return the rows of each image, an empty range for one that is not here."""
+        return self.ids.find(image_ids)
+
+    def _search(self, index: Any, queries: Float32Array, k: int, parameters: Any) -> Candidates:
+        found, rows = index.search(queries, k, params=parameters)
+        return Candidates(self._scores(found, rows), rows)
+
+    def _scores(self, found: Float32Array, rows: RowArray) -> Float32Array:
+        if self.space.metric is Metric.EUCLIDEAN:
+            np.maximum(found, 0, out=found)
+            np.sqrt(found, out=found)
+            np.negative(found, out=found)
+        elif self.space.metric is Metric.COSINE:
+            np.clip(found, -1.0, 1.0, out=found)
+        found[rows < 0] = -np.inf
+        return found
+
+    def _rescored(self, queries: Float32Array, found: Candidates) -> Candidates:
+        """Report exact scores in the order of the codes: what `rescore` off means is no second look beyond k."""
+        scores = np.full(found.nearness.shape, -np.inf, np.float32)
+        for place, (query, rows) in enumerate(zip(queries, found.rows, strict=True)):
+            there = rows >= 0
+            scores[place, there] = exact_scores(self.space.metric, query, self.take(rows[there]))
+        return Candidates(scores, found.rows)
+
+
+class LiveRows:
+    """The rows of a segment that are not dead, as FAISS asks for them."""
+
+    def __init__(self, dead: BoolArray) -> None:
+        faiss = load_faiss()
+        self.selector = faiss.IDSelectorBitmap(np.packbits(~dead, bitorder="little"))
+
+
+def open_sealed(folder: Path, seal: SegmentSeal, space: SpaceSpec) -> SealedSegment:
+    """Map a segment whose every byte is what was written. Raises Damaged before FAISS reads one that is not."""
+    for file in seal.files:
+        check_sealed(folder, file)
+    return SealedSegment(folder, seal, space)
+
+
+def _exact_index(faiss: Any, stored: Any) -> Any:
+    """Return what compares every row pair by pair. IndexFlat multiplies matrices for many queries at once, which
+    cancels digits and depends on the batch: its best are compared again."""
+    return stored if isinstance(stored, faiss.IndexScalarQuantizer) else faiss.IndexRefine(stored, stored)
+
+
+def _exact_parameters(index: Any, live: LiveRows | None) -> Any:
+    faiss = load_faiss()
+    plain = None if live is None else faiss.SearchParameters(sel=live.selector)
+    if isinstance(index, faiss.IndexRefine):
+        return faiss.IndexRefineSearchParameters(k_factor=2.0, base_index_params=plain)
+    return plain
+
+
+def _refined_parameters(kind: IndexKind, hard: Effort, k: int, live: LiveRows | None) -> Any:
+    del k
+    base = _base_parameters(kind, hard, live)
+    return load_faiss().IndexRefineSearchParameters(k_factor=hard.rescore, base_index_params=base)
+
+
+def _base_parameters(kind: IndexKind, hard: Effort, live: LiveRows | None) -> Any:
+    if live is None:
+        return _shared_parameters(kind, hard)
+    return _new_parameters(kind, hard, live.selector)
+
+
+@functools.lru_cache(maxsize=256)
+def _shared_parameters(kind: IndexKind, hard: Effort) -> Any:
+    return _new_parameters(kind, hard, None)
+
+
+def _new_parameters(kind: IndexKind, hard: Effort, selector: Any) -> Any:
+    faiss = load_faiss()
+    if kind is IndexKind.HNSW:
+        return faiss.SearchParametersHNSW(efSearch=hard.ef, sel=selector)
+    if kind in (IndexKind.FLAT_INT8, IndexKind.FLAT_BINARY):
+        return None if selector is None else faiss.SearchParameters(sel=selector)
+    return faiss.SearchParametersIVF(nprobe=hard.nprobe, sel=selector)

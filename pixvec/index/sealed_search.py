@@ -1,0 +1,147 @@
+"""Search over the sealed segments of a space: each proposes scored rows, the best of all become hits."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from pixvec.domain import SearchOptions
+from pixvec.index.dead_rows import BoolArray
+from pixvec.index.interfaces import Float32Array, ShardHits
+from pixvec.index.kinds import is_exact
+from pixvec.index.merge import best_images
+from pixvec.index.sealed import LiveRows, SealedSegment
+from pixvec.index.segment import Candidates, RowArray
+
+# Exact answers are in order of ids among equal scores: so many more rows show whether the cut goes through equal ones.
+_SPARE_ROWS = 8
+# Where this many rows are equal at the cut, those found first are taken.
+_MAX_TIED_ROWS = 4096
+# Several rows of one image are one hit: so many are asked for at first.
+_ROWS_AN_IMAGE = 4
+
+
+@dataclass(frozen=True, slots=True)
+class SealedView:
+    """A sealed segment and which of its rows, (rows,), are dead at one moment."""
+
+    segment: SealedSegment
+    dead: BoolArray | None = None
+    dead_count: int = 0
+    live: LiveRows | None = field(default=None, repr=False)
+
+    @property
+    def row_count(self) -> int:
+        """Rows, the dead ones included."""
+        return self.segment.row_count
+
+    def live_rows(self) -> RowArray:
+        """See Rows."""
+        return np.arange(self.row_count) if self.dead is None else np.flatnonzero(~self.dead)
+
+    def take(self, rows: RowArray) -> Float32Array:
+        """See Rows."""
+        return self.segment.take(rows)
+
+    def ids(self, rows: RowArray) -> list[str]:
+        """See Rows."""
+        return self.segment.ids.ids(rows)
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """The rows of all segments for each query, best first: (n, total) each; a score of -inf is none."""
+
+    scores: Float32Array
+    segments: npt.NDArray[np.intp] | None
+    rows: RowArray
+
+
+def search_sealed(
+    views: Sequence[SealedView], queries: Float32Array, k: int, options: SearchOptions
+) -> list[ShardHits]:
+    """Return the best k images for each prepared query, (n, dim) float32."""
+    exact = options.exact or all(is_exact(view.segment.seal.kind) for view in views)
+    single = all(view.segment.ids.is_one_row_each for view in views)
+    most = max(view.row_count for view in views)
+    fetch = (k if single else k * _ROWS_AN_IMAGE) + (_SPARE_ROWS if exact else 0)
+    hits: list[ShardHits | None] = [None] * len(queries)
+    unsettled = np.arange(len(queries))
+    while len(unsettled):
+        found = _fetch(views, queries[unsettled], fetch, options)
+        answers = _to_hits(views, found, k, single=single)
+        last = fetch >= min(most, k + _MAX_TIED_ROWS)
+        settled = np.ones(len(unsettled), np.bool_) if last else _settled(found, answers, k, exact=exact)
+        for place in np.flatnonzero(settled).tolist():
+            hits[unsettled[place]] = answers[place]
+        unsettled = unsettled[~settled]
+        fetch *= 4
+    return [found for found in hits if found is not None]
+
+
+def _fetch(views: Sequence[SealedView], queries: Float32Array, fetch: int, options: SearchOptions) -> _Found:
+    parts = [view.segment.search(queries, fetch, options, view.live) for view in views]
+    if len(parts) == 1:
+        return _sorted(parts[0].nearness, None, parts[0].rows)
+    scores = np.concatenate([part.nearness for part in parts], axis=1)
+    rows = np.concatenate([part.rows for part in parts], axis=1)
+    numbers = np.repeat(np.arange(len(parts)), [part.rows.shape[1] for part in parts])
+    # Once a segment has given all it has, none of it may be cut off: another look would bring no more.
+    width = fetch if fetch < max(view.row_count for view in views) else None
+    return _sorted(scores, np.broadcast_to(numbers, rows.shape), rows, width)
+
+
+def _sorted(
+    scores: Float32Array, segments: npt.NDArray[np.intp] | None, rows: RowArray, width: int | None = None
+) -> _Found:
+    """Return the best `width`, all unless said, in order. FAISS sorts them already, but for what was scored again."""
+    if segments is None and not (scores[:, 1:] > scores[:, :-1]).any():
+        return _Found(scores, None, rows)
+    order = np.argsort(-scores, axis=1, kind="stable")[:, :width]
+    chosen = None if segments is None else np.take_along_axis(segments, order, axis=1)
+    return _Found(np.take_along_axis(scores, order, axis=1), chosen, np.take_along_axis(rows, order, axis=1))
+
+
+def _to_hits(views: Sequence[SealedView], found: _Found, k: int, *, single: bool) -> list[ShardHits]:
+    scores, rows = found.scores, found.rows
+    if single:
+        # Ties at the cut may reorder what lies beyond it.
+        scores, rows = scores[:, : k + _SPARE_ROWS], rows[:, : k + _SPARE_ROWS]
+    ids = _ids(views, found.segments, rows)
+    counts = np.count_nonzero(scores > -np.inf, axis=1)
+    tied = (scores[:, 1:] == scores[:, :-1]).any(axis=1)
+    hits = []
+    for place, (count, is_tied) in enumerate(zip(counts.tolist(), tied.tolist(), strict=True)):
+        own = ids[place]
+        if single and not (is_tied and count > 1):
+            hits.append(ShardHits(own[: min(count, k)], scores[place, : min(count, k)]))
+        else:
+            hits.append(best_images(own[:count], scores[place, :count].tolist(), k))
+    return hits
+
+
+def _ids(views: Sequence[SealedView], segments: npt.NDArray[np.intp] | None, rows: RowArray) -> list[list[str]]:
+    """Return the image of each row; that of a row that is none means nothing."""
+    n, width = rows.shape
+    if segments is None:
+        flat = views[0].ids(np.maximum(rows, 0).ravel())
+        return [flat[place * width : (place + 1) * width] for place in range(n)]
+    all_ids = np.empty(rows.shape, object)
+    for number, view in enumerate(views):
+        mine = (segments[:, :width] == number) & (rows >= 0)
+        all_ids[mine] = view.ids(rows[mine])
+    listed: list[list[str]] = all_ids.tolist()
+    return listed
+
+
+def _settled(found: _Found, answers: Sequence[ShardHits], k: int, *, exact: bool) -> BoolArray:
+    """Return for each query whether more rows could change its answer."""
+    enough = np.array([len(hits.image_ids) >= k for hits in answers])
+    exhausted = found.scores[:, -1] == -np.inf
+    if not exact:
+        settled: BoolArray = enough | exhausted
+        return settled
+    cut = np.array([hits.scores[-1] if len(hits.scores) else -np.inf for hits in answers])
+    settled = exhausted | (enough & (found.scores[:, -1] < cut))
+    return settled
