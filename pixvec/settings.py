@@ -72,6 +72,14 @@ class SearcherSettings(_Process):
     searcher_poll_s: float = 0.2
     searcher_lease_s: float = 10.0
     searcher_snapshot_interval_s: float = 300.0
+    # Growing rows of a space that are worth a sealed segment.
+    searcher_seal_rows: int = Field(10_000, ge=100)
+    # Beyond this much memory of growing rows a shard's writes are pushed back until a build has caught up.
+    searcher_growing_bytes: int = Field(512 * 2**20, ge=2**20)
+    # What the indexes of all shards may take; 0: half of the machine's memory.
+    searcher_index_bytes: int = Field(0, ge=0)
+    # Threads of a build, which runs when nothing else wants the processor; 0: one a core.
+    searcher_build_threads: int = Field(0, ge=0)
     searcher_shutdown_grace_s: float = 10.0
 
 

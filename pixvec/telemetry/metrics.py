@@ -38,6 +38,12 @@ SHARD_SEARCH_SECONDS = Histogram("pixvec_shard_search_seconds", "Time to search 
 SNAPSHOT_SECONDS = Histogram("pixvec_snapshot_seconds", "Time to write a snapshot.", buckets=(0.1, 0.5, 1, 5, 30, 120))
 SNAPSHOTS_REFUSED = Counter("pixvec_snapshots_refused_total", "Snapshots that failed their checks.", ["cause"])
 SNAPSHOT_FAILURES = Counter("pixvec_snapshot_failures_total", "Snapshots that could not be written.")
+BUILD_SECONDS = Histogram(
+    "pixvec_build_seconds", "Time to build a sealed segment.", ["kind"], buckets=(0.1, 0.5, 1, 5, 30, 120, 600, 3600)
+)
+BUILD_FAILURES = Counter("pixvec_build_failures_total", "Sealed segments that could not be built.")
+SHARD_SEGMENTS = Gauge("pixvec_shard_segments", "Sealed segments, those being built included.", ["collection", "shard"])
+WRITES_PUSHED_BACK = Counter("pixvec_writes_pushed_back_total", "Pushes refused because the growing part is full.")
 RECORDS_SKIPPED = Counter("pixvec_records_skipped_total", "Feed records that no index can take.", ["cause"])
 
 SWEEPER_REPUBLISHED = Counter("pixvec_sweeper_republished_total", "Chunks published again.")

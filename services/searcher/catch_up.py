@@ -36,6 +36,9 @@ class CatchUp:
         if not held.loaded:
             await self._snapshots.load(held)
         while not held.dropped:
+            if held.is_full:
+                # The next poll goes on from here.
+                return
             here = held.applied_seq
             page = await self._read(held, here)
             if page is None or not self._usable(held, here, page):

@@ -16,7 +16,7 @@ log = get_logger(__name__)
 
 def to_spec(space: Space) -> SpaceSpec:
     """Return what an index has to know of a space."""
-    return SpaceSpec(space.name, space.dim, space.metric, space.digest)
+    return SpaceSpec(space.name, space.dim, space.metric, space.digest, space.index)
 
 
 class ChangeReader:

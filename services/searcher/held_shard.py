@@ -18,7 +18,7 @@ class HeldShard:
     `floor` is the highest tombstone floor that what is held here is known to be complete for.
     """
 
-    def __init__(self, assignment: Assignment) -> None:
+    def __init__(self, assignment: Assignment, *, max_growing_bytes: int = 2**40) -> None:
         self.collection = assignment.collection
         self.shard = assignment.shard
         self.key = (assignment.collection.collection_id, assignment.shard)
@@ -32,6 +32,7 @@ class HeldShard:
         self.identity = ShardIdentity(self.collection.collection_id, self.shard, self.epoch, specs)
         self.index = Shard(specs)
         self.loaded = False
+        self._max_growing_bytes = max_growing_bytes
         self._reader = ChangeReader(self.collection, self.shard)
         self._one_applier = threading.Lock()
         self._loop = asyncio.get_running_loop()
@@ -51,6 +52,11 @@ class HeldShard:
     def report(self) -> ShardReport:
         """How the shard stands, for the catalogue."""
         return ShardReport(self.collection.collection_id, self.shard, self.ready, self.snapshot_seq)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether rows have grown faster than builds could seal them: no write is taken until one has."""
+        return self.index.growing_bytes > self._max_growing_bytes
 
     def begin_with(self, index: Shard | None, floor: int) -> None:
         """Start with what a snapshot held, or with nothing: then `floor` is that of the first page read."""

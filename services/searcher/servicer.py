@@ -8,6 +8,7 @@ from pixvec.internal.v1 import searcher_service_pb2_grpc
 from pixvec.rpc.blocking import BlockingCalls
 from pixvec.rpc.conversions import position_from_wire
 from pixvec.rpc.deadlines import time_left_s
+from pixvec.telemetry.metrics import WRITES_PUSHED_BACK
 from services.searcher.converters import to_entries, to_query, to_search_response, to_status, to_vectors_response
 from services.searcher.follower import Follower
 from services.searcher.search import Searches
@@ -44,6 +45,13 @@ class SearcherService(searcher_service_pb2_grpc.SearcherServiceServicer):
         if held is None or held.epoch != request.epoch:
             self._follower.wake()
             return pb.ApplyResponse(outcome=pb.APPLY_OUTCOME_WILL_CATCH_UP)
+        if held.is_full:
+            WRITES_PUSHED_BACK.inc()
+            raise Overloaded(
+                f"shard {held.shard} of collection {held.collection.name} takes no writes until its growing rows are "
+                "sealed; it reads them from the feed then",
+                retry_after_s=1.0,
+            )
         if held.loaded and request.prev_seq <= held.applied_seq:
             try:
                 applied = await self._applying.run(held.advance, request.prev_seq, entries, entries[-1].seq)

@@ -16,8 +16,12 @@ _GAUGES = (metrics.SHARD_APPLIED_SEQ, metrics.SHARD_LAG, metrics.SHARD_IMAGES, m
 class ShardHost:
     """Belongs to the event loop."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, max_growing_bytes: int = 2**40) -> None:
+        self._max_growing_bytes = max_growing_bytes
         self._shards: dict[ShardKey, HeldShard] = {}
+
+    def __len__(self) -> int:
+        return len(self._shards)
 
     def __iter__(self) -> Iterator[HeldShard]:
         return iter(list(self._shards.values()))
@@ -54,7 +58,7 @@ class ShardHost:
         held.notify()
 
     def _hold(self, key: ShardKey, assignment: Assignment) -> HeldShard:
-        held = self._shards[key] = HeldShard(assignment)
+        held = self._shards[key] = HeldShard(assignment, max_growing_bytes=self._max_growing_bytes)
         log.info("shard_held", collection=held.collection.name, shard=held.shard, epoch=held.epoch)
         return held
 

@@ -37,6 +37,10 @@ class Snapshots:
             if held.loaded and held.applied_seq != held.snapshot_seq:
                 await self._disk.run(self._write, held)
 
+    async def write(self, held: HeldShard) -> None:
+        """Write this shard now, whether it has moved or not: what is built is worth keeping too."""
+        await self._disk.run(self._write, held)
+
     async def load(self, held: HeldShard) -> None:
         """Start a shard with its newest good snapshot, if there is one."""
         assignment, found = held.assignment, None
@@ -55,9 +59,15 @@ class Snapshots:
     def _tidy(self, kept: set[ShardKey]) -> None:
         for key in self._data.known():
             if key in kept:
-                snapshot.clean(self._data.of_shard(key))
+                folder = self._data.of_shard(key)
+                snapshot.clean(folder)
+                snapshot.remove_segments(folder, lambda key=key: self._segments_of(key))
             else:
                 self._data.remove(key)
+
+    def _segments_of(self, key: ShardKey) -> set[str]:
+        held = self._host.get(key)
+        return held.index.segment_names if held is not None else set()
 
     def _read(self, held: HeldShard, assignment: Assignment) -> Shard | None:
         begun = time.perf_counter()
@@ -88,4 +98,5 @@ class Snapshots:
             log.error("snapshot_failed", collection=held.collection.name, shard=held.shard, error=str(error))
             return
         held.snapshot_seq = view.applied_seq
+        snapshot.remove_segments(self._data.of_shard(held.key), lambda: held.index.segment_names)
         log.info("snapshot_written", collection=held.collection.name, shard=held.shard, seq=view.applied_seq)

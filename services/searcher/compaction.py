@@ -1,0 +1,98 @@
+"""Builds sealed segments in the background: one at a time, the shard that needs it most first."""
+
+import asyncio
+import time
+from collections.abc import Callable
+
+from pixvec.index.durable import Damaged
+from pixvec.index.plan import BuildPolicy
+from pixvec.index.sealing import MakeIndex, seal
+from pixvec.index.space_rows import Build
+from pixvec.telemetry.logging import get_logger
+from pixvec.telemetry.metrics import BUILD_FAILURES, BUILD_SECONDS, SHARD_SEGMENTS
+from services.searcher.data_folder import DataFolder
+from services.searcher.held_shard import HeldShard
+from services.searcher.shard_host import ShardHost
+from services.searcher.snapshots import Snapshots
+from services.searcher.threads import Threads
+
+log = get_logger(__name__)
+
+# A shard that has not moved for so long is idle: then even a small growing part is worth an index.
+IDLE_S = 10.0
+_RETRY_S = 30.0
+
+
+class Compaction:
+    """`building` has one thread. What a build has finished is written into a snapshot at once: a restart keeps it."""
+
+    def __init__(
+        self,
+        host: ShardHost,
+        data: DataFolder,
+        snapshots: Snapshots,
+        building: Threads,
+        make_index: MakeIndex,
+        policy: Callable[[], BuildPolicy],
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._host = host
+        self._data = data
+        self._snapshots = snapshots
+        self._building = building
+        self._make_index = make_index
+        self._policy = policy
+        self._clock = clock
+        self._moved: dict[tuple[int, int], tuple[int, float]] = {}
+
+    async def run(self, interval_s: float) -> None:
+        """Build what is worth it, over and over, until cancelled. A build that fails is tried again in a while."""
+        while True:
+            built = [await self.build_next(held) for held in self._host]
+            await asyncio.sleep(_RETRY_S if None in built else 0 if True in built else interval_s)
+
+    async def build_next(self, held: HeldShard) -> bool | None:
+        """Do the build that this shard needs most. Return whether there was one, None when it failed."""
+        if not held.ready or held.dropped:
+            return False
+        build = held.index.begin_build(self._policy(), is_idle=self._is_idle(held))
+        if build is None:
+            return False
+        done = await self._building.run(self._build, held, build)
+        if done:
+            await self._snapshots.write(held)
+        return done or None
+
+    def _build(self, held: HeldShard, build: Build) -> bool:
+        begun = time.perf_counter()
+        try:
+            segment = seal(self._data.of_shard(held.key), build, self._make_index)
+        except (OSError, Damaged) as error:
+            held.index.abandon_build(build)
+            BUILD_FAILURES.inc()
+            log.error("build_failed", collection=held.collection.name, shard=held.shard, error=str(error))
+            return False
+        held.index.finish_build(build, segment)
+        seconds = time.perf_counter() - begun
+        BUILD_SECONDS.labels(build.kind).observe(seconds)
+        SHARD_SEGMENTS.labels(held.collection.name, str(held.shard)).set(len(held.index.segment_names))
+        log.info(
+            "segment_built",
+            collection=held.collection.name,
+            shard=held.shard,
+            space=build.space.name,
+            kind=build.kind,
+            rows=build.row_count,
+            sources=len(build.sources),
+            seconds=round(seconds, 3),
+        )
+        return True
+
+    def _is_idle(self, held: HeldShard) -> bool:
+        now, seq = self._clock(), held.applied_seq
+        last_seq, since = self._moved.get(held.key, (-1, now))
+        if last_seq != seq:
+            self._moved[held.key] = (seq, now)
+            return False
+        return now - since >= IDLE_S
