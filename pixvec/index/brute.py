@@ -6,9 +6,9 @@ import numpy as np
 
 from pixvec.domain import SearchOptions
 from pixvec.index.interfaces import DEFAULT_OPTIONS, Change, Float32Array, ShardHits, SpaceSpec
+from pixvec.index.merge import best_images
 from pixvec.index.rows import exact_scores, prepare_rows, stored_rows
 from pixvec.index.shard import check_spaces, unknown_space
-from pixvec.index.merge import best_images
 
 
 class NumpyShard:

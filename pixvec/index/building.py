@@ -27,7 +27,9 @@ _CHUNK_ROWS = 16_384
 _SEED = 2026
 
 
-def write_rows(folder: Path, space: SpaceSpec, chunks: Iterable[tuple[list[str], Float32Array]]) -> tuple[FileSeal, ...]:
+def write_rows(
+    folder: Path, space: SpaceSpec, chunks: Iterable[tuple[list[str], Float32Array]]
+) -> tuple[FileSeal, ...]:
     """Write the rows of a segment into an empty folder and return the files' seals. Raises OSError.
 
     Rows are (n, dim) float32 as the space compares them, with an image id each; those of one image are neighbours.
@@ -54,9 +56,7 @@ def write_index(folder: Path, kind: IndexKind, metric: Metric, settings: IndexSe
     faiss = load_faiss()
     faiss.omp_set_num_threads(threads)
     stored = faiss.read_index(str(folder / VECTORS), faiss.IO_FLAG_MMAP_IFC)
-    index = faiss.index_factory(
-        stored.d, factory(kind, stored.d, stored.ntotal, settings), faiss_metric(metric)
-    )
+    index = faiss.index_factory(stored.d, factory(kind, stored.d, stored.ntotal, settings), faiss_metric(metric))
     _prepare(faiss, index, kind, metric, settings)
     index.train(_sample(stored, training_rows(kind, stored.ntotal, settings)))
     for begin in range(0, stored.ntotal, _CHUNK_ROWS):

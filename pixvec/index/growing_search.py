@@ -1,7 +1,6 @@
 """Exact search over the growing segments of a space: FAISS proposes, each pair is scored by itself, and what is near
 the cut is looked at again."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np

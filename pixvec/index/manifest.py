@@ -38,7 +38,8 @@ class SealedPart:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Some growing rows of one space: `vectors` holds them as little-endian float32, `ids` a JSON list of each row's image."""
+    """Some growing rows of one space: `vectors` holds them as little-endian float32, `ids` a JSON list of their
+    images."""
 
     space: str
     rows: int

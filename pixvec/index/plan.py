@@ -42,9 +42,9 @@ def next_build(
     free = [size for size in sealed if not size.is_frozen]
     if growing_rows >= (policy.least_rows if is_idle else policy.seal_rows):
         return BuildPlan(growing=True, sealed=_swallowed(growing_rows, free, policy))
-    if deadest := max(free, key=_dead_share, default=None):
-        if _dead_share(deadest) > _MAX_DEAD_SHARE:
-            return BuildPlan(growing=False, sealed=(deadest.name,))
+    deadest = max(free, key=_dead_share, default=None)
+    if deadest is not None and _dead_share(deadest) > _MAX_DEAD_SHARE:
+        return BuildPlan(growing=False, sealed=(deadest.name,))
     return _merge(free, policy)
 
 

@@ -43,9 +43,7 @@ def fits_half(rows: Float32Array) -> npt.NDArray[np.bool_]:
     its smallest normal number, where digits are lost."""
     largest = np.abs(rows).max(axis=1, initial=0.0)
     limits = np.finfo(np.float16)
-    fits: npt.NDArray[np.bool_] = (largest == 0) | (
-        (largest <= limits.max) & (largest >= 16 * limits.smallest_normal)
-    )
+    fits: npt.NDArray[np.bool_] = (largest == 0) | ((largest <= limits.max) & (largest >= 16 * limits.smallest_normal))
     return fits
 
 

@@ -12,7 +12,7 @@ from pixvec.index.interfaces import Float32Array, ShardHits
 from pixvec.index.kinds import is_exact
 from pixvec.index.merge import best_images
 from pixvec.index.sealed import LiveRows, SealedSegment
-from pixvec.index.segment import Candidates, RowArray
+from pixvec.index.segment import RowArray
 
 # Exact answers are in order of ids among equal scores: so many more rows show whether the cut goes through equal ones.
 _SPARE_ROWS = 8
@@ -139,9 +139,7 @@ def _settled(found: _Found, answers: Sequence[ShardHits], k: int, *, exact: bool
     """Return for each query whether more rows could change its answer."""
     enough = np.array([len(hits.image_ids) >= k for hits in answers])
     exhausted = found.scores[:, -1] == -np.inf
-    if not exact:
-        settled: BoolArray = enough | exhausted
-        return settled
     cut = np.array([hits.scores[-1] if len(hits.scores) else -np.inf for hits in answers])
-    settled = exhausted | (enough & (found.scores[:, -1] < cut))
+    is_clear = found.scores[:, -1] < cut if exact else np.True_
+    settled: BoolArray = exhausted | (enough & is_clear)
     return settled

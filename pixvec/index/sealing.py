@@ -5,9 +5,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeAlias
 
+from pixvec.disk import sync_folder
 from pixvec.domain import IndexKind, IndexSettings, Metric
 from pixvec.index.building import write_index, write_rows
-from pixvec.index.durable import Damaged, FileSeal, sync_folder
+from pixvec.index.durable import Damaged, FileSeal
 from pixvec.index.kinds import is_exact
 from pixvec.index.sealed import SealedSegment, SegmentSeal, open_sealed
 from pixvec.index.space_rows import Build

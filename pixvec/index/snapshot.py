@@ -8,7 +8,8 @@
 
 Order of writing: files, fsync of each, fsync of the folder, manifest under another name, fsync, rename, fsync of the
 folder and of the one above, then the older snapshots but one are deleted, manifest first, then the segments that no
-snapshot and no shard holds. Whatever instant a crash picks, the next start sees the old snapshots, the new one, or both.
+snapshot and no shard holds. Whatever instant a crash picks, the next start sees the old snapshots, the new one, or
+both.
 """
 
 import json
@@ -109,9 +110,7 @@ def _write_dead(folder: Path, view: ShardView) -> Iterator[SealedPart]:
     sealed = [held for space in view.spaces.values() for held in space.sealed]
     for number, held in enumerate(sealed):
         bits = None if held.dead is None else np.packbits(held.dead).data.cast("B")
-        yield SealedPart(
-            held.segment.seal, None if bits is None else write_sealed(folder, f"dead-{number}.bits", bits)
-        )
+        yield SealedPart(held.segment.seal, None if bits is None else write_sealed(folder, f"dead-{number}.bits", bits))
 
 
 def _read_sealed_parts(path: Path) -> tuple[SealedPart, ...]:

@@ -34,9 +34,7 @@ class SpaceView:
         sealed = sum(view.segment.seal.size_bytes for view in self.sealed)
         return 4 * self.space.dim * self.growing.row_count + sealed
 
-    def search(
-        self, queries: Float32Array, k: int, min_score: float | None, options: SearchOptions
-    ) -> list[ShardHits]:
+    def search(self, queries: Float32Array, k: int, min_score: float | None, options: SearchOptions) -> list[ShardHits]:
         """Return the best k images for each query, (n, dim) float32. Raises InvalidVector."""
         prepared = prepare_rows(queries, self.space)
         if not self.sealed:

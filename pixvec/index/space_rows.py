@@ -11,7 +11,7 @@ from pixvec.index.growing import BLOCK_BYTES, GrowingRows
 from pixvec.index.interfaces import Float32Array, SpaceSpec
 from pixvec.index.sealed import LiveRows, SealedSegment
 from pixvec.index.sealed_search import SealedView
-from pixvec.index.segment import FlatSegment, Rows, RowArray
+from pixvec.index.segment import FlatSegment, RowArray, Rows
 from pixvec.index.space import SpaceView
 
 # Rows read at a time while a segment is written: bounds the memory beside it.
@@ -30,14 +30,14 @@ class Build:
     kind: IndexKind = IndexKind.FLAT
 
     @property
-    def sources(self) -> list[Rows]:
+    def sources(self) -> list[FlatSegment | SealedView]:
         """Where the rows come from, in order."""
         return [*self.growing.values(), *self.sealed.values()]
 
     @property
     def row_count(self) -> int:
         """Rows to be written."""
-        return sum(source.row_count - source.dead_count for source in (*self.growing.values(), *self.sealed.values()))
+        return sum(source.row_count - source.dead_count for source in self.sources)
 
     def chunks(self) -> Iterator[tuple[list[str], Float32Array]]:
         """Return the live rows with their images, some at a time."""

@@ -137,7 +137,8 @@ class GrpcPusher:
         PUSHES.labels("failed").inc(len(batch.entries))
         log.info("push_failed", address=address, collection=batch.collection_id, shard=batch.shard, code=code.name)
         self._stale_after = -1
-        if code is grpc.StatusCode.DEADLINE_EXCEEDED:
+        # A searcher that is full says so for as long as its builds take: it reads the feed then.
+        if code in (grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.RESOURCE_EXHAUSTED):
             self._paused_until[address] = self._clock() + self._pause_s
 
 

@@ -9,13 +9,16 @@ import uvloop
 from pixvec.catalogue import postgres
 from pixvec.catalogue.interfaces import Catalogue
 from pixvec.errors import PixvecError
+from pixvec.index.plan import BuildPolicy
 from pixvec.internal.v1 import searcher_service_pb2_grpc
 from pixvec.rpc.blocking import BlockingCalls
 from pixvec.rpc.server import build_server, run_until_signalled
 from pixvec.settings import SearcherSettings, read_settings
 from pixvec.telemetry.exposition import serve_metrics
 from pixvec.telemetry.logging import configure_logging, get_logger
+from services.searcher.builder_process import BuilderProcess
 from services.searcher.catch_up import CatchUp
+from services.searcher.compaction import Compaction
 from services.searcher.data_folder import DataFolder
 from services.searcher.follower import Follower
 from services.searcher.freshness import Freshness
@@ -29,6 +32,7 @@ SERVICES = ("pixvec.internal.v1.SearcherService",)
 DATABASE_CONNECTIONS = 3
 # Searches beyond this wait longer than their callers would.
 MAX_WAITING_SEARCHES = 512
+COMPACTION_INTERVAL_S = 1.0
 
 log = get_logger(__name__)
 
@@ -42,9 +46,10 @@ async def serve(settings: SearcherSettings, catalogue: Catalogue, data: DataFold
     polling = BlockingCalls("poll", 1)
     reading = BlockingCalls("feed", DATABASE_CONNECTIONS - 1)
     disk = BlockingCalls("disk", 1)
+    building = BlockingCalls("builds", 1)
 
     handle = build_server(settings.searcher_listen)
-    host = ShardHost()
+    host = ShardHost(max_growing_bytes=settings.searcher_growing_bytes)
     snapshots = Snapshots(host, data, disk)
     catch_up = CatchUp(host, catalogue.feed_reader, snapshots, reading, applying)
     follower = Follower(
@@ -58,6 +63,16 @@ async def serve(settings: SearcherSettings, catalogue: Catalogue, data: DataFold
         poll_s=settings.searcher_poll_s,
         lease_s=settings.searcher_lease_s,
     )
+    builder = BuilderProcess(settings.searcher_build_threads or len(os.sched_getaffinity(0)))
+    index_bytes = settings.searcher_index_bytes or memory_bytes() // 2
+    compaction = Compaction(
+        host,
+        data,
+        snapshots,
+        building,
+        builder,
+        lambda: BuildPolicy(settings.searcher_seal_rows, budget_bytes=index_bytes // max(1, len(host))),
+    )
     searches = Searches(host, Freshness(host, follower), searching)
 
     servicer = SearcherService(settings.searcher_id, host, searches, follower, snapshots, applying)
@@ -69,13 +84,20 @@ async def serve(settings: SearcherSettings, catalogue: Catalogue, data: DataFold
         tasks = [
             background.create_task(follower.run()),
             background.create_task(snapshots.run(settings.searcher_snapshot_interval_s)),
+            background.create_task(compaction.run(COMPACTION_INTERVAL_S)),
         ]
         await run_until_signalled(handle, grace_s=settings.searcher_shutdown_grace_s)
         for task in tasks:
             task.cancel()
+    builder.close()
     await snapshots.write_changed()
-    for calls in (searching, applying, polling, reading, disk):
+    for calls in (searching, applying, polling, reading, building, disk):
         calls.close()
+
+
+def memory_bytes() -> int:
+    """Return the machine's memory."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def main() -> None:

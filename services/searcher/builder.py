@@ -3,24 +3,21 @@
 The order is one JSON argument; the answer is the seal of the file as one line of JSON on standard output.
 """
 
-import ctypes
 import dataclasses
 import json
 import os
-import signal
 import sys
 from pathlib import Path
 
 from pixvec.domain import IndexKind, IndexSettings, Metric, VectorStorage
 from pixvec.index.building import write_index
-
-_PR_SET_PDEATHSIG = 1
+from pixvec.lifeline import follow_parent
 
 
 def main() -> None:
     """Build, and say what was written. A full disk ends it with one line on standard error."""
     order = json.loads(sys.argv[1])
-    _die_with(order["parent"])
+    follow_parent(order["parent"])
     # The scheduler gives it what others leave: a search that comes does not wait for its turn to end.
     os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
     settings = IndexSettings(
@@ -33,13 +30,6 @@ def main() -> None:
     except OSError as error:
         sys.exit(str(error))
     sys.stdout.write(json.dumps(dataclasses.asdict(seal)) + "\n")
-
-
-def _die_with(parent: int) -> None:
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    # The parent may have gone before the setting took hold.
-    if os.getppid() != parent:
-        sys.exit("the searcher that started this build is gone")
 
 
 if __name__ == "__main__":

@@ -38,9 +38,8 @@ class BuilderProcess:
         with self._lock:
             self._running = None
         if process.returncode != 0:
-            raise OSError(
-                f"the build of {kind} in {folder.name} ended with {process.returncode}: {last_words[-_LAST_WORDS_CHARS:]}"
-            )
+            why = last_words[-_LAST_WORDS_CHARS:].strip()
+            raise OSError(f"the build of {kind} in {folder.name} ended with {process.returncode}: {why}")
         return FileSeal(**json.loads(answer.splitlines()[-1]))
 
     def close(self) -> None:

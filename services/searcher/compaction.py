@@ -8,13 +8,13 @@ from pixvec.index.durable import Damaged
 from pixvec.index.plan import BuildPolicy
 from pixvec.index.sealing import MakeIndex, seal
 from pixvec.index.space_rows import Build
+from pixvec.rpc.blocking import BlockingCalls
 from pixvec.telemetry.logging import get_logger
 from pixvec.telemetry.metrics import BUILD_FAILURES, BUILD_SECONDS, SHARD_SEGMENTS
 from services.searcher.data_folder import DataFolder
 from services.searcher.held_shard import HeldShard
 from services.searcher.shard_host import ShardHost
 from services.searcher.snapshots import Snapshots
-from services.searcher.threads import Threads
 
 log = get_logger(__name__)
 
@@ -31,7 +31,7 @@ class Compaction:
         host: ShardHost,
         data: DataFolder,
         snapshots: Snapshots,
-        building: Threads,
+        building: BlockingCalls,
         make_index: MakeIndex,
         policy: Callable[[], BuildPolicy],
         *,

@@ -1,6 +1,7 @@
 """When shards are written to this searcher's disk, read from it, and removed from it."""
 
 import asyncio
+import functools
 import time
 
 from pixvec.catalogue.interfaces import Assignment
@@ -61,7 +62,7 @@ class Snapshots:
             if key in kept:
                 folder = self._data.of_shard(key)
                 snapshot.clean(folder)
-                snapshot.remove_segments(folder, lambda key=key: self._segments_of(key))
+                snapshot.remove_segments(folder, functools.partial(self._segments_of, key))
             else:
                 self._data.remove(key)
 
