@@ -10,7 +10,15 @@ from typing import TypeVar
 import numpy as np
 
 from pixvec.catalogue.attempts import pause_s
-from pixvec.catalogue.interfaces import Catalogue, ChunkRef, EmbeddedItem, FeedBatch, LeasedChunk, LeasedItem
+from pixvec.catalogue.interfaces import (
+    Catalogue,
+    ChunkRef,
+    EmbeddedItem,
+    FailedItem,
+    FeedBatch,
+    LeasedChunk,
+    LeasedItem,
+)
 from pixvec.domain import IngestStage
 from pixvec.errors import Overloaded, PixvecError, Unavailable
 from pixvec.jobs.blobs import BlobStore
@@ -158,7 +166,8 @@ class IngestRunner:
         troubles = Troubles()
         for item in self._while_held(begun.chunk, begun.chunk.items):
             fetching = self._fetcher.begin(item, begun.extractors)
-            self._push(self._commit(begun.chunk, self._embed(begun, iter([(item, fetching)]), troubles), troubles))
+            embedded = self._embed(begun, iter([(item, fetching)]), troubles)
+            self._push(self._commit(begun.chunk, embedded, troubles.take_failed()))
             if troubles.left:
                 break
         self._close(begun.chunk, [], troubles)
@@ -173,10 +182,19 @@ class IngestRunner:
         """Return what became vectors; what did not is noted in `troubles`."""
         chunk = begun.chunk
         batches = list(self._submitted(self._batches(items, troubles), begun.extractors, troubles))
-        self._note(chunk, IngestStage.DECODED)
+        decoded_items = sum(len(batch.pictures) for batch in batches)
+        whole = decoded_items + troubles.failures + len(troubles.left) == len(chunk.items)
+        self._reached(chunk, IngestStage.DECODED, troubles, whole)
         embedded = [each for batch in batches for each in _embedded(chunk, batch, troubles)]
-        self._note(chunk, IngestStage.EMBEDDED)
+        self._reached(chunk, IngestStage.EMBEDDED, troubles, whole)
         return embedded
+
+    def _reached(self, chunk: LeasedChunk, stage: IngestStage, troubles: Troubles, whole: bool) -> None:
+        """Note that the chunk's items reached a stage, once those that will not have failed: whoever waits for the
+        stage takes it for that of every item that is still open."""
+        self._commit(chunk, [], troubles.take_failed())
+        if whole and not troubles.left:
+            self._note(chunk, stage)
 
     def _batches(
         self, items: "Iterator[tuple[LeasedItem, Future[Fetched]]]", troubles: Troubles
@@ -207,14 +225,17 @@ class IngestRunner:
     def _close(self, chunk: LeasedChunk, embedded: Sequence[EmbeddedItem], troubles: Troubles) -> None:
         """Commit, and let go of the chunk: no more is to be done about it now."""
         kept = self._leases.holds(chunk)
-        batches = self._commit(chunk, embedded, troubles)
+        batches = self._commit(chunk, embedded, troubles.take_failed())
         if kept:
             self._leases.drop(chunk)
             self._end(chunk, troubles)
         self._push(batches)
 
-    def _commit(self, chunk: LeasedChunk, embedded: Sequence[EmbeddedItem], troubles: Troubles) -> list[FeedBatch]:
-        failed = troubles.take_failed()
+    def _commit(
+        self, chunk: LeasedChunk, embedded: Sequence[EmbeddedItem], failed: Sequence[FailedItem]
+    ) -> list[FeedBatch]:
+        if not embedded and not failed:
+            return []
         with CHUNK_SECONDS.labels("commit").time():
             batches = self._catalogue.feed_writer.commit(chunk, embedded, failed)
         ENDED_ITEMS.labels("indexed").inc(len(embedded))

@@ -2,11 +2,12 @@
 
 import math
 
+import numpy as np
 import pytest
 
 from pixvec.domain import IngestStage
-from pixvec.errors import DatabaseUnavailable
-from tests.unit.workers.ingesting import picture
+from pixvec.errors import DatabaseUnavailable, Unavailable
+from tests.unit.workers.ingesting import Means, picture
 
 
 def test_pictures_are_indexed_and_pushed_and_a_bad_one_fails_alone(works):
@@ -31,6 +32,51 @@ def test_a_chunk_passes_every_stage(works, monkeypatch):
     monkeypatch.setattr(works.catalogue.jobs, "set_stage", lambda ref, owner, stage: stages.append(stage))
     works.runner.run(works.add(a=picture(1)))
     assert stages == [IngestStage.DECODED, IngestStage.EMBEDDED]
+
+
+def test_what_cannot_reach_a_stage_has_failed_before_the_stage_is_noted(works, monkeypatch):
+    noted = []
+    set_stage = works.catalogue.jobs.set_stage
+
+    def note(ref, owner, stage):
+        set_stage(ref, owner, stage)
+        statuses = works.statuses().items()
+        noted.append(
+            (stage, {name: status.error.reason if status.error else status.stage for name, status in statuses})
+        )
+
+    monkeypatch.setattr(works.catalogue.jobs, "set_stage", note)
+    monkeypatch.setattr(Means, "embed", lambda _, pixels: np.where(pixels[:, 0, 0] > 200, np.nan, pixels[:, 0, 0]))
+    works.runner.run(works.add(a=picture(1), bad=b"no picture at all", b=picture(255)))
+    assert noted == [
+        (IngestStage.DECODED, {"a": IngestStage.DECODED, "bad": "PICTURE_NOT_RECOGNISED", "b": IngestStage.DECODED}),
+        (IngestStage.EMBEDDED, {"a": IngestStage.EMBEDDED, "bad": "PICTURE_NOT_RECOGNISED", "b": "INVALID_VECTOR"}),
+    ]
+
+
+def test_a_stage_is_not_noted_while_an_item_is_left_behind(works, monkeypatch):
+    def away(content_hash):
+        if content_hash == left_behind:
+            raise Unavailable("away")
+        return get(content_hash)
+
+    noted = []
+    monkeypatch.setattr(works.catalogue.jobs, "set_stage", lambda ref, owner, stage: noted.append(stage))
+    get, left_behind = works.blobs.get, works.blobs.put(picture(2))
+    monkeypatch.setattr(works.blobs, "get", away)
+    works.runner.run(works.add(a=picture(1), b=picture(2)))
+    assert works.open_items() == {"b"}
+    assert noted == []
+
+
+def test_one_by_one_no_stage_is_noted_that_others_have_not_reached(works, monkeypatch):
+    noted = []
+    monkeypatch.setattr(works.catalogue.jobs, "set_stage", lambda ref, owner, stage: noted.append(stage))
+    ref = works.add(a=picture(1), b=picture(2), c=picture(3))
+    works.catalogue.jobs.lease_chunk(ref, "killed", 0)
+    works.runner.run(ref)
+    assert works.open_items() == set()
+    assert noted == []
 
 
 @pytest.mark.parametrize("call", ["commit", "lease_next"])
