@@ -58,6 +58,24 @@ def test_a_planned_job_runs_once_planned_and_fails_with_its_planner(bench: Bench
     assert ended.indexed == 2
 
 
+def test_a_job_fails_once_with_the_first_error(bench: Bench) -> None:
+    jobs, photos = bench.catalogue.jobs, bench.collection()
+    job_id = jobs.create(photos.collection_id, OnExisting.REPLACE, uri_prefix="file:///pictures").job_id
+    leased = bench.lease(bench.add(job_id, item(0)))
+    jobs.close(job_id, ItemError("UNAVAILABLE", "the listing broke off", retryable=True))
+    jobs.close(job_id, ItemError("URI_NOT_ALLOWED", "not under a root", retryable=False))
+    bench.commit(leased, leased.items)
+    jobs.close(job_id, BROKEN)
+    assert jobs.get(job_id).error == ItemError("UNAVAILABLE", "the listing broke off", retryable=True)
+
+
+def test_a_job_that_has_completed_does_not_fail_later(bench: Bench) -> None:
+    job_id = bench.job(bench.collection())
+    bench.catalogue.jobs.close(job_id)
+    bench.catalogue.jobs.close(job_id, BROKEN)
+    assert bench.catalogue.jobs.get(job_id).state is JobState.COMPLETED
+
+
 def test_the_same_idempotency_key_is_the_same_job(bench: Bench) -> None:
     jobs, photos, other = bench.catalogue.jobs, bench.collection("a"), bench.collection("b")
 

@@ -3,6 +3,7 @@
 import signal
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,13 +15,15 @@ from alembic.migration import MigrationContext
 from sqlalchemy import create_engine, text
 
 from pixvec.catalogue import migrations
+from pixvec.catalogue.interfaces import LeasedChunk, NewItem
 from pixvec.catalogue.models import Base
 from pixvec.catalogue.postgres import connect
-from pixvec.domain import OnExisting
+from pixvec.catalogue.sharding import shard_of
+from pixvec.domain import Collection, JobState, OnExisting
 from pixvec.embedded.postgres import PostgresServer
 from pixvec.embedded.process import die_with_parent
 from pixvec.errors import DatabaseUnavailable, FailedPrecondition, InvalidRequest, PixvecError, SchemaMismatch
-from tests.contract.catalogues import SPACE, item
+from tests.contract.catalogues import BROKEN, SPACE, Bench, item
 
 
 def execute(database_url: str, statement: str) -> None:
@@ -165,6 +168,65 @@ def test_a_job_whose_end_was_never_written_down_is_forgotten_all_the_same(databa
     assert catalogue.jobs.prune(1800.0, 10) == 1
     assert catalogue.jobs.page(None, "", 10) == []
     catalogue.close()
+
+
+def closed_job_of(bench: Bench, photos: Collection, *chunks: list[NewItem]) -> list[LeasedChunk]:
+    """Return the leased chunks of a job that takes nothing more."""
+    job_id = bench.job(photos)
+    leased = [bench.lease(bench.add(job_id, *items)) for items in chunks]
+    bench.catalogue.jobs.close(job_id)
+    return leased
+
+
+def test_a_worker_that_ends_a_chunk_waits_for_nobody_who_holds_its_job(database_url: str) -> None:
+    """Locks are taken in one order, the job's before the chunk's: whoever holds the chunk cannot wait for the job."""
+    bench = Bench(connect(database_url), lambda: None)
+    [leased] = closed_job_of(bench, bench.collection(), [item(0)])
+    engine = create_engine(database_url)
+    with ThreadPoolExecutor(1) as pool, engine.begin() as holder:
+        holder.execute(text("SELECT FROM jobs FOR NO KEY UPDATE"))
+        committing = pool.submit(bench.commit, leased, leased.items)
+        wait_until(database_url, "SELECT FROM job_items WHERE state = 'indexed'")
+        holder.execute(text("SELECT FROM job_chunks FOR NO KEY UPDATE NOWAIT"))
+        holder.rollback()
+        committing.result()
+    wait_until(database_url, "SELECT FROM jobs WHERE ended_at IS NOT NULL")
+    engine.dispose()
+    bench.catalogue.close()
+
+
+def test_the_end_of_a_job_is_written_down_whichever_of_its_chunks_ends_last(database_url: str) -> None:
+    bench = Bench(connect(database_url), lambda: None)
+    photos = bench.collection(shards=2)
+    one, other = (next(n for n in range(99) if shard_of(f"image-{n}", 2) == shard) for shard in range(2))
+    together = threading.Barrier(2)
+
+    def end(leased: LeasedChunk) -> None:
+        together.wait()
+        bench.commit(leased, leased.items)
+
+    with ThreadPoolExecutor(2) as pool:
+        for turn in range(40):
+            chunks = [[item(0, f"image-{one}", content=f"{turn}")], [item(1, f"image-{other}", content=f"{turn}")]]
+            list(pool.map(end, closed_job_of(bench, photos, *chunks)))
+    engine = create_engine(database_url)
+    with engine.begin() as connection:
+        assert connection.execute(text("SELECT count(*) FROM jobs WHERE ended_at IS NULL")).scalar_one() == 0
+    engine.dispose()
+    bench.catalogue.close()
+
+
+def test_a_job_whose_end_was_never_written_down_has_ended_all_the_same(database_url: str) -> None:
+    bench = Bench(connect(database_url), lambda: None)
+    [leased] = closed_job_of(bench, bench.collection(), [item(0)])
+    bench.commit(leased, leased.items)
+    execute(database_url, "UPDATE jobs SET ended_at = NULL")
+    bench.catalogue.jobs.close(leased.ref.job_id, BROKEN)
+    execute(database_url, "UPDATE jobs SET ended_at = NULL")
+    bench.catalogue.collections.delete("photos")
+    ended = bench.catalogue.jobs.get(leased.ref.job_id)
+    assert (ended.state, ended.error, ended.indexed, ended.failed) == (JobState.COMPLETED, None, 1, 0)
+    bench.catalogue.close()
 
 
 class Stand:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from sqlalchemy import Connection, text
 
 from pixvec.catalogue.postgres.database import Store, reading, transaction
+from pixvec.catalogue.postgres.jobs.lifecycle import UNFINISHED
 from pixvec.catalogue.postgres.purge import purge
 from pixvec.catalogue.postgres.routing import place_shards, touch_routing
 from pixvec.catalogue.postgres.rows import COLLECTION_COLUMNS, from_spaces, to_collection
@@ -24,9 +25,9 @@ SELECT sum(s.live_images) FROM shards s JOIN collections c USING (collection_id)
 WHERE s.collection_id = :collection_id AND c.deleted_at IS NULL
 """
 _HIDE = "UPDATE collections SET deleted_at = now() WHERE name = :name AND deleted_at IS NULL RETURNING collection_id"
-_FAIL_JOBS = """
+_FAIL_JOBS = f"""
 UPDATE jobs SET closed_at = coalesce(closed_at, now()), ended_at = now(), reason = :reason, message = :message
-WHERE collection_id = :collection_id AND ended_at IS NULL RETURNING job_id
+WHERE collection_id = :collection_id AND {UNFINISHED} RETURNING job_id
 """
 _FAIL_CHUNKS = """
 UPDATE job_chunks SET failed = failed + open_items, open_items = 0, lease_owner = NULL, lease_expires = NULL,

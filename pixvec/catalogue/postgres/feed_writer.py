@@ -72,8 +72,10 @@ class PostgresFeedWriter(Store):
             works[shard_of(each.item.image_id, chunk.collection.shard_count)].embedded.append(each)
         for gone in failed:
             works[shard_of(gone.item.image_id, chunk.collection.shard_count)].failed.append(gone)
-        batches = [self._commit_shard(chunk, shard, works[shard]) for shard in sorted(works)]
-        return [batch for batch in batches if batch is not None]
+        committed = [self._commit_shard(chunk, shard, works[shard]) for shard in sorted(works)]
+        if any(left == 0 for _, left in committed):
+            settle(self._database, uuid.UUID(chunk.ref.job_id))
+        return [batch for batch, _ in committed if batch is not None]
 
     @transaction
     def delete(self, connection: Connection, collection_id: int, image_ids: Sequence[str]) -> DeletedImages:
@@ -92,11 +94,12 @@ class PostgresFeedWriter(Store):
     @transaction
     def _commit_shard(
         self, connection: Connection, chunk: LeasedChunk, shard: int, work: _ShardWork
-    ) -> FeedBatch | None:
+    ) -> tuple[FeedBatch | None, int | None]:
+        """Return the rows that were written and how many items of the chunk are still open, None if it was not ours."""
         collection_id = chunk.collection.collection_id
         open_ordinals = _lock_open_items(connection, chunk, work.items)
         if not open_ordinals:
-            return None
+            return None, None
         images = lock_images(connection, collection_id, [item.image_id for item in work.items])
         failed = [
             Ending(each.item.ordinal, each.item.image_id, each.item.generation, each.error)
@@ -109,10 +112,7 @@ class PostgresFeedWriter(Store):
         mark_images_failed(connection, collection_id, failed)
         newly_live = sum(images[each.item.image_id].live_generation is None for each in current)
         batch = _write_embedded(connection, collection_id, shard, current, newly_live)
-        left = end_items(connection, chunk.ref, [*failed, *_endings(embedded, batch)])
-        if left == 0:
-            settle(connection, uuid.UUID(chunk.ref.job_id))
-        return batch
+        return batch, end_items(connection, chunk.ref, [*failed, *_endings(embedded, batch)])
 
 
 def _lock_open_items(connection: Connection, chunk: LeasedChunk, items: Sequence[LeasedItem]) -> set[int]:

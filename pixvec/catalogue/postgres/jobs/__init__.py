@@ -10,5 +10,6 @@ from pixvec.catalogue.postgres.jobs.upkeep import Upkeep
 class PostgresJobStore(Lifecycle, Acceptance, Leases, Reports, Upkeep):
     """JobStore in Postgres.
 
-    Transactions lock in one order: job, chunk, images by id, shard counter. Whoever ends an item holds its chunk.
+    Transactions lock in one order: job, chunk, images by id, shard counter. Whoever ends an item holds its chunk, and
+    writes down the end of the job in a transaction of its own.
     """

@@ -1,6 +1,5 @@
 """Handing chunks of work to workers. All times are the database's."""
 
-import uuid
 from collections.abc import Sequence
 from typing import Any
 
@@ -49,22 +48,35 @@ SELECT {COLLECTION_COLUMNS} FROM jobs j JOIN collections c USING (collection_id)
 class Leases(Store):
     """The part of JobStore that workers work with."""
 
-    @transaction
-    def lease_chunk(self, connection: Connection, ref: ChunkRef, owner: str, ttl_s: float) -> LeasedChunk | None:
+    def lease_chunk(self, ref: ChunkRef, owner: str, ttl_s: float) -> LeasedChunk | None:
         """Lease the open items of one chunk. Return None when nothing is left to do."""
-        values = _key(ref)
-        if connection.execute(text(_LOCK_ONE), values).scalar() is None:
-            return None
-        return _lease(connection, ref, owner, ttl_s)
+        _, leased = self._lease_free(_LOCK_ONE, ref.job_id, ref.chunk, owner, ttl_s)
+        return leased
+
+    def lease_next(self, job_id: str, owner: str, ttl_s: float) -> LeasedChunk | None:
+        """Lease the first chunk of the job that nobody works on, passing over those that another worker locks."""
+        found, leased = True, None
+        while found and leased is None:
+            found, leased = self._lease_free(_LOCK_NEXT, job_id, None, owner, ttl_s)
+        return leased
+
+    def _lease_free(
+        self, lock: str, job_id: str, chunk: int | None, owner: str, ttl_s: float
+    ) -> tuple[bool, LeasedChunk | None]:
+        """Return whether `lock` found a chunk that is free, and the lease, None if all its items had to be given up."""
+        found, leased = self._lock_and_lease(lock, job_id, chunk, owner, ttl_s)
+        if found and leased is None:
+            settle(self._database, job_key(job_id))
+        return found, leased
 
     @transaction
-    def lease_next(self, connection: Connection, job_id: str, owner: str, ttl_s: float) -> LeasedChunk | None:
-        """Lease the first chunk of the job that nobody works on, passing over those that another worker locks."""
-        while (chunk := connection.execute(text(_LOCK_NEXT), {"job_id": job_key(job_id)}).scalar()) is not None:
-            leased = _lease(connection, ChunkRef(job_id, chunk), owner, ttl_s)
-            if leased is not None:
-                return leased
-        return None
+    def _lock_and_lease(
+        self, connection: Connection, lock: str, job_id: str, chunk: int | None, owner: str, ttl_s: float
+    ) -> tuple[bool, LeasedChunk | None]:
+        number = connection.execute(text(lock), {"job_id": job_key(job_id), "chunk": chunk}).scalar()
+        if number is None:
+            return False, None
+        return True, _lease(connection, ChunkRef(job_id, number), owner, ttl_s)
 
     @transaction
     def renew(self, connection: Connection, ref: ChunkRef, owner: str, ttl_s: float) -> bool:
@@ -132,7 +144,6 @@ def _give_up_exhausted(connection: Connection, collection_id: int, ref: ChunkRef
         lock_images(connection, collection_id, [item.image_id for item in spent])
         mark_images_failed(connection, collection_id, endings)
         end_items(connection, ref, endings)
-        settle(connection, uuid.UUID(ref.job_id))
     return [item for item in items if item not in spent]
 
 

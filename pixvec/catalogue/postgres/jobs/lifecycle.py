@@ -1,14 +1,15 @@
 """Jobs as wholes: made, read, closed."""
 
 import uuid
+from contextlib import suppress
 from typing import Any
 
 from sqlalchemy import Connection, Row, text
 
-from pixvec.catalogue.postgres.database import Store, reading, transaction
+from pixvec.catalogue.postgres.database import Database, Store, reading, transaction
 from pixvec.catalogue.postgres.rows import job_key, to_error
 from pixvec.domain import IngestStage, ItemError, Job, JobState, OnExisting, SeqToken, ShardPosition
-from pixvec.errors import CollectionNotFound, JobNotFound
+from pixvec.errors import CollectionNotFound, DatabaseUnavailable, JobNotFound
 
 # FOR SHARE keeps the collection from being deleted in between.
 _CREATE = """
@@ -43,10 +44,14 @@ AND (CAST(:before AS uuid) IS NULL
      OR (j.created_at, j.job_id) < (SELECT created_at, job_id FROM jobs WHERE job_id = CAST(:before AS uuid)))
 ORDER BY j.created_at DESC, j.job_id DESC LIMIT :limit
 """
-_CLOSE = """
+# Not by `ended_at` alone: the step that writes it may have been lost.
+UNFINISHED = """ended_at IS NULL AND (closed_at IS NULL
+    OR EXISTS (SELECT FROM job_chunks k WHERE k.job_id = jobs.job_id AND k.open_items > 0))"""
+_CLOSE = f"""
 UPDATE jobs SET closed_at = coalesce(closed_at, now()), reason = coalesce(reason, :reason),
-    message = coalesce(message, :message), retryable = coalesce(:retryable, retryable)
-WHERE job_id = :job_id AND ended_at IS NULL
+    message = coalesce(message, :message),
+    retryable = CASE WHEN reason IS NULL THEN coalesce(:retryable, FALSE) ELSE retryable END
+WHERE job_id = :job_id AND {UNFINISHED}
 """
 _SETTLE = """
 UPDATE jobs j SET total = w.total, indexed = w.indexed, failed = w.failed,
@@ -109,10 +114,14 @@ class Lifecycle(Store):
             raise _not_found(job_id)
         return row.uri_prefix, row.max_ordinal
 
-    @transaction
-    def close(self, connection: Connection, job_id: str, error: ItemError | None = None) -> None:
+    def close(self, job_id: str, error: ItemError | None = None) -> None:
         """Say that no more items will be added, or that the job failed as a whole. It ends when its items have."""
         key = job_key(job_id)
+        self._close(key, error)
+        settle(self._database, key)
+
+    @transaction
+    def _close(self, connection: Connection, key: uuid.UUID, error: ItemError | None) -> None:
         values = {
             "job_id": key,
             "reason": error and error.reason,
@@ -121,13 +130,17 @@ class Lifecycle(Store):
         }
         if connection.execute(text(_CLOSE), values).rowcount == 0:
             _select(connection, key)
-        settle(connection, key)
 
 
-def settle(connection: Connection, job_id: uuid.UUID) -> None:
+def settle(database: Database, job_id: uuid.UUID) -> None:
     """Write down that a closed job has ended, if its items have. Losing this step loses nothing: until it is done, the
-    job is read from its chunks."""
-    connection.execute(text(_SETTLE), {"job_id": job_id})
+    job is read from its chunks.
+
+    To be called after the transaction that may have ended it: only then does the last of several see what the others
+    did, and nobody who holds a chunk waits for its job.
+    """
+    with suppress(DatabaseUnavailable):
+        database.run(lambda connection: connection.execute(text(_SETTLE), {"job_id": job_id}))
 
 
 def to_job(row: Row[Any]) -> Job:

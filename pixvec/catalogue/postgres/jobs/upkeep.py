@@ -1,5 +1,6 @@
 """What the sweeper asks for: work that has gone silent, jobs that nobody comes back to."""
 
+import uuid
 from collections.abc import Sequence
 
 from sqlalchemy import Connection, text
@@ -94,14 +95,17 @@ class Upkeep(Store):
             connection.execute(text("SET LOCAL synchronous_commit = off"))
             connection.execute(text(_TOUCH), {"job_ids": list(map(job_key, job_ids))})
 
-    @transaction
-    def close_abandoned(self, connection: Connection, silent_s: float, limit: int) -> list[str]:
+    def close_abandoned(self, silent_s: float, limit: int) -> list[str]:
         """Close streaming jobs without open items that nobody added to or touched for `silent_s` seconds."""
-        rows = connection.execute(text(_CLOSE_ABANDONED), {"silent_s": silent_s, "limit": limit})
-        closed = list(rows.scalars())
+        closed = self._close_abandoned(silent_s, limit)
         for job_id in closed:
-            settle(connection, job_id)
+            settle(self._database, job_id)
         return list(map(str, closed))
+
+    @transaction
+    def _close_abandoned(self, connection: Connection, silent_s: float, limit: int) -> list[uuid.UUID]:
+        rows = connection.execute(text(_CLOSE_ABANDONED), {"silent_s": silent_s, "limit": limit})
+        return list(rows.scalars())
 
     @transaction
     def prune(self, connection: Connection, age_s: float, limit: int) -> int:
