@@ -39,9 +39,12 @@ _PLAIN: dict[grpc.StatusCode, type[errors.PixvecError]] = {
     grpc.StatusCode.ABORTED: errors.Unavailable,
 }
 
-# Details travel as headers, and gRPC refuses more than 8 KiB of them.
-_MAX_MESSAGE_CHARS = 1500
-_MAX_VIOLATIONS = 16
+# A status travels as headers, and gRPC drops it when they take more than 8 KiB: the message percent-encoded, and once
+# more with the details in base64.
+_MAX_MESSAGE_BYTES = 2000
+_MAX_FIELD_BYTES = 150
+_MAX_DESCRIPTION_BYTES = 300
+_MAX_VIOLATIONS_BYTES = 1200
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +62,7 @@ def status_code(error: errors.PixvecError) -> grpc.StatusCode:
 
 def to_status(error: errors.PixvecError, violations: Sequence[FieldViolation] = ()) -> status_pb2.Status:
     """Return the error as a rich status; `violations` replaces the error's own `field`."""
-    message = _shortened(error.message)
+    message = _cut(error.message, _MAX_MESSAGE_BYTES)
     status = status_pb2.Status(code=status_code(error).value[0], message=message)
     if not violations and error.field:
         violations = [FieldViolation(error.field, message)]
@@ -90,8 +93,14 @@ def _details(error: errors.PixvecError, violations: Sequence[FieldViolation]) ->
     yield error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN)
     if violations:
         bad_request = error_details_pb2.BadRequest()
-        for violation in violations[:_MAX_VIOLATIONS]:
-            bad_request.field_violations.add(field=violation.field, description=violation.message[:200])
+        for violation in violations:
+            field, description = (
+                _cut(violation.field, _MAX_FIELD_BYTES),
+                _cut(violation.message, _MAX_DESCRIPTION_BYTES),
+            )
+            bad_request.field_violations.add(field=field, description=description)
+            if bad_request.ByteSize() > _MAX_VIOLATIONS_BYTES:
+                break
         yield bad_request
     if error.retry_after_s is not None:
         delay = Duration()
@@ -99,8 +108,14 @@ def _details(error: errors.PixvecError, violations: Sequence[FieldViolation]) ->
         yield error_details_pb2.RetryInfo(retry_delay=delay)
 
 
-def _shortened(message: str) -> str:
-    return message if len(message) <= _MAX_MESSAGE_CHARS else message[:_MAX_MESSAGE_CHARS] + " …"
+def _cut(text: str, limit: int) -> str:
+    """Cut text to what takes `limit` bytes among the headers, where a byte that is not plain ASCII takes three."""
+    left = limit
+    for place, character in enumerate(text):
+        left -= 1 if " " <= character <= "~" and character != "%" else 3 * len(character.encode())
+        if left < 0:
+            return text[:place] + " …"
+    return text
 
 
 def _code_of(error: grpc.RpcError) -> grpc.StatusCode:

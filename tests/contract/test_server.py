@@ -98,10 +98,14 @@ async def test_a_broken_rule_is_answered_before_the_handler_runs(limit):
     assert type(from_rpc_error(failed)) is InvalidRequest
 
 
+@pytest.mark.parametrize("letter", ["x", "界", "%"])
 @in_loop
-async def test_very_long_errors_arrive_too():
-    async with served(searching(functools.partial(raising, CollectionNotFound("x" * 50_000)))) as handle:
-        assert type(from_rpc_error(await failure_of(handle))) is CollectionNotFound
+async def test_very_long_errors_arrive_too(letter):
+    error = CollectionNotFound(letter * 50_000, field=letter * 5_000, retry_after_s=1.0)
+    async with served(searching(functools.partial(raising, error))) as handle:
+        back = from_rpc_error(await failure_of(handle))
+    assert (type(back), back.retry_after_s) == (CollectionNotFound, 1.0)
+    assert back.message.startswith(letter * 150)
 
 
 @in_loop

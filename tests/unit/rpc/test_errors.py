@@ -1,3 +1,6 @@
+import base64
+from urllib.parse import quote
+
 import grpc
 import pytest
 
@@ -91,10 +94,25 @@ def test_an_error_that_knows_nothing_is_no_crash():
     assert type(from_rpc_error(grpc.RpcError("bare"))) is errors.PixvecError
 
 
-def test_long_messages_fit_the_headers():
-    violations = [FieldViolation(f"field{number}", "y" * 1000) for number in range(1000)]
-    status = to_status(errors.InvalidRequest("x" * 100_000), violations)
-    assert len(status.SerializeToString()) < 8000
+def header_bytes(status):
+    """Return what a status takes among the headers: the message percent-encoded, the details in base64."""
+    message = quote(status.message, safe="".join(map(chr, range(0x20, 0x7F))).replace("%", ""))
+    return len(message) + len(base64.b64encode(status.SerializeToString()))
+
+
+@pytest.mark.parametrize("letter", ["x", "%", "\n", "ü", "界", "🖼"])
+def test_long_messages_fit_the_headers(letter):
+    violations = [FieldViolation(f"{letter}{number}" * 100, letter * 1000) for number in range(1000)]
+    status = to_status(errors.InvalidRequest(letter * 100_000, field=letter * 5000), violations)
+    assert header_bytes(status) < 7500
+    assert len(status.message) > 150
+    assert status.message.endswith(" …")
+    assert over_the_wire(errors.InvalidRequest(letter * 100_000, field=letter * 5000)).field.startswith(letter)
+    assert over_the_wire(errors.InvalidRequest("short"), violations).field.startswith(letter)
+
+
+def test_a_message_that_fits_is_whole():
+    assert over_the_wire(errors.InvalidRequest("bild-ü: 100 % of it")).message == "bild-ü: 100 % of it"
 
 
 def test_a_reason_of_a_newer_server_keeps_its_message():
