@@ -13,6 +13,7 @@ from pixvec.domain import (
     JobState,
     Metric,
     OnExisting,
+    SearchOptions,
     SeqToken,
     ShardPosition,
     Space,
@@ -49,6 +50,7 @@ _JOB_STATES: dict[JobState, job_service_pb2.JobState] = {
     JobState.COMPLETED: job_service_pb2.JOB_STATE_COMPLETED,
     JobState.FAILED: job_service_pb2.JOB_STATE_FAILED,
 }
+_DEFAULT_OPTIONS = SearchOptions()
 _FROM_METRIC = {wire: metric for metric, wire in _METRICS.items()}
 _FROM_CONSISTENCY = {wire: consistency for consistency, wire in _CONSISTENCIES.items()}
 _FROM_STAGE = {wire: stage for stage, wire in _STAGES.items()}
@@ -135,6 +137,18 @@ def token_to_wire(token: SeqToken) -> common_pb2.SeqToken:
 def token_from_wire(token: common_pb2.SeqToken) -> SeqToken:
     """Return a token."""
     return SeqToken(tuple(position_from_wire(position) for position in token.positions))
+
+
+def params_to_wire(options: SearchOptions) -> common_pb2.SearchParams | None:
+    """Return how hard to search, as it travels; None for the defaults."""
+    if options == _DEFAULT_OPTIONS:
+        return None
+    return common_pb2.SearchParams(exact=options.exact, ef=options.ef, nprobe=options.nprobe, rescore=options.rescore)
+
+
+def params_from_wire(params: common_pb2.SearchParams) -> SearchOptions:
+    """Return how hard to search."""
+    return SearchOptions(params.exact, params.ef, params.nprobe, params.rescore)
 
 
 def item_error_to_wire(error: ItemError) -> image_service_pb2.ItemError:

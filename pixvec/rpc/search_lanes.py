@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from pixvec.domain import ShardPosition
+from pixvec.domain import SearchOptions, ShardPosition
 from pixvec.errors import InvalidRequest, PixvecError, ShardUnavailable
 from pixvec.rpc.shard_search import ShardAnswer, ShardSearch
 
@@ -19,7 +19,9 @@ _MAX_ROWS = 32
 _MAX_HITS = 50_000
 
 Send: TypeAlias = Callable[[str, ShardSearch, Sequence[bytes], float], Awaitable[list[ShardAnswer]]]
-_Key: TypeAlias = tuple[str, int, tuple[int, ...], str, int, bytes, float | None, tuple[ShardPosition, ...]]
+_Key: TypeAlias = tuple[
+    str, int, tuple[int, ...], str, int, bytes, float | None, tuple[ShardPosition, ...], SearchOptions
+]
 
 
 @dataclass(slots=True)
@@ -124,6 +126,7 @@ def _key_of(address: str, search: ShardSearch) -> _Key:
         search.digest,
         search.min_score,
         search.wait_for,
+        search.options,
     )
 
 

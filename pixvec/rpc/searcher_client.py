@@ -8,12 +8,12 @@ from typing import Any, Protocol
 
 import grpc
 
-from pixvec.domain import Hit, ShardPosition
+from pixvec.domain import Hit, SearchOptions, ShardPosition
 from pixvec.errors import PixvecError, ShardUnavailable, StaleToken, Unavailable
 from pixvec.internal.v1 import searcher_service_pb2 as pb
 from pixvec.internal.v1 import searcher_service_pb2_grpc
 from pixvec.rpc.channels import AsyncChannels
-from pixvec.rpc.conversions import position_to_wire
+from pixvec.rpc.conversions import params_to_wire, position_to_wire
 from pixvec.rpc.errors import from_rpc_error
 from pixvec.rpc.search_lanes import SearchLanes
 from pixvec.rpc.shard_search import ShardAnswer, ShardSearch, best_first
@@ -105,7 +105,9 @@ class ReadableShard(Protocol):
     def applied_seq(self) -> int:
         """The position that every search sees."""
 
-    def search(self, space: str, queries: Any, k: int, min_score: float | None = None) -> Sequence[Any]:
+    def search(
+        self, space: str, queries: Any, k: int, min_score: float | None, options: SearchOptions
+    ) -> Sequence[Any]:
         """Search rows of (n, dim) float32; each result has `image_ids` and `scores`."""
 
     def vectors(self, space: str, image_ids: Sequence[str]) -> Mapping[str, Any]:
@@ -131,7 +133,9 @@ class MemorySearchers:
         rows = self.to_rows(search.vector)
         found: list[Hit] = []
         for shard in answered:
-            (best,) = held[search.collection_id, shard].search(search.space, rows, search.k, search.min_score)
+            (best,) = held[search.collection_id, shard].search(
+                search.space, rows, search.k, search.min_score, search.options
+            )
             found += map(Hit, best.image_ids, map(float, best.scores))
         return ShardAnswer(best_first(found)[: search.k], answered)
 
@@ -184,6 +188,7 @@ def _to_request(search: ShardSearch, vectors: Sequence[bytes]) -> pb.SearchReque
         k=search.k,
         min_score=search.min_score,
         wait_for=[position_to_wire(position) for position in search.wait_for],
+        params=params_to_wire(search.options),
     )
 
 

@@ -1,9 +1,9 @@
 """What a searcher is asked and what it answers, in plain values."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from pixvec.domain import Hit, ShardPosition
+from pixvec.domain import Hit, SearchOptions, ShardPosition
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +19,7 @@ class ShardSearch:
     digest: bytes = b""
     min_score: float | None = None
     wait_for: tuple[ShardPosition, ...] = ()
+    options: SearchOptions = field(default_factory=SearchOptions)
 
 
 @dataclass(frozen=True, slots=True)

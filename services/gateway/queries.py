@@ -70,6 +70,7 @@ class Queries:
             digest=vector.digest,
             min_score=query.min_score,
             wait_for=plan.wait_for,
+            options=query.options,
         )
         gathered = await self._scatter.search(plan.collection, search, deadline, complete=plan.complete)
         if missing := plan.collection.shard_count - len(gathered.answered):

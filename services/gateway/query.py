@@ -4,7 +4,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from pixvec.domain import Attributes, Consistency, Hit, SeqToken
+from pixvec.domain import Attributes, Consistency, Hit, SearchOptions, SeqToken
 
 STAGES = ("queue", "decode", "inference", "search", "merge", "hydrate")
 
@@ -22,6 +22,7 @@ class Query:
     limit: int = 10
     offset: int = 0
     min_score: float | None = None
+    options: SearchOptions = field(default_factory=SearchOptions)
     consistency: Consistency = Consistency.EVENTUAL
     token: SeqToken = field(default_factory=SeqToken)
     attributes: bool = False

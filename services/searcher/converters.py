@@ -6,7 +6,7 @@ from pixvec.catalogue.interfaces import FeedEntry
 from pixvec.errors import InvalidRequest, InvalidVector
 from pixvec.index.interfaces import Float32Array
 from pixvec.internal.v1 import searcher_service_pb2 as pb
-from pixvec.rpc.conversions import position_from_wire
+from pixvec.rpc.conversions import params_from_wire, position_from_wire
 from services.searcher.held_shard import HeldShard
 from services.searcher.search import Answer, Query
 
@@ -22,6 +22,7 @@ def to_query(request: pb.SearchRequest) -> Query:
         k=request.k,
         min_score=request.min_score if request.HasField("min_score") else None,
         wait_for=tuple(position_from_wire(position) for position in request.wait_for),
+        options=params_from_wire(request.params),
     )
 
 

@@ -4,9 +4,9 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pixvec.domain import ShardPosition, Space
+from pixvec.domain import SearchOptions, ShardPosition, Space
 from pixvec.errors import DigestMismatch, ShardUnavailable, SpaceNotFound, Unavailable
-from pixvec.index.interfaces import Float32Array, ShardHits
+from pixvec.index.interfaces import DEFAULT_OPTIONS, Float32Array, ShardHits
 from pixvec.index.merge import merge_hits
 from pixvec.rpc.blocking import BlockingCalls
 from pixvec.telemetry.metrics import SHARD_SEARCH_SECONDS
@@ -30,6 +30,7 @@ class Query:
     k: int
     min_score: float | None
     wait_for: tuple[ShardPosition, ...]
+    options: SearchOptions = DEFAULT_OPTIONS
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +105,8 @@ def _search(shards: Sequence[HeldShard], query: Query, give_up_at: float) -> Ans
 
 def _search_shard(held: HeldShard, query: Query) -> list[ShardHits]:
     with SHARD_SEARCH_SECONDS.time():
-        return held.index.search(_space(held, query.space).name, query.vectors, query.k, query.min_score)
+        space = _space(held, query.space).name
+        return held.index.search(space, query.vectors, query.k, query.min_score, query.options)
 
 
 def _space(held: HeldShard, name: str) -> Space:

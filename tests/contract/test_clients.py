@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 import numpy as np
 import pytest
 
-from pixvec.domain import Hit, ItemError, Metric, ShardPosition
+from pixvec.domain import Hit, ItemError, Metric, SearchOptions, ShardPosition
 from pixvec.errors import (
     DigestMismatch,
     EmbedderUnavailable,
@@ -21,7 +21,7 @@ from pixvec.index.interfaces import Change, SpaceSpec
 from pixvec.internal.v1 import embedder_service_pb2 as embedder_pb
 from pixvec.internal.v1 import embedder_service_pb2_grpc, searcher_service_pb2_grpc
 from pixvec.internal.v1 import searcher_service_pb2 as searcher_pb
-from pixvec.rpc.conversions import item_error_to_wire, position_from_wire
+from pixvec.rpc.conversions import item_error_to_wire, params_from_wire, position_from_wire
 from pixvec.rpc.embedder_client import GrpcEmbedder, MemoryEmbedder, ResolvedModel, vector_from_bytes
 from pixvec.rpc.searcher_client import GrpcSearchers, MemorySearchers
 from pixvec.rpc.shard_search import ShardSearch, best_first
@@ -147,6 +147,7 @@ class SearcherService(searcher_service_pb2_grpc.SearcherServiceServicer):
                 request.digest,
                 request.min_score if request.HasField("min_score") else None,
                 tuple(map(position_from_wire, request.wait_for)),
+                params_from_wire(request.params),
             ),
             10,
         )
@@ -212,6 +213,23 @@ async def test_a_threshold_is_kept(kind):
         found = await client.search(address, looking(0, min_score=0.9999), 10)
         assert [hit.image_id for hit in found.hits] == ["0/0"]
         assert len((await client.search(address, looking(0, min_score=-1.0, k=100), 10)).hits) == 18
+
+
+@pytest.mark.parametrize(
+    "options", [SearchOptions(), SearchOptions(exact=True), SearchOptions(ef=7, nprobe=8, rescore=-1)]
+)
+@in_loop
+async def test_shards_are_told_how_hard_to_search(kind, options, monkeypatch):
+    told, search = [], NumpyShard.search
+
+    def listen(shard, *arguments):
+        told.append(arguments[-1])
+        return search(shard, *arguments)
+
+    monkeypatch.setattr(NumpyShard, "search", listen)
+    async with searchers(kind) as (client, address):
+        await client.search(address, looking(0, options=options), 10)
+    assert told == [options, options]
 
 
 @in_loop

@@ -55,6 +55,18 @@ class SeqToken(_message.Message):
     positions: _containers.RepeatedCompositeFieldContainer[ShardPosition]
     def __init__(self, positions: _Optional[_Iterable[_Union[ShardPosition, _Mapping]]] = ...) -> None: ...
 
+class SearchParams(_message.Message):
+    __slots__ = ("exact", "ef", "nprobe", "rescore")
+    EXACT_FIELD_NUMBER: _ClassVar[int]
+    EF_FIELD_NUMBER: _ClassVar[int]
+    NPROBE_FIELD_NUMBER: _ClassVar[int]
+    RESCORE_FIELD_NUMBER: _ClassVar[int]
+    exact: bool
+    ef: int
+    nprobe: int
+    rescore: float
+    def __init__(self, exact: _Optional[bool] = ..., ef: _Optional[int] = ..., nprobe: _Optional[int] = ..., rescore: _Optional[float] = ...) -> None: ...
+
 class Vector(_message.Message):
     __slots__ = ("data",)
     DATA_FIELD_NUMBER: _ClassVar[int]

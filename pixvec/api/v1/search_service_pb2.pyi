@@ -19,7 +19,7 @@ CONSISTENCY_EVENTUAL: Consistency
 CONSISTENCY_SESSION: Consistency
 
 class QueryRequest(_message.Message):
-    __slots__ = ("collection", "image", "image_id", "vector", "space", "limit", "offset", "min_score", "consistency", "token", "include")
+    __slots__ = ("collection", "image", "image_id", "vector", "space", "limit", "offset", "min_score", "params", "consistency", "token", "include")
     COLLECTION_FIELD_NUMBER: _ClassVar[int]
     IMAGE_FIELD_NUMBER: _ClassVar[int]
     IMAGE_ID_FIELD_NUMBER: _ClassVar[int]
@@ -28,6 +28,7 @@ class QueryRequest(_message.Message):
     LIMIT_FIELD_NUMBER: _ClassVar[int]
     OFFSET_FIELD_NUMBER: _ClassVar[int]
     MIN_SCORE_FIELD_NUMBER: _ClassVar[int]
+    PARAMS_FIELD_NUMBER: _ClassVar[int]
     CONSISTENCY_FIELD_NUMBER: _ClassVar[int]
     TOKEN_FIELD_NUMBER: _ClassVar[int]
     INCLUDE_FIELD_NUMBER: _ClassVar[int]
@@ -39,10 +40,11 @@ class QueryRequest(_message.Message):
     limit: int
     offset: int
     min_score: float
+    params: _common_pb2.SearchParams
     consistency: Consistency
     token: _common_pb2.SeqToken
     include: Include
-    def __init__(self, collection: _Optional[str] = ..., image: _Optional[bytes] = ..., image_id: _Optional[str] = ..., vector: _Optional[_Union[_common_pb2.Vector, _Mapping]] = ..., space: _Optional[str] = ..., limit: _Optional[int] = ..., offset: _Optional[int] = ..., min_score: _Optional[float] = ..., consistency: _Optional[_Union[Consistency, str]] = ..., token: _Optional[_Union[_common_pb2.SeqToken, _Mapping]] = ..., include: _Optional[_Union[Include, _Mapping]] = ...) -> None: ...
+    def __init__(self, collection: _Optional[str] = ..., image: _Optional[bytes] = ..., image_id: _Optional[str] = ..., vector: _Optional[_Union[_common_pb2.Vector, _Mapping]] = ..., space: _Optional[str] = ..., limit: _Optional[int] = ..., offset: _Optional[int] = ..., min_score: _Optional[float] = ..., params: _Optional[_Union[_common_pb2.SearchParams, _Mapping]] = ..., consistency: _Optional[_Union[Consistency, str]] = ..., token: _Optional[_Union[_common_pb2.SeqToken, _Mapping]] = ..., include: _Optional[_Union[Include, _Mapping]] = ...) -> None: ...
 
 class Include(_message.Message):
     __slots__ = ("attributes",)

@@ -53,7 +53,7 @@ class ApplyResponse(_message.Message):
     def __init__(self, outcome: _Optional[_Union[ApplyOutcome, str]] = ..., applied_seq: _Optional[int] = ...) -> None: ...
 
 class SearchRequest(_message.Message):
-    __slots__ = ("collection_id", "shards", "space", "digest", "vectors", "dim", "k", "min_score", "wait_for")
+    __slots__ = ("collection_id", "shards", "space", "digest", "vectors", "dim", "k", "min_score", "wait_for", "params")
     COLLECTION_ID_FIELD_NUMBER: _ClassVar[int]
     SHARDS_FIELD_NUMBER: _ClassVar[int]
     SPACE_FIELD_NUMBER: _ClassVar[int]
@@ -63,6 +63,7 @@ class SearchRequest(_message.Message):
     K_FIELD_NUMBER: _ClassVar[int]
     MIN_SCORE_FIELD_NUMBER: _ClassVar[int]
     WAIT_FOR_FIELD_NUMBER: _ClassVar[int]
+    PARAMS_FIELD_NUMBER: _ClassVar[int]
     collection_id: int
     shards: _containers.RepeatedScalarFieldContainer[int]
     space: str
@@ -72,7 +73,8 @@ class SearchRequest(_message.Message):
     k: int
     min_score: float
     wait_for: _containers.RepeatedCompositeFieldContainer[_common_pb2.ShardPosition]
-    def __init__(self, collection_id: _Optional[int] = ..., shards: _Optional[_Iterable[int]] = ..., space: _Optional[str] = ..., digest: _Optional[bytes] = ..., vectors: _Optional[bytes] = ..., dim: _Optional[int] = ..., k: _Optional[int] = ..., min_score: _Optional[float] = ..., wait_for: _Optional[_Iterable[_Union[_common_pb2.ShardPosition, _Mapping]]] = ...) -> None: ...
+    params: _common_pb2.SearchParams
+    def __init__(self, collection_id: _Optional[int] = ..., shards: _Optional[_Iterable[int]] = ..., space: _Optional[str] = ..., digest: _Optional[bytes] = ..., vectors: _Optional[bytes] = ..., dim: _Optional[int] = ..., k: _Optional[int] = ..., min_score: _Optional[float] = ..., wait_for: _Optional[_Iterable[_Union[_common_pb2.ShardPosition, _Mapping]]] = ..., params: _Optional[_Union[_common_pb2.SearchParams, _Mapping]] = ...) -> None: ...
 
 class SearchResponse(_message.Message):
     __slots__ = ("rows", "shards_answered", "search_seconds")

@@ -2,7 +2,7 @@ import asyncio
 
 import pytest
 
-from pixvec.domain import Hit
+from pixvec.domain import Hit, SearchOptions
 from pixvec.errors import DigestMismatch, InvalidVector, ShardUnavailable
 from pixvec.rpc.search_lanes import SearchLanes
 from pixvec.rpc.shard_search import ShardAnswer, ShardSearch
@@ -77,7 +77,15 @@ async def test_many_waiting_queries_are_worth_another_call():
 
 
 @pytest.mark.parametrize(
-    "other", [{"k": 4}, {"shards": (1,)}, {"digest": b"d"}, {"min_score": 0.5}, {"space": "region"}]
+    "other",
+    [
+        {"k": 4},
+        {"shards": (1,)},
+        {"digest": b"d"},
+        {"min_score": 0.5},
+        {"space": "region"},
+        {"options": SearchOptions(exact=True)},
+    ],
 )
 @in_loop
 async def test_queries_that_differ_do_not_go_together(other):

@@ -4,7 +4,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pixvec.api.v1.common_pb2 import SearchParams
 from pixvec.catalogue.interfaces import FeedBatch
+from pixvec.domain import SearchOptions
 from pixvec.errors import InvalidRequest, InvalidVector
 from pixvec.internal.v1 import searcher_service_pb2 as pb
 from pixvec.rpc.pusher import to_apply_request
@@ -111,6 +113,19 @@ async def test_min_score_of_zero_is_one(tmp_path: Path) -> None:
         assert len(without.rows[0].image_ids) == 1
         request = search_request(collection.collection_id, opposite, min_score=0.0)
         assert len((await bench.service.Search(request, Context())).rows[0].image_ids) == 0
+
+
+@in_loop
+async def test_params_reach_the_index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Bench(tmp_path) as bench:
+        collection = bench.collection()
+        held = await bench.ready(collection)
+        asked = []
+        monkeypatch.setattr(held.index, "search", lambda *arguments: asked.append(arguments[-1]) or [])
+        params = SearchParams(exact=True, ef=300, nprobe=20, rescore=1.5)
+        await bench.service.Search(search_request(collection.collection_id, vector(1)[None], params=params), Context())
+        await bench.service.Search(search_request(collection.collection_id, vector(1)[None]), Context())
+        assert asked == [SearchOptions(exact=True, ef=300, nprobe=20, rescore=1.5), SearchOptions()]
 
 
 @pytest.mark.parametrize("data", [b"", bytes(15)])
