@@ -47,7 +47,10 @@ def _service_config() -> dict[str, object]:
         "backoffMultiplier": 3,
         "retryableStatusCodes": ["UNAVAILABLE"],
     }
-    return {"methodConfig": [{"name": names, "retryPolicy": policy}]}
+    # A server that is away is not asked five times by each of many callers: half of these tokens are failures that may
+    # be followed by another attempt, and two answers earn one.
+    throttling = {"maxTokens": 100, "tokenRatio": 0.5}
+    return {"methodConfig": [{"name": names, "retryPolicy": policy}], "retryThrottling": throttling}
 
 
 def _is_local(address: str) -> bool:

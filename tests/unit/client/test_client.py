@@ -1,4 +1,5 @@
 from array import array
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -140,3 +141,16 @@ def test_a_job_by_uri_is_followed_to_its_end(client):
     assert job.wait().counts.total == 0
     assert job.failures == []
     assert [each.job_id for each in client.list_jobs("photos")] == [job.job_id]
+
+
+def test_many_callers_do_not_multiply_what_a_server_that_is_away_is_asked(client, server):
+    callers = 60
+    server.refuse("GetImage", Unavailable("away"), times=10 * callers)
+
+    def ask(number):
+        with pytest.raises(Unavailable):
+            client.get_image("photos", f"{number}")
+
+    with ThreadPoolExecutor(callers) as threads:
+        list(threads.map(ask, range(callers)))
+    assert callers < len(server.called("GetImage")) < 2 * callers
