@@ -13,7 +13,7 @@ from pixvec.index.manifest import MANIFEST
 from pixvec.rpc.records import encode_record
 from pixvec.telemetry.metrics import RECORDS_SKIPPED
 from tests.in_loop import in_loop
-from tests.unit.searcher.searching import SPACE, Bench, Database, dropped, found, names, packed
+from tests.unit.searcher.searching import Bench, Database, dropped, found, names, packed
 
 
 def damage_vectors(folder: Path) -> None:
@@ -319,6 +319,8 @@ async def test_tells_when_something_changed_or_the_lease_needs_it(tmp_path: Path
 _OTHER_MODEL = Space("image", "hog-color", 4, Metric.COSINE, "ff" * 32)
 _OTHER_SPACE = Space("colour", "hog-color", 4, Metric.COSINE, "ab" * 32)
 _WIDER = Space("image", "hog-color", 5, Metric.COSINE, "ab" * 32)
+# No worker of ours would pack a vector of zeros for cosine.
+_UNCHECKED = Space("image", "hog-color", 4, Metric.EUCLIDEAN, "ab" * 32)
 
 
 @pytest.mark.parametrize(
@@ -328,7 +330,7 @@ _WIDER = Space("image", "hog-color", 5, Metric.COSINE, "ab" * 32)
         packed(2, _OTHER_MODEL),
         packed(2, _OTHER_SPACE),
         encode_record({"image": (_WIDER, np.ones(5))}, {}),
-        encode_record({"image": (SPACE, np.zeros(4))}, {}),
+        encode_record({"image": (_UNCHECKED, np.zeros(4))}, {}),
     ],
     ids=["no record", "other digest", "other space", "other dimension", "length zero"],
 )
