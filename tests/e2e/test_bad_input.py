@@ -82,6 +82,18 @@ def test_every_kind_of_file_ends_as_a_vector_or_a_typed_failure(client: Client, 
     assert {hit.image_id for hit in found} == {*ACCEPTED, "good"}
 
 
+@pytest.mark.parametrize("wait", ["decoded", "embedded"])
+def test_a_caller_that_waits_for_a_stage_hears_of_what_does_not_reach_it(
+    client: Client, collection: str, wait: str
+) -> None:
+    bad, reason = REFUSED["truncated"]
+    pictures = [(f"{seed}", make_jpeg(seed)) for seed in range(20)]
+    job = client.ingest(collection, [*pictures, ("bad", bad)], wait=wait)
+    job.wait()
+    assert [(failure.image_id, failure.error.reason) for failure in job.failures] == [("bad", reason)]
+    assert job.counts.failed == 1
+
+
 def test_a_picture_turned_by_exif_finds_its_upright_twin(client: Client, collection: str) -> None:
     client.ingest(collection, [("turned", ACCEPTED["rotated"]), ("other", make_jpeg(8))]).wait()
     upright = next(iter(client.search(collection, image=make_jpeg(3))))
