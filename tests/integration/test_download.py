@@ -107,6 +107,7 @@ def test_a_host_that_sends_a_little_at_a_time_is_given_up(target: Path) -> None:
 
 def test_a_host_that_does_not_answer_is_unreachable(target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(download, "_CONNECT_LIMIT_S", 0.1)
+    monkeypatch.setattr(download, "_READ_LIMIT_S", 100.0)
     may_end = threading.Event()
     with host(lambda _: may_end.wait(30) and None) as url:
         try:

@@ -79,6 +79,11 @@ def test_a_whole_file_does_not_end_early_and_half_of_it_does(image_format: str) 
     assert ends_early(content[: len(content) // 2], image_format)
 
 
+@pytest.mark.parametrize("image_format", ["WEBP", "BMP"])
+def test_formats_that_tell_their_length_miss_the_last_byte(image_format: str) -> None:
+    assert ends_early(encode(PICTURE, image_format)[:-1], image_format)
+
+
 def test_bytes_behind_the_end_do_no_harm() -> None:
     for image_format in ("JPEG", "PNG"):
         assert not ends_early(encode(PICTURE, image_format) + b"\n" * 1000, image_format)
