@@ -10,6 +10,7 @@ from collections.abc import Collection as AbstractCollection
 from dataclasses import dataclass
 from typing import Protocol
 
+from pixvec.catalogue.topology import TopologyStore
 from pixvec.domain import (
     Attributes,
     Collection,
@@ -171,44 +172,6 @@ class DeletedImages:
     batches: tuple[FeedBatch, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Replica:
-    """A searcher that holds, or is about to hold, a shard."""
-
-    searcher_id: str
-    address: str
-    ready: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Routing:
-    """Which searchers hold which shard; `version` changes whenever any of it does."""
-
-    version: int
-    replicas: Mapping[tuple[int, int], tuple[Replica, ...]]
-
-
-@dataclass(frozen=True, slots=True)
-class Assignment:
-    """A shard a searcher has to hold, and where its feed stands. A follower below `tombstone_floor` starts at 0."""
-
-    collection: Collection
-    shard: int
-    epoch: str
-    head_seq: int
-    tombstone_floor: int
-
-
-@dataclass(frozen=True, slots=True)
-class ShardReport:
-    """What a searcher says of a shard it holds."""
-
-    collection_id: int
-    shard: int
-    ready: bool
-    snapshot_seq: int
-
-
 class CollectionStore(Protocol):
     """Collections with their spaces and shards."""
 
@@ -366,24 +329,6 @@ class FeedReader(Protocol):
 
     def prune_tombstones(self, limit: int) -> int:
         """Remove tombstones that the snapshot of every replica has passed, raising the shard's floor."""
-
-
-class TopologyStore(Protocol):
-    """Searchers, and which of them holds what."""
-
-    def heartbeat(self, searcher_id: str, address: str, reports: Sequence[ShardReport], *, lease_s: float) -> None:
-        """Register a searcher or renew its lease, and note how its shards stand."""
-
-    def assignments(self, searcher_id: str) -> list[Assignment]:
-        """Return the shards this searcher has to hold now, with their heads: one cheap query, polled."""
-
-    def routing(self) -> Routing:
-        """Return who holds what now, leaving out searchers past their lease."""
-
-    def rebalance(self, replicas: int, *, grace_s: float = 0.0) -> bool:
-        """Place every shard on `replicas` live searchers by rendezvous hashing, moving nothing that need not move. A
-        searcher whose lease ran out less than `grace_s` seconds ago keeps what it holds: it may come back. Only one
-        caller at a time does it. Return whether anything changed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,13 @@
 """How channels between pixvec's own processes are set up. They are made on first use: gRPC does not survive a fork."""
 
+import asyncio
 import threading
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import grpc
 
 MAX_MESSAGE_BYTES = 64 * 2**20
+_PARTING_S = 30.0
 
 ChannelOptions = Sequence[tuple[str, str | int]]
 
@@ -32,6 +34,7 @@ class AsyncChannels:
     def __init__(self, options: ChannelOptions | None = None) -> None:
         self._options = options or channel_options()
         self._channels: dict[str, grpc.aio.Channel] = {}
+        self._leaving: dict[grpc.aio.Channel, asyncio.Task[None]] = {}
 
     def get(self, address: str) -> grpc.aio.Channel:
         """Return the channel to this address."""
@@ -40,11 +43,23 @@ class AsyncChannels:
             channel = self._channels[address] = grpc.aio.insecure_channel(address, options=self._options)
         return channel
 
+    def keep(self, addresses: Collection[str]) -> None:
+        """Close the channels to all other addresses; calls under way may end."""
+        for address in self._channels.keys() - addresses:
+            channel = self._channels.pop(address)
+            self._leaving[channel] = asyncio.ensure_future(self._part_with(channel))
+
+    async def _part_with(self, channel: grpc.aio.Channel) -> None:
+        await channel.close(_PARTING_S)
+        del self._leaving[channel]
+
     async def close(self) -> None:
         """Close every channel; calls under way are cancelled."""
-        channels, self._channels = self._channels, {}
-        for channel in channels.values():
+        channels = [*self._channels.values(), *self._leaving]
+        self._channels = {}
+        for channel in channels:
             await channel.close(None)
+        await asyncio.gather(*self._leaving.values())
 
 
 class SyncChannels:
@@ -54,6 +69,7 @@ class SyncChannels:
         self._options = options or channel_options()
         self._lock = threading.Lock()
         self._channels: dict[str, grpc.Channel] = {}
+        self._leaving: list[grpc.Channel] = []
 
     def get(self, address: str) -> grpc.Channel:
         """Return the channel to this address."""
@@ -63,9 +79,20 @@ class SyncChannels:
                 channel = self._channels[address] = grpc.insecure_channel(address, options=self._options)
             return channel
 
+    def keep(self, addresses: Collection[str]) -> None:
+        """Let go of the channels to all other addresses. They are closed the next time, when the calls of those who had
+        got them have ended."""
+        with self._lock:
+            closing, self._leaving = self._leaving, []
+            for address in self._channels.keys() - addresses:
+                self._leaving.append(self._channels.pop(address))
+        for channel in closing:
+            channel.close()
+
     def close(self) -> None:
         """Close every channel; calls under way are cancelled."""
         with self._lock:
-            channels, self._channels = self._channels, {}
-        for channel in channels.values():
+            channels = [*self._channels.values(), *self._leaving]
+            self._channels, self._leaving = {}, []
+        for channel in channels:
             channel.close()

@@ -7,7 +7,8 @@ from typing import Protocol
 
 import grpc
 
-from pixvec.catalogue.interfaces import FeedBatch, Routing, TopologyStore
+from pixvec.catalogue.interfaces import FeedBatch
+from pixvec.catalogue.topology import Routing, TopologyStore
 from pixvec.errors import PixvecError
 from pixvec.internal.v1 import searcher_service_pb2 as pb
 from pixvec.internal.v1 import searcher_service_pb2_grpc
@@ -96,11 +97,18 @@ class GrpcPusher:
             now = self._clock()
             if now >= self._stale_after:
                 try:
-                    self._routing = self._topology.routing()
+                    self._learn(self._topology.routing())
                 except PixvecError as error:
                     log.warning("routing_unknown", error=error.message)
                 self._stale_after = now + self._refresh_s
             return self._routing
+
+    def _learn(self, routing: Routing) -> None:
+        if routing.version != self._routing.version:
+            addresses = routing.addresses
+            self._channels.keep(addresses)
+            self._paused_until = {each: until for each, until in self._paused_until.items() if each in addresses}
+        self._routing = routing
 
     def _push_together(self, batches: Iterable[FeedBatch], routing: Routing) -> None:
         calls = []

@@ -2,6 +2,7 @@
 
 import struct
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -37,6 +38,9 @@ class SearcherClient(Protocol):
         timeout_s: float,
     ) -> bytes | None:
         """Return an image's stored vectors, packed row after row, or None when it is not there."""
+
+    def keep(self, addresses: AbstractSet[str]) -> None:
+        """Let go of the connections to all other addresses: the searchers there are gone."""
 
     async def close(self) -> None:
         """Let go of connections."""
@@ -93,6 +97,11 @@ class GrpcSearchers:
             response = await self._stub(address).GetVectors(request, timeout=timeout_s)
         return response.vectors[0].data if response.vectors else None
 
+    def keep(self, addresses: AbstractSet[str]) -> None:
+        """See SearcherClient."""
+        self._stubs = {address: stub for address, stub in self._stubs.items() if address in addresses}
+        self._channels.keep(addresses)
+
     async def close(self) -> None:
         """See SearcherClient."""
         await self._channels.close()
@@ -124,6 +133,7 @@ class MemorySearchers:
     shards: dict[str, dict[tuple[int, int], ReadableShard]] = field(default_factory=dict)
     down: set[str] = field(default_factory=set)
     calls: list[tuple[str, tuple[int, ...]]] = field(default_factory=list)
+    connected: set[str] = field(default_factory=set)
 
     async def search(self, address: str, search: ShardSearch, timeout_s: float) -> ShardAnswer:  # noqa: ARG002
         """See SearcherClient. A position not yet applied is as good as a deadline that passed."""
@@ -157,11 +167,16 @@ class MemorySearchers:
         found = held[collection_id, shard].vectors(space, [image_id]).get(image_id)
         return None if found is None else struct.pack(f"<{found.size}f", *map(float, found.ravel()))
 
+    def keep(self, addresses: AbstractSet[str]) -> None:
+        """See SearcherClient."""
+        self.connected &= addresses
+
     async def close(self) -> None:
         """Nothing is held open."""
 
     def _reach(self, address: str, shards: tuple[int, ...]) -> dict[tuple[int, int], ReadableShard]:
         self.calls.append((address, shards))
+        self.connected.add(address)
         if address in self.down:
             raise ShardUnavailable(f"the searcher at {address} cannot be reached")
         return self.shards.get(address, {})

@@ -1,6 +1,7 @@
 """Which collections there are and which searchers hold them, as this gateway knows it."""
 
-from pixvec.catalogue.interfaces import Catalogue, Routing
+from pixvec.catalogue.interfaces import Catalogue
+from pixvec.catalogue.topology import Routing
 from pixvec.domain import Collection
 from pixvec.rpc.blocking import BlockingCalls
 from services.gateway.cache import RefreshingCache

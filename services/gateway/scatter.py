@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, field, replace
 
-from pixvec.catalogue.interfaces import Replica, Routing
+from pixvec.catalogue.topology import Replica, Routing
 from pixvec.domain import Collection, Hit, ShardPosition
 from pixvec.errors import FailedPrecondition, InvalidRequest, NotFound, PixvecError, ShardUnavailable
 from pixvec.rpc.searcher_client import SearcherClient
@@ -76,6 +76,7 @@ class Scatter:
         self._directory = directory
         self._searchers = searchers
         self._turn = 0
+        self._version = -1
 
     async def search(
         self, collection: Collection, search: ShardSearch, deadline: Deadline, *, complete: bool
@@ -84,7 +85,7 @@ class Scatter:
         passes first; otherwise it is raised only when no shard answers."""
         self._turn += 1
         gathered = Gathered()
-        routing = await self._directory.routing()
+        routing = self._noted(await self._directory.routing())
         await self._ask(gathered, range(collection.shard_count), search, routing, deadline)
         if len(gathered.answered) < collection.shard_count:
             await self._ask_again(gathered, collection, search, deadline, complete=complete)
@@ -94,7 +95,7 @@ class Scatter:
         """Return a stored vector, or None when the image is not there. `complete`: as in `search`."""
         self._turn += 1
         failed = _Failed()
-        found, vector = await self._fetch(wanted, await self._directory.routing(), failed, deadline)
+        found, vector = await self._fetch(wanted, self._noted(await self._directory.routing()), failed, deadline)
         if found:
             return vector
         async for routing in self._later_routings(failed, deadline, complete=complete):
@@ -102,6 +103,13 @@ class Scatter:
             if found:
                 return vector
         raise _unavailable(wanted.collection, [wanted.shard], failed.last_error)
+
+    def _noted(self, routing: Routing) -> Routing:
+        """Return the routing; when it is another one, let go of searchers that are gone."""
+        if routing.version != self._version:
+            self._version = routing.version
+            self._searchers.keep(routing.addresses)
+        return routing
 
     async def _fetch(
         self, wanted: StoredVectorQuery, routing: Routing, failed: _Failed, deadline: Deadline

@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable
 
-from pixvec.catalogue.interfaces import ShardReport, TopologyStore
+from pixvec.catalogue.topology import ShardReport, TopologyStore
 from pixvec.errors import DatabaseUnavailable
 from pixvec.rpc.blocking import BlockingCalls
 from pixvec.telemetry.logging import get_logger

@@ -4,7 +4,8 @@ import asyncio
 import threading
 from collections.abc import Sequence
 
-from pixvec.catalogue.interfaces import Assignment, FeedEntry, ShardReport
+from pixvec.catalogue.interfaces import FeedEntry
+from pixvec.catalogue.topology import Assignment, ShardReport
 from pixvec.errors import InvalidVector
 from pixvec.index.library import load_faiss
 from pixvec.index.manifest import ShardIdentity

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from pixvec.catalogue.interfaces import Assignment, ShardReport
+from pixvec.catalogue.topology import Assignment, ShardReport
 from pixvec.telemetry import metrics
 from pixvec.telemetry.logging import get_logger
 from services.searcher.data_folder import ShardKey

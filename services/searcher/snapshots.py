@@ -4,7 +4,7 @@ import asyncio
 import functools
 import time
 
-from pixvec.catalogue.interfaces import Assignment
+from pixvec.catalogue.topology import Assignment
 from pixvec.index import snapshot
 from pixvec.index.library import load_faiss
 from pixvec.index.shard import Shard

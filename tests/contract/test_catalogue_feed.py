@@ -4,8 +4,9 @@ from concurrent.futures import ThreadPoolExecutor, wait
 
 import pytest
 
-from pixvec.catalogue.interfaces import FeedEntry, ShardReport
+from pixvec.catalogue.interfaces import FeedEntry
 from pixvec.catalogue.sharding import shard_of
+from pixvec.catalogue.topology import ShardReport
 from pixvec.domain import IngestStage, ShardPosition
 from pixvec.errors import CollectionNotFound, ImageNotFound
 from tests.contract.catalogues import BROKEN, Bench, item

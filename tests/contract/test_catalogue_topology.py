@@ -1,6 +1,6 @@
 import math
 
-from pixvec.catalogue.interfaces import ShardReport
+from pixvec.catalogue.topology import ShardReport
 from pixvec.domain import Collection
 from tests.contract.catalogues import SPACE, Bench, item
 

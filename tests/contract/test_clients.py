@@ -1,5 +1,6 @@
 """The clients of embedder and searcher: the in-memory twin, and the real one over a socket file, by one suite."""
 
+import asyncio
 import functools
 from contextlib import asynccontextmanager
 
@@ -272,6 +273,37 @@ async def test_a_searcher_that_is_not_there(kind, tmp_path):
             client.down.add(address)
         with pytest.raises(ShardUnavailable, match=r"nobody\.sock"):
             await client.search(address, looking(0), 5)
+
+
+@in_loop
+async def test_what_was_let_go_of_can_be_asked_again(kind):
+    async with searchers(kind) as (client, address):
+        before = await client.search(address, looking(0), 10)
+        client.keep({"elsewhere"})
+        assert await client.search(address, looking(0), 10) == before
+
+
+@in_loop
+async def test_what_is_under_way_ends_when_its_searcher_is_let_go_of():
+    begun, held = asyncio.Event(), asyncio.Event()
+
+    class Slow(SearcherService):
+        async def Search(self, request, context):
+            begun.set()
+            await held.wait()
+            return searcher_pb.SearchResponse(shards_answered=[0])
+
+    add = functools.partial(searcher_service_pb2_grpc.add_SearcherServiceServicer_to_server, Slow(None))
+    async with served(add) as handle:
+        client = GrpcSearchers()
+        asking = asyncio.ensure_future(client.search(handle.address, looking(0, shards=(0,)), 10))
+        await begun.wait()
+        client.keep(set())
+        for _ in range(10):
+            await asyncio.sleep(0)
+        held.set()
+        assert (await asking).shards_answered == (0,)
+        await client.close()
 
 
 def test_equal_scores_are_in_order_of_ids():

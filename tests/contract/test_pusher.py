@@ -9,7 +9,8 @@ import grpc
 import pytest
 from prometheus_client import REGISTRY
 
-from pixvec.catalogue.interfaces import FeedBatch, FeedEntry, Replica, Routing
+from pixvec.catalogue.interfaces import FeedBatch, FeedEntry
+from pixvec.catalogue.topology import Replica, Routing
 from pixvec.errors import DatabaseUnavailable
 from pixvec.internal.v1 import searcher_service_pb2 as pb
 from pixvec.internal.v1 import searcher_service_pb2_grpc
@@ -163,6 +164,22 @@ def test_a_follower_that_stands_elsewhere_is_counted_so():
         follower.outcome = pb.APPLY_OUTCOME_WILL_CATCH_UP
         pusher.push([batch(0, 0, 1)])
     assert pushed("will_catch_up") == before + 1
+
+
+def test_connections_to_searchers_that_are_gone_are_let_go_of():
+    now = [0.0]
+    with followers(2) as ((first, here), (_, there)):
+        topology = Topology({(1, 0): (here,), (1, 1): (there,)})
+        with pushing(topology, refresh_s=1.0, clock=lambda: now[0]) as pusher:
+            pusher.push([batch(0, 0, 1), batch(1, 0, 1)])
+            left = pusher._channels.get(there.address)
+            topology.replicas = {(1, 0): (here,)}
+            for now[0] in (2.0, 4.0):
+                pusher.push([batch(0, 1, 2)])
+            with pytest.raises(ValueError, match="closed"):
+                left.unary_unary("/any/Method")(b"", timeout=1)
+            assert pusher._channels.get(there.address) is not left
+        assert len(first.received) == 3
 
 
 @pytest.mark.parametrize("known", [True, False])

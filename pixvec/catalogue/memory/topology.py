@@ -3,9 +3,9 @@
 from collections import defaultdict
 from collections.abc import Sequence
 
-from pixvec.catalogue.interfaces import Assignment, Replica, Routing, ShardReport
 from pixvec.catalogue.memory.state import PlacedShard, Searcher, Store, locked
 from pixvec.catalogue.placement import Placed, plan_moves
+from pixvec.catalogue.topology import Assignment, Replica, Routing, ShardReport
 
 
 class MemoryTopologyStore(Store):

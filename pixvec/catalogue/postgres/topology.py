@@ -5,11 +5,11 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection, text
 
-from pixvec.catalogue.interfaces import Assignment, Replica, Routing, ShardReport
 from pixvec.catalogue.placement import Placed, plan_moves
 from pixvec.catalogue.postgres.database import Store, reading, transaction
 from pixvec.catalogue.postgres.routing import add_placements, live_searchers, missed_searchers, touch_routing
 from pixvec.catalogue.postgres.rows import COLLECTION_COLUMNS, to_collection
+from pixvec.catalogue.topology import Assignment, Replica, Routing, ShardReport
 
 _REGISTER = """
 WITH known AS (SELECT address, lease_expires > now() AS live FROM searchers WHERE searcher_id = :searcher_id)

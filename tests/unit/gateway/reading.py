@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from pixvec.catalogue.interfaces import ShardReport
 from pixvec.catalogue.memory import in_memory
 from pixvec.catalogue.sharding import shard_of
+from pixvec.catalogue.topology import ShardReport
 from pixvec.domain import Metric, Space
 from pixvec.index.brute import NumpyShard
 from pixvec.index.interfaces import Change, SpaceSpec

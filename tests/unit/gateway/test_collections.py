@@ -2,8 +2,8 @@ import pytest
 
 from pixvec.api.v1 import collection_service_pb2 as pb
 from pixvec.api.v1 import common_pb2
-from pixvec.catalogue.interfaces import ShardReport
 from pixvec.catalogue.memory import in_memory
+from pixvec.catalogue.topology import ShardReport
 from pixvec.errors import (
     CollectionExists,
     CollectionNotFound,

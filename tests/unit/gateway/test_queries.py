@@ -291,3 +291,17 @@ async def test_search_goes_on_without_the_database(monkeypatch):
     monkeypatch.setattr(side.sql, "run", down)
     monkeypatch.setattr("services.gateway.cache.time.monotonic", lambda: 10.0**6)
     assert (await ask(side, image=b"p/1")).hits[0].image_id == "p/1"
+
+
+@in_loop
+async def test_connections_to_searchers_that_are_gone_are_let_go_of():
+    side = ReadSide(searchers=2)
+    side.put("a")
+    for _ in range(2):
+        await ask(side, image_id="a")
+    assert side.searchers.connected == {"searcher-0", "searcher-1"}
+    side.catalogue.topology.heartbeat("searcher-1", "searcher-1", [], lease_s=0)
+    side.catalogue.topology.rebalance(2)
+    await side.directory.fresh_routing()
+    await ask(side, image_id="a")
+    assert side.searchers.connected == {"searcher-0"}

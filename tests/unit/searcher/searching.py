@@ -8,17 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from pixvec.catalogue.interfaces import (
-    Assignment,
-    EmbeddedItem,
-    FeedBatch,
-    FeedPage,
-    FeedReader,
-    NewItem,
-    ShardReport,
-    TopologyStore,
-)
+from pixvec.catalogue.interfaces import EmbeddedItem, FeedBatch, FeedPage, FeedReader, NewItem
 from pixvec.catalogue.memory import in_memory
+from pixvec.catalogue.topology import Assignment, ShardReport, TopologyStore
 from pixvec.domain import Collection, Metric, OnExisting, ShardPosition, Space
 from pixvec.errors import DatabaseUnavailable
 from pixvec.rpc.blocking import BlockingCalls
