@@ -15,6 +15,7 @@ from pixvec.domain import (
     Attributes,
     Collection,
     Image,
+    IndexSettings,
     IngestStage,
     ItemError,
     Job,
@@ -187,6 +188,10 @@ class CollectionStore(Protocol):
 
     def page(self, after_name: str, limit: int) -> list[Collection]:
         """Return up to `limit` collections with names above `after_name`, by name."""
+
+    def change_index(self, name: str, space: str, change: Callable[[IndexSettings], IndexSettings]) -> Collection:
+        """Give a space other index settings, or every space where `space` is empty. `change` may be called again; of
+        several calls at once each sees what the other left. Raises CollectionNotFound, SpaceNotFound."""
 
     def count_images(self, collection_id: int) -> int:
         """Return the number of images that can be found."""

@@ -1,7 +1,18 @@
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
 import pytest
 
-from pixvec.domain import OnExisting
-from pixvec.errors import CollectionExists, CollectionNotFound, FailedPrecondition, ImageNotFound, JobNotFound
+from pixvec.domain import IndexKind, IndexSettings, OnExisting, VectorStorage
+from pixvec.errors import (
+    CollectionExists,
+    CollectionNotFound,
+    FailedPrecondition,
+    ImageNotFound,
+    JobNotFound,
+    SpaceNotFound,
+)
 from tests.contract.catalogues import SPACE, Bench, item
 
 
@@ -12,6 +23,56 @@ def test_a_collection_is_found_by_name_and_by_id(bench: Bench) -> None:
     assert made.created_at.tzinfo is not None
     assert bench.catalogue.collections.get("photos") == made
     assert bench.catalogue.collections.get_by_id(made.collection_id) == made
+
+
+TUNED = IndexSettings(IndexKind.HNSW, VectorStorage.FLOAT32, 48, 200, 77)
+
+
+def test_index_settings_are_kept(bench: Bench) -> None:
+    spaces = [SPACE, replace(SPACE, name="other", index=TUNED)]
+    made = bench.catalogue.collections.create("photos", spaces, 1)
+    assert made.spaces == tuple(spaces)
+    assert bench.catalogue.collections.get("photos") == made
+    bench.catalogue.topology.heartbeat("a", "a:1", [], lease_s=60.0)
+    bench.catalogue.topology.rebalance(1)
+    [assignment] = bench.catalogue.topology.assignments("a")
+    assert assignment.collection == made
+
+
+def test_index_settings_change_of_one_space_or_of_all(bench: Bench) -> None:
+    collections = bench.catalogue.collections
+    made = collections.create("photos", [SPACE, replace(SPACE, name="other", index=TUNED)], 1)
+    changed = collections.change_index("photos", "other", lambda settings: replace(settings, nlist=5))
+    assert changed == replace(made, spaces=(SPACE, replace(SPACE, name="other", index=replace(TUNED, nlist=5))))
+    assert collections.get("photos") == changed
+    collections.change_index("photos", "", lambda settings: replace(settings, kind=IndexKind.FLAT))
+    kinds = [(space.index.kind, space.index.nlist) for space in collections.get("photos").spaces]
+    assert kinds == [(IndexKind.FLAT, 0), (IndexKind.FLAT, 5)]
+
+
+def test_index_settings_of_what_is_not_there_cannot_change(bench: Bench) -> None:
+    bench.collection("photos")
+    with pytest.raises(CollectionNotFound, match="nope"):
+        bench.catalogue.collections.change_index("nope", "", lambda settings: settings)
+    with pytest.raises(SpaceNotFound, match="it has image") as caught:
+        bench.catalogue.collections.change_index("photos", "nope", lambda settings: settings)
+    assert caught.value.field == "space"
+
+
+def test_two_changes_at_once_lose_nothing(bench: Bench) -> None:
+    bench.collection("photos")
+    barrier = threading.Barrier(2)
+
+    def change(fields: dict[str, int]) -> None:
+        barrier.wait()
+        bench.catalogue.collections.change_index("photos", "", lambda settings: replace(settings, **fields))
+
+    for turn in range(1, 6):
+        with ThreadPoolExecutor(2) as pool:
+            for ended in [pool.submit(change, {name: turn}) for name in ("hnsw_m", "nlist")]:
+                ended.result()
+        [space] = bench.catalogue.collections.get("photos").spaces
+        assert (space.index.hnsw_m, space.index.nlist) == (turn, turn)
 
 
 def test_a_name_is_taken_once(bench: Bench) -> None:

@@ -1,9 +1,13 @@
 """A database of an earlier revision keeps what it holds."""
 
+import json
+
 from alembic import command
 from sqlalchemy import Connection, create_engine, text
 
 from pixvec.catalogue import migrations
+from pixvec.catalogue.postgres.rows import COLLECTION_COLUMNS, to_collection
+from pixvec.domain import IndexSettings, Metric, Space
 from pixvec.embedded.postgres import PostgresServer
 
 _IMAGES = """
@@ -19,6 +23,10 @@ def migrate(connection: Connection, revision: str) -> None:
     (command.upgrade if revision > (migrations._revision_of(connection) or "") else command.downgrade)(config, revision)
 
 
+_SPACES = [{"name": name, "model": "m", "dim": 4, "metric": "cosine", "digest": "ab" * 32} for name in ("b", "a")]
+_COLLECTION = "INSERT INTO collections (name, spaces, shard_count) VALUES (:name, CAST(:spaces AS jsonb), 1)"
+
+
 def test_versions_on_their_way_go_on_being_so(postgres_server: PostgresServer) -> None:
     postgres_server.create_database("earlier")
     engine = create_engine(postgres_server.url("earlier"))
@@ -31,4 +39,20 @@ def test_versions_on_their_way_go_on_being_so(postgres_server: PostgresServer) -
         migrate(connection, "0001")
         newest = dict(connection.execute(text("SELECT image_id, generation FROM images WHERE reason IS NULL")).all())
         assert newest == {"pending": 1, "live": 2, "replaced": 4}
+    engine.dispose()
+
+
+def test_spaces_get_index_settings_and_keep_their_order(postgres_server: PostgresServer) -> None:
+    postgres_server.create_database("without_settings")
+    engine = create_engine(postgres_server.url("without_settings"))
+    with engine.begin() as connection:
+        migrate(connection, "0002")
+        connection.execute(text(_COLLECTION), {"name": "photos", "spaces": json.dumps(_SPACES)})
+        migrate(connection, "0003")
+        row = connection.execute(text(f"SELECT {COLLECTION_COLUMNS} FROM collections c")).one()
+        assert to_collection(row).spaces == tuple(
+            Space(space["name"], "m", 4, Metric.COSINE, "ab" * 32, IndexSettings()) for space in _SPACES
+        )
+        migrate(connection, "0002")
+        assert connection.execute(text("SELECT spaces FROM collections")).scalar_one() == _SPACES
     engine.dispose()

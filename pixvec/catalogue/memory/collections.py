@@ -1,10 +1,11 @@
 """Collections with their spaces and shards."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from pixvec.catalogue.memory.state import Holding, PlacedShard, Shard, Store, locked
 from pixvec.catalogue.placement import holders_of
-from pixvec.domain import Collection, ItemError, Space
+from pixvec.catalogue.spaces import with_index
+from pixvec.domain import Collection, IndexSettings, ItemError, Space
 from pixvec.errors import CollectionExists, CollectionNotFound
 
 
@@ -40,6 +41,13 @@ class MemoryCollectionStore(Store):
         """Return up to `limit` collections with names above `after_name`, by name."""
         after = [each.collection for each in self._visible() if each.collection.name > after_name]
         return sorted(after, key=lambda collection: collection.name)[:limit]
+
+    @locked
+    def change_index(self, name: str, space: str, change: Callable[[IndexSettings], IndexSettings]) -> Collection:
+        """Give a space other index settings, or every space. Raises CollectionNotFound, SpaceNotFound."""
+        holding = self._find(name)
+        holding.collection = with_index(holding.collection, space, change)
+        return holding.collection
 
     @locked
     def count_images(self, collection_id: int) -> int:

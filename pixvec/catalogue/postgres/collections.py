@@ -1,6 +1,6 @@
 """Collections with their spaces and shards."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from sqlalchemy import Connection, text
 
@@ -9,7 +9,8 @@ from pixvec.catalogue.postgres.jobs.lifecycle import UNFINISHED
 from pixvec.catalogue.postgres.purge import purge
 from pixvec.catalogue.postgres.routing import place_shards, touch_routing
 from pixvec.catalogue.postgres.rows import COLLECTION_COLUMNS, from_spaces, to_collection
-from pixvec.domain import Collection, Space
+from pixvec.catalogue.spaces import with_index
+from pixvec.domain import Collection, IndexSettings, Space
 from pixvec.errors import CollectionExists, CollectionNotFound
 
 _INSERT = f"""
@@ -20,6 +21,7 @@ _INSERT_SHARDS = """
 INSERT INTO shards (collection_id, shard) SELECT :collection_id, generate_series(0, :shard_count - 1)
 """
 _SELECT = f"SELECT {COLLECTION_COLUMNS} FROM collections c WHERE c.deleted_at IS NULL"
+_SET_SPACES = "UPDATE collections SET spaces = CAST(:spaces AS jsonb) WHERE collection_id = :collection_id"
 _COUNT = """
 SELECT sum(s.live_images) FROM shards s JOIN collections c USING (collection_id)
 WHERE s.collection_id = :collection_id AND c.deleted_at IS NULL
@@ -81,6 +83,19 @@ class PostgresCollectionStore(Store):
         """Return up to `limit` collections with names above `after_name`, by name."""
         statement = text(f"{_SELECT} AND c.name > :after ORDER BY c.name LIMIT :limit")
         return [to_collection(row) for row in connection.execute(statement, {"after": after_name, "limit": limit})]
+
+    @transaction
+    def change_index(
+        self, connection: Connection, name: str, space: str, change: Callable[[IndexSettings], IndexSettings]
+    ) -> Collection:
+        """Give a space other index settings, or every space. Raises CollectionNotFound, SpaceNotFound."""
+        row = connection.execute(text(f"{_SELECT} AND c.name = :name FOR UPDATE"), {"name": name}).one_or_none()
+        if row is None:
+            raise _not_found(name)
+        changed = with_index(to_collection(row), space, change)
+        values = {"collection_id": changed.collection_id, "spaces": from_spaces(changed.spaces)}
+        connection.execute(text(_SET_SPACES), values)
+        return changed
 
     @reading
     def count_images(self, connection: Connection, collection_id: int) -> int:

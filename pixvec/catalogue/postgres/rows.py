@@ -3,12 +3,24 @@
 import json
 import uuid
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 from sqlalchemy import Row
 
 from pixvec.catalogue.interfaces import ItemStatus
-from pixvec.domain import Attributes, Collection, IngestStage, ItemError, Metric, ShardPosition, Space
+from pixvec.domain import (
+    Attributes,
+    Collection,
+    IndexKind,
+    IndexSettings,
+    IngestStage,
+    ItemError,
+    Metric,
+    ShardPosition,
+    Space,
+    VectorStorage,
+)
 from pixvec.errors import JobNotFound
 
 COLLECTION_COLUMNS = "c.collection_id, c.name, c.spaces, c.shard_count, c.created_at"
@@ -21,24 +33,18 @@ ITEM_TABLES = """job_items i JOIN job_chunks c ON c.job_id = i.job_id AND c.chun
 
 def to_collection(row: Row[Any]) -> Collection:
     """Read the columns of COLLECTION_COLUMNS."""
-    spaces = tuple(Space(**{**space, "metric": Metric(space["metric"])}) for space in row.spaces)
-    return Collection(row.collection_id, row.name, spaces, row.shard_count, row.created_at)
+    return Collection(row.collection_id, row.name, tuple(map(_to_space, row.spaces)), row.shard_count, row.created_at)
 
 
 def from_spaces(spaces: Sequence[Space]) -> str:
     """Return spaces as the JSON that `to_collection` reads."""
-    return json.dumps(
-        [
-            {
-                "name": space.name,
-                "model": space.model,
-                "dim": space.dim,
-                "metric": space.metric.value,
-                "digest": space.digest,
-            }
-            for space in spaces
-        ]
-    )
+    return json.dumps([asdict(space) for space in spaces])
+
+
+def _to_space(fields: dict[str, Any]) -> Space:
+    index = fields["index"]
+    settings = IndexSettings(**index | {"kind": IndexKind(index["kind"]), "storage": VectorStorage(index["storage"])})
+    return Space(**fields | {"metric": Metric(fields["metric"]), "index": settings})
 
 
 def to_json(attributes: Attributes) -> str:
