@@ -58,6 +58,8 @@ class GatewaySettings(_Pictures):
     replicas: int = 1
     # Items awaiting work, over all jobs, above which new ones are refused.
     max_open_items: int = 1_000_000
+    # Ingest streams at once, above which new ones are refused; each may hold 48 MiB of pictures.
+    max_ingest_streams: int = Field(64, ge=1)
 
 
 class SearcherSettings(_Process):

@@ -157,7 +157,17 @@ def add_services(
 
     intake = Intake(catalogue.jobs, blobs, backends.sources, sql, files, max_open_items=settings.max_open_items)
     limits = StreamLimits(max_picture_bytes=settings.max_picture_bytes)
-    ingests = Ingests(directory, catalogue.jobs, intake, publisher, watcher, sql, closing, limits)
+    ingests = Ingests(
+        directory,
+        catalogue.jobs,
+        intake,
+        publisher,
+        watcher,
+        sql,
+        closing,
+        limits,
+        max_streams=settings.max_ingest_streams,
+    )
     deletions = Deletions(directory, catalogue.feed_writer, backends.pusher, sql, threads.pushes)
     contents = Contents(directory, catalogue.images, blobs, embedder, sql, files)
     images = ImageService(ingests, deletions, contents, directory, catalogue.images, sql)

@@ -49,8 +49,8 @@ class ImageService(image_service_pb2_grpc.ImageServiceServicer):
     ) -> AsyncGenerator[pb.IngestResponse, None]:
         """Take pictures in, answering with statuses."""
         opening = await _opening(request_iterator)
-        stream = await self._ingests.open(opening)
-        with INGEST_STREAMS.track_inprogress():
+        with self._ingests.place(), INGEST_STREAMS.track_inprogress():
+            stream = await self._ingests.open(opening)
             yield to_opened(stream.job_id)
             async with aclosing(stream.run(request_iterator, resumed=bool(opening.job_id))) as reports:
                 async for statuses in reports:

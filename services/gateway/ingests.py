@@ -1,9 +1,12 @@
 """Opens Ingest streams: a new job, or one that an earlier stream began."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from pixvec.api.v1 import image_service_pb2 as pb
 from pixvec.catalogue.interfaces import JobStore
 from pixvec.domain import Collection
-from pixvec.errors import InvalidRequest
+from pixvec.errors import InvalidRequest, Overloaded
 from pixvec.rpc.blocking import BlockingCalls
 from pixvec.rpc.conversions import on_existing_from_wire, stage_from_wire
 from services.gateway.closing import Closing
@@ -27,6 +30,8 @@ class Ingests:
         sql: BlockingCalls,
         closing: Closing,
         limits: StreamLimits,
+        *,
+        max_streams: int,
     ) -> None:
         self._directory = directory
         self._jobs = jobs
@@ -36,6 +41,22 @@ class Ingests:
         self._sql = sql
         self._closing = closing
         self._limits = limits
+        self._max_streams = max_streams
+        self._streams = 0
+
+    @contextmanager
+    def place(self) -> Iterator[None]:
+        """Hold a place for one stream, which may hold much memory. Raises Overloaded when every place is taken."""
+        if self._streams >= self._max_streams:
+            raise Overloaded(
+                f"{self._streams} ingest streams are open, as many as are allowed; try again when one has ended",
+                retry_after_s=1.0,
+            )
+        self._streams += 1
+        try:
+            yield
+        finally:
+            self._streams -= 1
 
     async def open(self, opening: pb.IngestOpen) -> IngestStream:
         """Return the stream. Raises CollectionNotFound, and JobNotFound or InvalidRequest for a job to go on with."""

@@ -6,7 +6,9 @@ import pytest
 
 from pixvec.api.v1 import image_service_pb2 as pb
 from pixvec.errors import (
+    CollectionNotFound,
     DatabaseUnavailable,
+    Overloaded,
     Unavailable,
 )
 from tests.in_loop import in_loop
@@ -79,6 +81,34 @@ async def test_what_is_too_much_for_the_system_is_refused_at_once_and_may_be_sen
         error = second.failures[7]
         assert (error.reason, error.retryable) == ("OVERLOADED", True)
         assert side.jobs.get(second.job_id).total == 0
+
+
+@in_loop
+async def test_more_streams_than_there_is_memory_for_are_refused_until_one_has_ended():
+    async with WriteSide(max_streams=2).running() as side:
+        first, second = IngestCall(side), IngestCall(side)
+        for call in (first, second):
+            await call.next()
+        with pytest.raises(Overloaded, match="2 ingest streams") as caught:
+            await IngestCall(side).next()
+        assert caught.value.retry_after_s
+        await first.leave()
+        second.close()
+        await second.to_the_end()
+        again = [IngestCall(side), IngestCall(side)]
+        for call in again:
+            assert await call.next()
+            await call.leave()
+
+
+@in_loop
+async def test_a_stream_that_cannot_be_opened_takes_no_place():
+    async with WriteSide(max_streams=1).running() as side:
+        with pytest.raises(CollectionNotFound):
+            await IngestCall(side, collection="elsewhere").next()
+        call = IngestCall(side)
+        assert await call.next()
+        await call.leave()
 
 
 @in_loop

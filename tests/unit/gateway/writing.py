@@ -57,7 +57,7 @@ class FakeQueue:
 class WriteSide:
     """A gateway's image service with a collection `photos`."""
 
-    def __init__(self, roots=(), outage_s=30.0, max_open_items=1000, clock=time.time, **limits):
+    def __init__(self, roots=(), outage_s=30.0, max_open_items=1000, max_streams=100, clock=time.time, **limits):
         self.catalogue = in_memory(clock)
         space = Space("image", "fake", 8, Metric.COSINE, "ab" * 32)
         self.collection = self.catalogue.collections.create("photos", [space], 2)
@@ -84,6 +84,7 @@ class WriteSide:
             self.sql,
             self.closing,
             StreamLimits(**limits),
+            max_streams=max_streams,
         )
         images = self.catalogue.images
         self.service = ImageService(
