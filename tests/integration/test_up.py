@@ -1,12 +1,15 @@
 """`pixvec up` as a user runs it: whichever way it ends, it leaves no process behind."""
 
+import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
@@ -17,8 +20,11 @@ import pytest
 
 from pixvec.client import Client
 from pixvec.embedded.config import StackConfig
+from pixvec.embedded.ports import check_free
 from pixvec.embedded.process import die_with_parent
+from pixvec.embedded.running import RunningSystem
 from pixvec.embedded.state import SystemState, read_state
+from pixvec.errors import FailedPrecondition, Unavailable
 from tests.pictures import make_jpeg
 
 LIMIT_S = 120.0
@@ -28,7 +34,7 @@ MARK = "PIXVEC_TEST_MARK"
 class Up:
     """One `pixvec up`. Its descendants are found by parentage and by a mark in their environment, which outlives it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *options: str) -> None:
         self.data = folder / "data"
         self._mark = uuid.uuid4().hex
         self._seen: set[psutil.Process] = set()
@@ -36,7 +42,7 @@ class Up:
         with self._log.open("wb") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "pixvec.cli.main", "up", f"--data={self.data}", "--listen=127.0.0.1:0",
-                 "--no-download"],
+                 "--no-download", *options],
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
@@ -143,17 +149,17 @@ def commands(processes: Iterable[psutil.Process]) -> str:
     return "\n".join(lines)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_asked_to_stop_it_stops_everything(up: Up, number: signal.Signals) -> None:
+def test_ctrl_c_stops_everything(up: Up) -> None:
     up.until_ready()
     take_pictures_in(up)
     running = commands(up.look())
     for part in ("postgres", "redis-server", "services.searcher", "workers.decoder", "workers.sweeper"):
         assert part in running
-    assert up.end(number) == 0, up.output
+    assert up.end(signal.SIGINT) == 0, up.output
     assert up.survivors() == ""
     assert up.output.endswith("Stopped.\n")
     assert up.state is None
+    assert not StackConfig(up.data).run_dir.exists()
 
 
 def test_killed_it_takes_everything_with_it(up: Up) -> None:
@@ -163,12 +169,79 @@ def test_killed_it_takes_everything_with_it(up: Up) -> None:
     assert up.survivors() == ""
 
 
-@pytest.mark.parametrize("part", ["postgres -D", "-m workers", "billiard.spawn", "workers.decoder"])
+@pytest.mark.parametrize("part", ["postgres -D", "billiard.spawn", "workers.decoder"])
 def test_killed_while_it_starts_it_takes_everything_with_it(up: Up, part: str) -> None:
     up.until(lambda: part in commands(up.look()))
     assert up.state is None or up.state.phase == "starting"
     up.end(signal.SIGKILL)
     assert up.survivors() == ""
+
+
+def pixvec(*arguments: object) -> subprocess.CompletedProcess[str]:
+    """Run another command, in another terminal."""
+    command = [sys.executable, "-m", "pixvec.cli.main", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=LIMIT_S, check=False)
+
+
+def free_ports(number: int) -> int:
+    """Return the first of so many free ports in a row."""
+    for first in range(20_000, 30_000, number):
+        with suppress(FailedPrecondition):
+            for port in range(first, first + number):
+                check_free(f"127.0.0.1:{port}", "")
+            return first
+    raise AssertionError("no free ports")
+
+
+def test_it_says_where_everything_is_and_goes_down_when_asked(folder: Path) -> None:
+    first = free_ports(4)
+    up = Up(folder, f"--metrics-port={first}")
+    try:
+        up.until_ready()
+        names = ["gateway", "worker", "sweeper", "searcher-0"]
+        lines = [f"metrics  http://127.0.0.1:{first + place}/metrics ({name})" for place, name in enumerate(names)]
+        up.until(lambda: "Ctrl-C stops it." in up.output)
+        take_pictures_in(up)
+        assert up.output.splitlines()[2:-2] == lines
+        direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        for place in range(4):
+            with direct.open(f"http://127.0.0.1:{first + place}/metrics", timeout=LIMIT_S) as page:
+                assert b"# TYPE pixvec_" in page.read()
+        told = json.loads(pixvec("status", f"--data={up.data}", "--json").stdout)
+        metrics = {process["name"]: process["metrics"] for process in told["processes"]}
+        assert metrics == {"postgres": "", "redis": ""} | {
+            name: f"127.0.0.1:{first + place}" for place, name in enumerate(names)
+        }
+        second = pixvec("up", f"--data={up.data}", "--listen=127.0.0.1:0")
+        assert second.returncode == 1
+        assert f"a pixvec runs on {up.data} already" in second.stderr
+        assert pixvec("doctor", f"--data={up.data}").returncode == 0
+        assert pixvec("down", f"--data={up.data}").stdout == "Stopped.\n"
+        assert up.process.wait(LIMIT_S) == 0
+        assert up.survivors() == ""
+    finally:
+        if up.process.poll() is None:
+            up.end(signal.SIGINT)
+
+
+@pytest.mark.parametrize("option", ["--listen", "--metrics-port"])
+def test_a_port_that_is_taken_is_told_before_anything_starts(folder: Path, option: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        value = f"127.0.0.1:{port}" if option == "--listen" else f"{port}"
+        refused = pixvec("up", f"--data={folder}/data", "--listen=127.0.0.1:0", f"{option}={value}")
+    assert refused.returncode == 1
+    error = f"error: cannot listen on 127.0.0.1:{port} (Address already in use): choose another {option}"
+    assert refused.stderr.startswith(error)
+    assert refused.stderr.count("\n") == 1
+    assert read_state(folder / "data") is None
+
+
+def test_a_system_that_does_not_start_is_told_with_its_last_words_and_leaves_nothing() -> None:
+    system = RunningSystem(weights={"resnet50": Path("/no/such/file")})
+    with pytest.raises(Unavailable, match="the weights of resnet50 are not at /no/such/file"), system:
+        pass
+    assert not system.data.parent.exists()
 
 
 def test_killed_while_it_makes_the_database_it_starts_over() -> None:

@@ -1,0 +1,43 @@
+import socket
+
+import pytest
+
+from pixvec.embedded.ports import check_free, free_port
+from pixvec.errors import FailedPrecondition
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "0.0.0.0"])
+def test_a_port_that_is_taken_is_refused_with_the_remedy(host):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"{host}:{server.getsockname()[1]}"
+        with pytest.raises(FailedPrecondition, match=rf"{address} \(Address already in use\): choose another"):
+            check_free(address, "choose another")
+    check_free(address, "choose another")
+
+
+def test_a_free_port_is_free():
+    check_free(f"127.0.0.1:{free_port('127.0.0.1')}", "")
+
+
+def test_connections_that_are_being_closed_are_no_hindrance():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        place = server.getsockname()
+        with socket.create_connection(place) as caller:
+            accepted, _ = server.accept()
+            accepted.close()
+            caller.recv(1)
+    check_free(f"127.0.0.1:{place[1]}", "")
+
+
+@pytest.mark.parametrize("address", ["unix:/run/gateway.sock", "no-such-host:1", "nonsense"])
+def test_what_cannot_be_told_is_left_to_the_server(address, monkeypatch):
+    def unknown(*_, **__):
+        raise socket.gaierror("unknown")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    check_free(address, "")
+
+
+def test_a_port_that_is_not_ours_to_take_is_named():
+    with pytest.raises(FailedPrecondition, match=r"192\.0\.2\.1:1 "):
+        check_free("192.0.2.1:1", "choose another")
