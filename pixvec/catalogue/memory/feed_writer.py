@@ -13,7 +13,7 @@ from pixvec.catalogue.interfaces import (
     LeasedChunk,
 )
 from pixvec.catalogue.memory.ending import fail_item, finish_chunk, index_item
-from pixvec.catalogue.memory.state import FeedRecord, Holding, Item, Store, StoredJob, locked
+from pixvec.catalogue.memory.state import FeedRow, Holding, Item, Store, StoredJob, locked
 from pixvec.catalogue.sharding import shard_of
 from pixvec.domain import SeqToken, ShardPosition
 
@@ -100,6 +100,6 @@ def _write(holding: Holding, shard: int, writes: Sequence[_Write]) -> FeedBatch:
     entries = []
     for write in writes:
         stored.head_seq += 1
-        stored.feed[write.image_id] = FeedRecord(stored.head_seq, *write)
+        stored.feed[write.image_id] = FeedRow(stored.head_seq, *write)
         entries.append(FeedEntry(stored.head_seq, *write))
     return FeedBatch(holding.collection.collection_id, shard, stored.epoch, prev_seq, tuple(entries))

@@ -19,7 +19,7 @@ S = TypeVar("S", bound="Store")
 
 
 @dataclass(slots=True)
-class FeedRecord:
+class FeedRow:
     """One row of a feed."""
 
     seq: int
@@ -35,7 +35,7 @@ class Shard:
     epoch: str = field(default_factory=lambda: str(uuid.uuid4()))
     head_seq: int = 0
     tombstone_floor: int = 0
-    feed: dict[str, FeedRecord] = field(default_factory=dict)
+    feed: dict[str, FeedRow] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
