@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
+from pixvec.blobs.store import BlobStore
 from pixvec.catalogue.interfaces import LeasedItem
-from pixvec.jobs.blobs import BlobStore
 from pixvec.jobs.sources import UriSources
 from pixvec.vision.decode import Picture
 from pixvec.vision.registry import Extractor

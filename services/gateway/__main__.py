@@ -13,10 +13,10 @@ from pixvec.api.v1 import (
     job_service_pb2_grpc,
     search_service_pb2_grpc,
 )
+from pixvec.blobs.store import BlobStore, FsspecBlobStore
 from pixvec.catalogue import postgres
 from pixvec.catalogue.interfaces import Catalogue
 from pixvec.errors import PixvecError
-from pixvec.jobs.blobs import BlobStore, FsspecBlobStore
 from pixvec.jobs.queue import CeleryChunkQueue, ChunkQueue
 from pixvec.jobs.sources import UriSources
 from pixvec.rpc.blocking import BlockingCalls

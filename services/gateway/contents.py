@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
+from pixvec.blobs.store import BlobStore
 from pixvec.catalogue.interfaces import ImageReader
 from pixvec.domain import Image
 from pixvec.errors import ContentNotFound
-from pixvec.jobs.blobs import BlobStore
 from pixvec.rpc.blocking import BlockingCalls
 from pixvec.rpc.embedder_client import EmbedderClient
 from services.gateway.directory import Directory

@@ -3,9 +3,9 @@
 import time
 from collections.abc import Sequence
 
+from pixvec.blobs.store import BlobStore
 from pixvec.catalogue.interfaces import AddedItems, ChunkProgress, ItemStatus, JobStore, NewItem
 from pixvec.errors import Overloaded, PixvecError, Unavailable
-from pixvec.jobs.blobs import BlobStore
 from pixvec.jobs.sources import UriSources
 from pixvec.rpc.blocking import BlockingCalls
 from services.gateway.arrivals import Arrival, refused

@@ -5,10 +5,10 @@ import time
 from contextlib import asynccontextmanager, suppress
 
 from pixvec.api.v1 import image_service_pb2 as pb
+from pixvec.blobs.store import MemoryBlobStore
 from pixvec.catalogue.interfaces import ChunkRef, EmbeddedItem, FailedItem
 from pixvec.catalogue.memory import in_memory
 from pixvec.domain import IngestStage, ItemError, Metric, Space
-from pixvec.jobs.blobs import MemoryBlobStore
 from pixvec.jobs.sources import UriSources
 from pixvec.rpc.blocking import BlockingCalls
 from pixvec.rpc.embedder_client import MemoryEmbedder

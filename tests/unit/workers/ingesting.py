@@ -6,10 +6,10 @@ import math
 import numpy as np
 from PIL import Image
 
+from pixvec.blobs.store import MemoryBlobStore
 from pixvec.catalogue.interfaces import ChunkRef, NewItem
 from pixvec.catalogue.memory import in_memory
 from pixvec.domain import Metric, OnExisting, Space
-from pixvec.jobs.blobs import MemoryBlobStore
 from pixvec.jobs.queue import MemoryChunkQueue
 from pixvec.jobs.sources import UriSources
 from pixvec.rpc.pusher import MemoryPusher

@@ -3,9 +3,9 @@ from pathlib import Path
 
 import pytest
 
+from pixvec.blobs.local_files import LocalFiles
+from pixvec.blobs.store import FsspecBlobStore
 from pixvec.errors import Unavailable
-from pixvec.jobs.blobs import FsspecBlobStore
-from pixvec.jobs.local_files import LocalFiles
 
 
 def test_a_write_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
