@@ -213,6 +213,10 @@ class ImageReader(Protocol):
     def attributes(self, collection_id: int, image_ids: Sequence[str]) -> dict[str, Attributes]:
         """Return the attributes of those images that are there."""
 
+    def contents_in_use(self, content_hashes: Sequence[str]) -> set[str]:
+        """Return those of the hashes whose bytes an image or an open item of a job refers to, in any collection that
+        has not been purged."""
+
 
 class JobStore(Protocol):
     """Jobs, their chunks and their items: the durable queue behind the Celery messages."""

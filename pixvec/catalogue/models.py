@@ -84,7 +84,10 @@ class ImageRow(Base):
     on their way, the newest last. Content, sizes and attributes are those of the live version where there is one."""
 
     __tablename__ = "images"
-    __table_args__ = ({"postgresql_with": {"fillfactor": 80}},)
+    __table_args__ = (
+        Index("ix_images_content_hash", "content_hash", postgresql_where=text("content_hash <> ''")),
+        {"postgresql_with": {"fillfactor": 80}},
+    )
 
     # No foreign keys here, on items and on the feed: a check a row on the write path, for rows that `purge` removes.
     collection_id: Mapped[int] = mapped_column(BigInteger, primary_key=True)

@@ -39,3 +39,11 @@ class MemoryImageReader(Store):
         holding = self._state.holdings.get(collection_id)
         images = {} if holding is None else holding.images
         return {image_id: images[image_id].attributes for image_id in image_ids if image_id in images}
+
+    @locked
+    def contents_in_use(self, content_hashes: Sequence[str]) -> set[str]:
+        """Return those of the hashes whose bytes an image or an open item of a job refers to."""
+        used = {row.content_hash for holding in self._state.holdings.values() for row in holding.images.values()}
+        for job in self._state.jobs.values():
+            used |= {item.content_hash for item in job.items.values() if item.open}
+        return used & set(content_hashes) - {""}

@@ -2,13 +2,21 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, select, text
 
 from pixvec.catalogue.models import ImageRow
 from pixvec.catalogue.postgres.database import Store, reading
 from pixvec.catalogue.postgres.rows import to_error
 from pixvec.domain import Attributes, Image, ImageState
 from pixvec.errors import ImageNotFound
+
+# Of jobs only what is open, which is little beside all there ever was.
+_IN_USE = """
+SELECT content_hash FROM images WHERE content_hash = ANY(:hashes) AND content_hash <> ''
+UNION
+SELECT i.content_hash FROM job_chunks c JOIN job_items i USING (job_id, chunk)
+WHERE c.open_items > 0 AND i.state = 'open' AND i.content_hash = ANY(:hashes) AND i.content_hash <> ''
+"""
 
 
 class PostgresImageReader(Store):
@@ -43,3 +51,8 @@ class PostgresImageReader(Store):
         of_images = (ImageRow.collection_id == collection_id, ImageRow.image_id.in_(image_ids))
         rows = connection.execute(select(ImageRow.image_id, ImageRow.attributes).where(*of_images))
         return {row.image_id: row.attributes for row in rows}
+
+    @reading
+    def contents_in_use(self, connection: Connection, content_hashes: Sequence[str]) -> set[str]:
+        """Return those of the hashes whose bytes an image or an open item of a job refers to."""
+        return set(connection.execute(text(_IN_USE), {"hashes": list(content_hashes)}).scalars())
