@@ -12,8 +12,9 @@ IVF_FROM_ROWS = 20_000
 
 HNSW_M = 32
 EF_CONSTRUCTION = 80
-# FAISS warns below 39 training vectors a centroid.
 _TRAINING_ROWS_A_LIST = 64
+# FAISS warns below so many.
+_LEAST_TRAINING_ROWS_A_LIST = 39
 
 _EXACT = frozenset({IndexKind.FLAT})
 _IVF = frozenset({IndexKind.IVF_SQ8, IndexKind.IVF_PQ, IndexKind.IVF_RABITQ})
@@ -54,6 +55,18 @@ def choose_kind(settings: IndexSettings, rows: int, dim: int, *, budget_bytes: i
     return IndexKind.IVF_RABITQ if rows >= IVF_FROM_ROWS else IndexKind.FLAT
 
 
+def is_outdated(kind: IndexKind, rows: int, built: IndexSettings, wanted: IndexSettings, chosen: IndexKind) -> bool:
+    """Whether a segment of `kind` that was built by some settings is none that those wanted now would make, which
+    choose the kind `chosen`. What `auto` chose once stays: the memory it goes by comes and goes."""
+    if built.storage is not wanted.storage:
+        return True
+    if built.kind is not wanted.kind and kind is not chosen:
+        return True
+    if kind is IndexKind.HNSW:
+        return _graph(built) != _graph(wanted)
+    return kind in _IVF and list_count(rows, built) != list_count(rows, wanted)
+
+
 def code_bytes(kind: IndexKind, dim: int, hnsw_m: int = HNSW_M) -> float:
     """Return the bytes a vector takes in an index of this kind, its stored form apart."""
     links = 8 * hnsw_m + 4 * hnsw_m / (hnsw_m - 1) + 16
@@ -75,7 +88,7 @@ def stored_bytes(storage: VectorStorage, dim: int) -> int:
 
 def factory(kind: IndexKind, dim: int, rows: int, settings: IndexSettings) -> str:
     """Return FAISS's name of the index to build; none for FLAT, whose stored vectors are its index."""
-    lists = settings.nlist or default_nlist(rows)
+    lists = list_count(rows, settings)
     return {
         IndexKind.FLAT: "",
         IndexKind.FLAT_INT8: "SQ8",
@@ -87,15 +100,16 @@ def factory(kind: IndexKind, dim: int, rows: int, settings: IndexSettings) -> st
     }[kind]
 
 
-def default_nlist(rows: int) -> int:
-    """Return how many inverted lists suit so many rows: about 4√n, FAISS's own advice, and enough to train on."""
-    return max(1, min(int(4 * math.sqrt(rows)), rows // 39))
+def list_count(rows: int, settings: IndexSettings) -> int:
+    """Return how many inverted lists so many rows get: those asked for, or about 4√n, FAISS's own advice; in any case
+    no more than the rows can train."""
+    return max(1, min(settings.nlist or int(4 * math.sqrt(rows)), rows // _LEAST_TRAINING_ROWS_A_LIST))
 
 
 def training_rows(kind: IndexKind, rows: int, settings: IndexSettings) -> int:
     """Return how many vectors to train on."""
     if kind in _IVF:
-        return min(rows, _TRAINING_ROWS_A_LIST * (settings.nlist or default_nlist(rows)))
+        return min(rows, _TRAINING_ROWS_A_LIST * list_count(rows, settings))
     return min(rows, 100_000)
 
 
@@ -104,7 +118,7 @@ def effort(kind: IndexKind, k: int, rows: int, settings: IndexSettings, options:
     rescore = max(0.0, options.rescore) if options.rescore else _RESCORE[kind]
     wanted = math.ceil(k * max(1.0, rescore))
     ef = options.ef or max(_LEAST_EF, int(_EF_A_HIT * k))
-    lists = settings.nlist or default_nlist(rows)
+    lists = list_count(rows, settings)
     nprobe = options.nprobe or max(16, lists // 24)
     return Effort(ef=max(ef, wanted), nprobe=min(nprobe, lists), rescore=rescore)
 
@@ -118,6 +132,10 @@ def faiss_metric(metric: Metric) -> int:
     """Return FAISS's number for how vectors are compared; cosine is the inner product of normalised ones."""
     # METRIC_INNER_PRODUCT and METRIC_L2, without importing FAISS for two numbers.
     return 1 if metric is Metric.EUCLIDEAN else 0
+
+
+def _graph(settings: IndexSettings) -> tuple[int, int]:
+    return settings.hnsw_m or HNSW_M, settings.ef_construction or EF_CONSTRUCTION
 
 
 def _sub_quantisers(dim: int) -> int:

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pixvec.domain import IndexKind, Metric
+from pixvec.domain import IndexKind, IndexSettings, Metric, VectorStorage
 from pixvec.index.durable import Damaged, FileSeal, publish
 from pixvec.index.interfaces import SpaceSpec
 from pixvec.index.sealed import SegmentSeal
 
 MANIFEST = "manifest.json"
-FORMAT = 2
+FORMAT = 3
 _DIGEST_CHARS = 64
 
 
@@ -100,4 +100,6 @@ def _space(fields: dict[str, Any]) -> SpaceSpec:
 
 def _segment(fields: dict[str, Any]) -> SegmentSeal:
     files = tuple(FileSeal(**file) for file in fields["files"])
-    return SegmentSeal(**fields | {"kind": IndexKind(fields["kind"]), "files": files})
+    index = fields["settings"]
+    settings = IndexSettings(**index | {"kind": IndexKind(index["kind"]), "storage": VectorStorage(index["storage"])})
+    return SegmentSeal(**fields | {"kind": IndexKind(fields["kind"]), "files": files, "settings": settings})

@@ -2,6 +2,7 @@
 
 Growing rows are sealed when they are many. Sealed segments of like size are merged four at a time, so that a row is
 built again a number of times that grows with the logarithm of the shard, and one with many dead rows is rewritten.
+When nothing else is to be done, a segment built by other settings than those wanted now is built again.
 """
 
 import math
@@ -45,7 +46,7 @@ def next_build(
     deadest = max(free, key=_dead_share, default=None)
     if deadest is not None and _dead_share(deadest) > _MAX_DEAD_SHARE:
         return BuildPlan(growing=False, sealed=(deadest.name,))
-    return _merge(free, policy)
+    return _merge(free, policy) or _renewal(free)
 
 
 def _swallowed(growing_rows: int, free: Sequence[SegmentSize], policy: BuildPolicy) -> tuple[str, ...]:
@@ -70,6 +71,11 @@ def _merge(free: Sequence[SegmentSize], policy: BuildPolicy) -> BuildPlan | None
             if sum(size.rows - size.dead for size in taken) <= policy.max_segment_rows:
                 return BuildPlan(growing=False, sealed=tuple(size.name for size in taken))
     return None
+
+
+def _renewal(free: Sequence[SegmentSize]) -> BuildPlan | None:
+    outdated = min((size for size in free if size.is_outdated), key=lambda size: size.rows, default=None)
+    return None if outdated is None else BuildPlan(growing=False, sealed=(outdated.name,))
 
 
 def _tier(size: SegmentSize, policy: BuildPolicy) -> int:

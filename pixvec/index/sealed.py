@@ -22,15 +22,15 @@ from pixvec.index.segment import Candidates
 
 @dataclass(frozen=True, slots=True)
 class SegmentSeal:
-    """What a sealed segment is, and what its files have to be. `name` is that of its folder, never used twice."""
+    """What a sealed segment is, and what its files have to be. `name` is that of its folder, never used twice;
+    `settings` are those that it was built by."""
 
     name: str
     space: str
     kind: IndexKind
     rows: int
     files: tuple[FileSeal, ...]
-    hnsw_m: int = 0
-    nlist: int = 0
+    settings: IndexSettings
 
     @property
     def size_bytes(self) -> int:
@@ -46,7 +46,6 @@ class SealedSegment:
         self.space = space
         self.folder = folder
         self.ids = IdTable(folder / IDS)
-        self._settings = IndexSettings(seal.kind, space.index.storage, seal.hnsw_m, 0, seal.nlist)
         faiss = load_faiss()
         self._stored = faiss.read_index(str(folder / VECTORS), faiss.IO_FLAG_MMAP_IFC)
         self._exact = _exact_index(faiss, self._stored)
@@ -65,7 +64,7 @@ class SealedSegment:
         k = min(fetch, self.row_count)
         if options.exact or self._base is None:
             return self._search(self._exact, queries, k, _exact_parameters(self._exact, live))
-        hard = effort(self.seal.kind, k, self.row_count, self._settings, options)
+        hard = effort(self.seal.kind, k, self.row_count, self.seal.settings, options)
         if hard.rescore < 1.0:
             found = self._search(self._base, queries, k, _base_parameters(self.seal.kind, hard, live))
             return self._rescored(queries, found)

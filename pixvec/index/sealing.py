@@ -46,6 +46,4 @@ def _write(folder: Path, build: Build, make_index: MakeIndex) -> SealedSegment:
     sync_folder(folder)
     sync_folder(folder.parent)
     name, rows = folder.name, build.row_count
-    return open_sealed(
-        folder, SegmentSeal(name, space.name, build.kind, rows, files, settings.hnsw_m, settings.nlist), space
-    )
+    return open_sealed(folder, SegmentSeal(name, space.name, build.kind, rows, files, settings), space)

@@ -71,7 +71,7 @@ class Shard:
     def segment_names(self) -> set[str]:
         """The folders of sealed segments in use, and of those being built."""
         with self._lock:
-            return {size.name for rows in self._rows.values() for size in rows.sizes()} | self._building
+            return set().union(*(rows.names for rows in self._rows.values()), self._building)
 
     def search(
         self,
@@ -107,17 +107,24 @@ class Shard:
             self._image_count += len({image_id for ids, _ in prepared.values() for image_id in ids}) - len(had)
             self._view = self._publish(through_seq)
 
+    def use_settings(self, spaces: Sequence[SpaceSpec]) -> None:
+        """Build by the index settings of these specs from now on; what is built otherwise is built again in time."""
+        with self._lock:
+            self.spaces = tuple(spaces)
+            for space in spaces:
+                self._rows[space.name].space = space
+
     def begin_build(self, policy: BuildPolicy, *, is_idle: bool = False) -> Build | None:
         """Return the build that is worth most now, or None. Its rows are set apart until `finish_build` or
         `abandon_build`; searches and writes go on."""
         with self._lock:
+            budget = policy.budget_bytes // len(self._rows)
             for rows in self._rows.values():
-                plan = next_build(rows.growing.open_rows, rows.sizes(), policy, is_idle=is_idle)
+                plan = next_build(rows.growing.open_rows, rows.sizes(budget), policy, is_idle=is_idle)
                 if plan is not None:
                     name = f"segment-{secrets.token_hex(8)}"
                     self._building.add(name)
                     build = rows.begin(name, plan.sealed, growing=plan.growing)
-                    budget = policy.budget_bytes // len(self._rows)
                     kind = choose_kind(rows.space.index, build.row_count, rows.space.dim, budget_bytes=budget)
                     return dataclasses.replace(build, kind=kind)
         return None

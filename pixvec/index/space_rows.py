@@ -9,6 +9,7 @@ from pixvec.domain import IndexKind
 from pixvec.index.dead_rows import BoolArray, DeadRows
 from pixvec.index.growing import BLOCK_BYTES, GrowingRows
 from pixvec.index.interfaces import Float32Array, SpaceSpec
+from pixvec.index.kinds import choose_kind, is_outdated
 from pixvec.index.sealed import LiveRows, SealedSegment
 from pixvec.index.sealed_search import SealedView
 from pixvec.index.segment import FlatSegment, RowArray, Rows
@@ -71,13 +72,14 @@ class _Held:
 
 @dataclass(frozen=True, slots=True)
 class SegmentSize:
-    """What a plan of builds has to know of one sealed segment."""
+    """What a plan of builds has to know of one sealed segment. `is_frozen`: a build has its rows; `is_outdated`: the
+    space's settings would make another one of them."""
 
     name: str
     rows: int
     dead: int
-    kind: IndexKind
-    is_frozen: bool
+    is_frozen: bool = False
+    is_outdated: bool = False
 
 
 class SpaceRows:
@@ -121,12 +123,20 @@ class SpaceRows:
         """Return the rows as they are now."""
         return SpaceView(self.space, self.growing.publish(), tuple(held.publish() for held in self._sealed.values()))
 
-    def sizes(self) -> list[SegmentSize]:
-        """Return what is sealed, oldest first."""
-        return [
-            SegmentSize(name, held.segment.row_count, held.dead.count, held.segment.seal.kind, held.is_frozen)
-            for name, held in self._sealed.items()
-        ]
+    @property
+    def names(self) -> set[str]:
+        """The sealed segments."""
+        return set(self._sealed)
+
+    def sizes(self, budget_bytes: int) -> list[SegmentSize]:
+        """Return what is sealed, oldest first. `budget_bytes`: what an index may take, for the kind `auto` chooses."""
+        return [self._size(held, budget_bytes) for held in self._sealed.values()]
+
+    def _size(self, held: _Held, budget_bytes: int) -> SegmentSize:
+        seal, wanted = held.segment.seal, self.space.index
+        chosen = choose_kind(wanted, seal.rows, self.space.dim, budget_bytes=budget_bytes)
+        outdated = is_outdated(seal.kind, seal.rows, seal.settings, wanted, chosen)
+        return SegmentSize(seal.name, seal.rows, held.dead.count, held.is_frozen, outdated)
 
     def begin(self, name: str, sealed: Sequence[str], *, growing: bool) -> Build:
         """Set rows apart for a build: all that have grown, and those of sealed segments."""

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from pixvec.catalogue.interfaces import FeedEntry
-from pixvec.domain import Collection, Space
+from pixvec.domain import Collection
 from pixvec.errors import DigestMismatch, InvalidRequest, PixvecError
 from pixvec.index.interfaces import Change, Float32Array, SpaceSpec
 from pixvec.index.rows import prepare_rows
@@ -14,9 +14,11 @@ from pixvec.telemetry.metrics import RECORDS_SKIPPED
 log = get_logger(__name__)
 
 
-def to_spec(space: Space) -> SpaceSpec:
-    """Return what an index has to know of a space."""
-    return SpaceSpec(space.name, space.dim, space.metric, space.digest, space.index)
+def to_specs(collection: Collection) -> tuple[SpaceSpec, ...]:
+    """Return what an index has to know of the spaces of a collection."""
+    return tuple(
+        SpaceSpec(space.name, space.dim, space.metric, space.digest, space.index) for space in collection.spaces
+    )
 
 
 class ChangeReader:
@@ -24,7 +26,7 @@ class ChangeReader:
 
     def __init__(self, collection: Collection, shard: int) -> None:
         self._log = log.bind(collection=collection.name, shard=shard)
-        self._specs = {space.name: to_spec(space) for space in collection.spaces}
+        self._specs = {spec.name: spec for spec in to_specs(collection)}
         self._digests = {space.name: bytes.fromhex(space.digest) for space in collection.spaces}
 
     def read(self, entries: Sequence[FeedEntry]) -> list[Change]:

@@ -10,7 +10,7 @@ from pixvec.errors import InvalidVector
 from pixvec.index.library import load_faiss
 from pixvec.index.manifest import ShardIdentity
 from pixvec.index.shard import Shard
-from services.searcher.changes import ChangeReader, to_spec
+from services.searcher.changes import ChangeReader, to_specs
 
 
 class HeldShard:
@@ -29,7 +29,7 @@ class HeldShard:
         self.ready = False
         self.dropped = False
         self.snapshot_seq = 0
-        specs = tuple(to_spec(space) for space in self.collection.spaces)
+        specs = to_specs(self.collection)
         self.identity = ShardIdentity(self.collection.collection_id, self.shard, self.epoch, specs)
         self.index = Shard(specs)
         self.loaded = False
@@ -59,10 +59,19 @@ class HeldShard:
         """Whether rows have grown faster than builds could seal them: no write is taken until one has."""
         return self.index.growing_bytes > self._max_growing_bytes
 
+    def use(self, assignment: Assignment) -> None:
+        """Go by what the catalogue says now. Other index settings hold for what is built from now on."""
+        is_changed = assignment.collection.spaces != self.collection.spaces
+        self.assignment, self.collection = assignment, assignment.collection
+        if is_changed:
+            self.index.use_settings(to_specs(self.collection))
+
     def begin_with(self, index: Shard | None, floor: int) -> None:
         """Start with what a snapshot held, or with nothing: then `floor` is that of the first page read."""
         if index is not None:
             self.index = index
+            # They may have changed while it was read.
+            index.use_settings(to_specs(self.collection))
             self.snapshot_seq = index.applied_seq
             self.floor = floor
         self.loaded = True

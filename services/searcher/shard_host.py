@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from pixvec.catalogue.topology import Assignment, ShardReport
 from pixvec.telemetry import metrics
 from pixvec.telemetry.logging import get_logger
+from services.searcher.changes import to_specs
 from services.searcher.data_folder import ShardKey
 from services.searcher.held_shard import HeldShard
 
@@ -43,7 +44,7 @@ class ShardHost:
             self.drop(held, why)
         for key, assignment in wanted.items():
             held = self._shards.get(key) or self._hold(key, assignment)
-            held.assignment = assignment
+            held.use(assignment)
             _measure(held)
         return dropped
 
@@ -68,7 +69,8 @@ def _reason_to_drop(held: HeldShard, assignment: Assignment | None, stood_at: di
         return "not assigned"
     if assignment.epoch != held.epoch:
         return "epoch renewed"
-    if assignment.collection.spaces != held.collection.spaces:
+    # Other index settings are no reason: they hold for what is built from now on.
+    if to_specs(assignment.collection) != held.identity.spaces:
         return "spaces changed"
     if assignment.head_seq < stood_at.get(held.key, 0):
         # A feed that lost its end would hand out the same numbers again, for other rows.
