@@ -61,6 +61,8 @@ class SealedSegment:
         self, queries: Float32Array, fetch: int, options: SearchOptions, live: "LiveRows | None" = None
     ) -> Candidates:
         """Return the best `fetch` rows, scored by their stored vectors, for each prepared query, (n, dim) float32."""
+        # For its limit on threads, which is each calling thread's own.
+        load_faiss()
         k = min(fetch, self.row_count)
         if options.exact or self._base is None:
             return self._search(self._exact, queries, k, _exact_parameters(self._exact, live))
@@ -68,7 +70,7 @@ class SealedSegment:
         if hard.rescore < 1.0:
             found = self._search(self._base, queries, k, _base_parameters(self.seal.kind, hard, live))
             return self._rescored(queries, found)
-        return self._search(self._refined, queries, k, _refined_parameters(self.seal.kind, hard, k, live))
+        return self._search(self._refined, queries, k, _refined_parameters(self.seal.kind, hard, live))
 
     def take(self, rows: RowArray) -> Float32Array:
         """Return these rows, (len(rows), dim) float32, as they are stored."""
@@ -133,8 +135,7 @@ def _exact_parameters(index: Any, live: LiveRows | None) -> Any:
     return plain
 
 
-def _refined_parameters(kind: IndexKind, hard: Effort, k: int, live: LiveRows | None) -> Any:
-    del k
+def _refined_parameters(kind: IndexKind, hard: Effort, live: LiveRows | None) -> Any:
     base = _base_parameters(kind, hard, live)
     return load_faiss().IndexRefineSearchParameters(k_factor=hard.rescore, base_index_params=base)
 

@@ -23,6 +23,7 @@ from services.searcher.data_folder import DataFolder
 from services.searcher.follower import Follower
 from services.searcher.freshness import Freshness
 from services.searcher.search import Searches
+from services.searcher.search_queue import SearchQueue
 from services.searcher.servicer import SearcherService
 from services.searcher.shard_host import ShardHost
 from services.searcher.snapshots import Snapshots
@@ -39,9 +40,8 @@ log = get_logger(__name__)
 
 async def serve(settings: SearcherSettings, catalogue: Catalogue, data: DataFolder) -> None:
     """Serve until SIGTERM or SIGINT, then write what has changed to the disk."""
-    searching = BlockingCalls(
-        "searches", settings.searcher_threads, max_waiting=MAX_WAITING_SEARCHES, retry_after_s=0.1
-    )
+    searching = SearchQueue(settings.searcher_threads, MAX_WAITING_SEARCHES)
+    fetching = BlockingCalls("vectors", 1, max_waiting=MAX_WAITING_SEARCHES)
     applying = BlockingCalls("applies", 2)
     polling = BlockingCalls("poll", 1)
     reading = BlockingCalls("feed", DATABASE_CONNECTIONS - 1)
@@ -73,7 +73,7 @@ async def serve(settings: SearcherSettings, catalogue: Catalogue, data: DataFold
         builder,
         lambda: BuildPolicy(settings.searcher_seal_rows, budget_bytes=index_bytes // max(1, len(host))),
     )
-    searches = Searches(host, Freshness(host, follower), searching)
+    searches = Searches(host, Freshness(host, follower), searching, fetching)
 
     servicer = SearcherService(settings.searcher_id, host, searches, follower, snapshots, applying)
     searcher_service_pb2_grpc.add_SearcherServiceServicer_to_server(servicer, handle.server)
@@ -91,7 +91,7 @@ async def serve(settings: SearcherSettings, catalogue: Catalogue, data: DataFold
             task.cancel()
     builder.close()
     await snapshots.write_changed()
-    for calls in (searching, applying, polling, reading, building, disk):
+    for calls in (searching, fetching, applying, polling, reading, building, disk):
         calls.close()
 
 

@@ -1,17 +1,19 @@
 """Searches the shards of one call, in one thread, and merges what they found."""
 
+import functools
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pixvec.domain import SearchOptions, ShardPosition, Space
-from pixvec.errors import DigestMismatch, ShardUnavailable, SpaceNotFound, Unavailable
+from pixvec.errors import DigestMismatch, ShardUnavailable, SpaceNotFound
 from pixvec.index.interfaces import DEFAULT_OPTIONS, Float32Array, ShardHits
 from pixvec.index.merge import merge_hits
 from pixvec.rpc.blocking import BlockingCalls
 from pixvec.telemetry.metrics import SHARD_SEARCH_SECONDS
 from services.searcher.freshness import Freshness
 from services.searcher.held_shard import HeldShard
+from services.searcher.search_queue import SearchQueue
 from services.searcher.shard_host import ShardHost
 
 # Kept of the deadline for what comes after the waiting.
@@ -45,9 +47,10 @@ class Answer:
 class Searches:
     """Reads what is held here."""
 
-    def __init__(self, host: ShardHost, freshness: Freshness, threads: BlockingCalls) -> None:
+    def __init__(self, host: ShardHost, freshness: Freshness, queue: SearchQueue, threads: BlockingCalls) -> None:
         self._host = host
         self._freshness = freshness
+        self._queue = queue
         self._threads = threads
 
     async def search(self, query: Query, limit_s: float) -> Answer:
@@ -60,7 +63,18 @@ class Searches:
             _check_digest(_space(held, query.space), query.digest)
         if not ready:
             return Answer([], (), 0.0)
-        return await self._threads.run(_search, ready, query, give_up_at)
+        key = (
+            query.collection_id,
+            *(held.shard for held in ready),
+            query.space,
+            query.k,
+            query.min_score,
+            query.options,
+        )
+        rows, seconds = await self._queue.search(
+            key, functools.partial(_search, ready, query), query.vectors, give_up_at
+        )
+        return Answer(rows, tuple(held.shard for held in ready), seconds)
 
     async def vectors(
         self,
@@ -94,19 +108,15 @@ class Searches:
         return held if held is not None and held.ready else None
 
 
-def _search(shards: Sequence[HeldShard], query: Query, give_up_at: float) -> Answer:
-    begun = time.monotonic()
-    if begun >= give_up_at:
-        raise Unavailable("the call's deadline passed before its search began; try again, or give it more time")
-    found = [_search_shard(held, query) for held in shards]
-    rows = [merge_hits(parts, query.k) for parts in zip(*found, strict=True)]
-    return Answer(rows, tuple(held.shard for held in shards), time.monotonic() - begun)
+def _search(shards: Sequence[HeldShard], query: Query, vectors: Float32Array) -> list[ShardHits]:
+    found = [_search_shard(held, query, vectors) for held in shards]
+    return found[0] if len(found) == 1 else [merge_hits(parts, query.k) for parts in zip(*found, strict=True)]
 
 
-def _search_shard(held: HeldShard, query: Query) -> list[ShardHits]:
+def _search_shard(held: HeldShard, query: Query, vectors: Float32Array) -> list[ShardHits]:
     with SHARD_SEARCH_SECONDS.time():
         space = _space(held, query.space).name
-        return held.index.search(space, query.vectors, query.k, query.min_score, query.options)
+        return held.index.search(space, vectors, query.k, query.min_score, query.options)
 
 
 def _space(held: HeldShard, name: str) -> Space:

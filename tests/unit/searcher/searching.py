@@ -21,6 +21,7 @@ from services.searcher.follower import Follower
 from services.searcher.freshness import Freshness
 from services.searcher.held_shard import HeldShard
 from services.searcher.search import Searches
+from services.searcher.search_queue import SearchQueue
 from services.searcher.servicer import SearcherService
 from services.searcher.shard_host import ShardHost
 from services.searcher.snapshots import Snapshots
@@ -125,7 +126,9 @@ class Bench:
             lease_s=40,
             clock=lambda: self.time,
         )
-        self.searches = Searches(self.host, Freshness(self.host, self.follower), threads["search"])
+        searching = SearchQueue(1, 512)
+        self._open.callback(searching.close)
+        self.searches = Searches(self.host, Freshness(self.host, self.follower), searching, threads["search"])
         self.service = SearcherService(
             "searcher", self.host, self.searches, self.follower, self.snapshots, threads["apply"]
         )
