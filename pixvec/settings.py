@@ -80,6 +80,8 @@ class SearcherSettings(_Process):
     searcher_growing_bytes: int = Field(512 * 2**20, ge=2**20)
     # What the indexes of all shards may take; 0: half of the machine's memory.
     searcher_index_bytes: int = Field(0, ge=0)
+    # Queries asked again exactly in the background, to know the recall; they take a twentieth of one core at most.
+    searcher_recall_share: float = Field(0.01, ge=0.0, le=1.0)
     # Threads of a build, which runs when nothing else wants the processor; 0: one a core.
     searcher_build_threads: int = Field(0, ge=0)
     searcher_shutdown_grace_s: float = 10.0

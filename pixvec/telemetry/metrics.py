@@ -35,6 +35,11 @@ SHARD_LAG = Gauge("pixvec_shard_lag", "Feed positions behind the head.", ["colle
 SHARD_IMAGES = Gauge("pixvec_shard_images", "Live images.", ["collection", "shard"])
 SHARD_VECTOR_BYTES = Gauge("pixvec_shard_vector_bytes", "Bytes of vectors in memory.", ["collection", "shard"])
 SHARD_SEARCH_SECONDS = Histogram("pixvec_shard_search_seconds", "Time to search one shard.", buckets=_FAST)
+SEARCH_RECALL = Gauge(
+    "pixvec_search_recall",
+    "Share of the exact answer that searches found lately, over a sample of queries.",
+    ["collection", "space", "shard", "filtered"],
+)
 SNAPSHOT_SECONDS = Histogram("pixvec_snapshot_seconds", "Time to write a snapshot.", buckets=(0.1, 0.5, 1, 5, 30, 120))
 SNAPSHOTS_REFUSED = Counter("pixvec_snapshots_refused_total", "Snapshots that failed their checks.", ["cause"])
 SNAPSHOT_FAILURES = Counter("pixvec_snapshot_failures_total", "Snapshots that could not be written.")

@@ -22,6 +22,7 @@ from services.searcher.compaction import Compaction
 from services.searcher.data_folder import DataFolder
 from services.searcher.follower import Follower
 from services.searcher.freshness import Freshness
+from services.searcher.recall import RecallProbe
 from services.searcher.search import Searches
 from services.searcher.search_queue import SearchQueue
 from services.searcher.servicer import SearcherService
@@ -73,7 +74,8 @@ async def serve(settings: SearcherSettings, catalogue: Catalogue, data: DataFold
         builder,
         lambda: BuildPolicy(settings.searcher_seal_rows, budget_bytes=index_bytes // max(1, len(host))),
     )
-    searches = Searches(host, Freshness(host, follower), searching, fetching)
+    recall = RecallProbe(settings.searcher_recall_share)
+    searches = Searches(host, Freshness(host, follower), searching, fetching, recall)
 
     servicer = SearcherService(settings.searcher_id, host, searches, follower, snapshots, applying)
     searcher_service_pb2_grpc.add_SearcherServiceServicer_to_server(servicer, handle.server)
@@ -91,7 +93,7 @@ async def serve(settings: SearcherSettings, catalogue: Catalogue, data: DataFold
             task.cancel()
     builder.close()
     await snapshots.write_changed()
-    for calls in (searching, fetching, applying, polling, reading, building, disk):
+    for calls in (searching, recall, fetching, applying, polling, reading, building, disk):
         calls.close()
 
 

@@ -1,6 +1,7 @@
 """Searches the shards of one call, in one thread, and merges what they found."""
 
 import functools
+import random
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from pixvec.rpc.blocking import BlockingCalls
 from pixvec.telemetry.metrics import SHARD_SEARCH_SECONDS
 from services.searcher.freshness import Freshness
 from services.searcher.held_shard import HeldShard
+from services.searcher.recall import RecallProbe
 from services.searcher.search_queue import SearchQueue
 from services.searcher.shard_host import ShardHost
 
@@ -47,11 +49,14 @@ class Answer:
 class Searches:
     """Reads what is held here."""
 
-    def __init__(self, host: ShardHost, freshness: Freshness, queue: SearchQueue, threads: BlockingCalls) -> None:
+    def __init__(
+        self, host: ShardHost, freshness: Freshness, queue: SearchQueue, threads: BlockingCalls, recall: RecallProbe
+    ) -> None:
         self._host = host
         self._freshness = freshness
         self._queue = queue
         self._threads = threads
+        self._recall = recall
 
     async def search(self, query: Query, limit_s: float) -> Answer:
         """Answer from the shards held and ready. Raises SpaceNotFound, DigestMismatch, InvalidVector, StaleToken,
@@ -74,6 +79,8 @@ class Searches:
         rows, seconds = await self._queue.search(
             key, functools.partial(_search, ready, query), query.vectors, give_up_at
         )
+        probed = random.choice(ready)  # noqa: S311 - a sample, not a secret
+        self._recall.consider(probed, _space(probed, query.space).name, query.vectors, query.k, query.options)
         return Answer(rows, tuple(held.shard for held in ready), seconds)
 
     async def vectors(

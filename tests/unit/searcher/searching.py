@@ -20,6 +20,7 @@ from services.searcher.data_folder import DataFolder
 from services.searcher.follower import Follower
 from services.searcher.freshness import Freshness
 from services.searcher.held_shard import HeldShard
+from services.searcher.recall import RecallProbe
 from services.searcher.search import Searches
 from services.searcher.search_queue import SearchQueue
 from services.searcher.servicer import SearcherService
@@ -128,7 +129,10 @@ class Bench:
         )
         searching = SearchQueue(1, 512)
         self._open.callback(searching.close)
-        self.searches = Searches(self.host, Freshness(self.host, self.follower), searching, threads["search"])
+        recall = RecallProbe(0.0)
+        self._open.callback(recall.close)
+        freshness = Freshness(self.host, self.follower)
+        self.searches = Searches(self.host, freshness, searching, threads["search"], recall)
         self.service = SearcherService(
             "searcher", self.host, self.searches, self.follower, self.snapshots, threads["apply"]
         )
