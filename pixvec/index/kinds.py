@@ -49,10 +49,11 @@ def choose_kind(settings: IndexSettings, rows: int, dim: int, *, budget_bytes: i
         return settings.kind if settings.kind not in _IVF or rows >= IVF_FROM_ROWS else IndexKind.HNSW
     if rows < FLAT_BELOW_ROWS:
         return IndexKind.FLAT
-    for kind in (IndexKind.HNSW, IndexKind.IVF_SQ8):
-        if rows * code_bytes(kind, dim) <= budget_bytes:
-            return kind if kind not in _IVF or rows >= IVF_FROM_ROWS else IndexKind.HNSW
-    return IndexKind.IVF_RABITQ if rows >= IVF_FROM_ROWS else IndexKind.FLAT
+    if rows * code_bytes(IndexKind.HNSW, dim, settings.hnsw_m or HNSW_M) <= budget_bytes:
+        return IndexKind.HNSW
+    if rows < IVF_FROM_ROWS:
+        return IndexKind.FLAT
+    return IndexKind.IVF_SQ8 if rows * code_bytes(IndexKind.IVF_SQ8, dim) <= budget_bytes else IndexKind.IVF_RABITQ
 
 
 def is_outdated(kind: IndexKind, rows: int, built: IndexSettings, wanted: IndexSettings, chosen: IndexKind) -> bool:
@@ -113,13 +114,16 @@ def training_rows(kind: IndexKind, rows: int, settings: IndexSettings) -> int:
     return min(rows, 100_000)
 
 
-def effort(kind: IndexKind, k: int, rows: int, settings: IndexSettings, options: SearchOptions) -> Effort:
-    """Return how hard to search for k rows: what was asked for, else what reached recall@10 of 0.95 in measurements."""
+def effort(
+    kind: IndexKind, k: int, rows: int, settings: IndexSettings, options: SearchOptions, live_share: float = 1.0
+) -> Effort:
+    """Return how hard to search for k rows: what was asked for, else what reached recall@10 of 0.95 in measurements.
+    Where only a share of the rows is live, as many more are to be met on the way."""
     rescore = max(0.0, options.rescore) if options.rescore else _RESCORE[kind]
-    wanted = math.ceil(k * max(1.0, rescore))
-    ef = options.ef or max(_LEAST_EF, int(_EF_A_HIT * k))
+    wanted = math.ceil(k * max(1.0, rescore) / live_share)
+    ef = math.ceil((options.ef or max(_LEAST_EF, int(_EF_A_HIT * k))) / live_share)
     lists = list_count(rows, settings)
-    nprobe = options.nprobe or max(16, lists // 24)
+    nprobe = options.nprobe or max(16, lists // 24, math.ceil(2 * wanted * lists / rows))
     return Effort(ef=max(ef, wanted), nprobe=min(nprobe, lists), rescore=rescore)
 
 

@@ -11,13 +11,16 @@ import numpy as np
 from pixvec.domain import IndexKind, IndexSettings, Metric, SearchOptions
 from pixvec.index.building import IDS, INDEX, VECTORS
 from pixvec.index.dead_rows import BoolArray
-from pixvec.index.durable import FileSeal, check_sealed
+from pixvec.index.durable import Damaged, FileSeal, check_sealed
 from pixvec.index.id_table import IdTable, RowArray
 from pixvec.index.interfaces import Float32Array, SpaceSpec
 from pixvec.index.kinds import Effort, effort, is_exact
 from pixvec.index.library import load_faiss
 from pixvec.index.rows import exact_scores
 from pixvec.index.segment import Candidates
+
+# Of fewer live rows than this share a graph's paths and lists hold too few, and comparing them all takes little time.
+_LEAST_LIVE_SHARE = 0.125
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +67,16 @@ class SealedSegment:
         # For its limit on threads, which is each calling thread's own.
         load_faiss()
         k = min(fetch, self.row_count)
-        if options.exact or self._base is None:
-            return self._search(self._exact, queries, k, _exact_parameters(self._exact, live))
-        hard = effort(self.seal.kind, k, self.row_count, self.seal.settings, options)
+        live_share = 1.0 if live is None else live.count / self.row_count
+        if options.exact or self._base is None or live_share < _LEAST_LIVE_SHARE:
+            return self._search_all(queries, k, live)
+        hard = effort(self.seal.kind, k, self.row_count, self.seal.settings, options, live_share)
         if hard.rescore < 1.0:
             found = self._search(self._base, queries, k, _base_parameters(self.seal.kind, hard, live))
-            return self._rescored(queries, found)
-        return self._search(self._refined, queries, k, _refined_parameters(self.seal.kind, hard, live))
+            found = self._rescored(queries, found)
+        else:
+            found = self._search(self._refined, queries, k, _refined_parameters(self.seal.kind, hard, live))
+        return self._completed(found, queries, k, live)
 
     def take(self, rows: RowArray) -> Float32Array:
         """Return these rows, (len(rows), dim) float32, as they are stored."""
@@ -82,6 +88,17 @@ class SealedSegment:
     def find(self, image_ids: Sequence[str]) -> list[range]:
         """Return the rows of each image, an empty range for one that is not here."""
         return self.ids.find(image_ids)
+
+    def _search_all(self, queries: Float32Array, k: int, live: "LiveRows | None") -> Candidates:
+        return self._search(self._exact, queries, k, _exact_parameters(self._exact, live))
+
+    def _completed(self, found: Candidates, queries: Float32Array, k: int, live: "LiveRows | None") -> Candidates:
+        """Compare everything for those queries whose lists or paths held less than was asked for and is there."""
+        there = min(k, self.row_count if live is None else live.count)
+        short = np.flatnonzero(found.rows[:, there - 1] < 0)
+        if len(short):
+            found.nearness[short], found.rows[short] = self._search_all(queries[short], k, live)
+        return found
 
     def _search(self, index: Any, queries: Float32Array, k: int, parameters: Any) -> Candidates:
         found, rows = index.search(queries, k, params=parameters)
@@ -107,9 +124,10 @@ class SealedSegment:
 
 
 class LiveRows:
-    """The rows of a segment that are not dead, as FAISS asks for them."""
+    """The rows of a segment that are not dead, as FAISS asks for them: `count` of them."""
 
-    def __init__(self, dead: BoolArray) -> None:
+    def __init__(self, dead: BoolArray, count: int) -> None:
+        self.count = count
         faiss = load_faiss()
         self.selector = faiss.IDSelectorBitmap(np.packbits(~dead, bitorder="little"))
 
@@ -118,7 +136,11 @@ def open_sealed(folder: Path, seal: SegmentSeal, space: SpaceSpec) -> SealedSegm
     """Map a segment whose every byte is what was written. Raises Damaged before FAISS reads one that is not."""
     for file in seal.files:
         check_sealed(folder, file)
-    return SealedSegment(folder, seal, space)
+    try:
+        return SealedSegment(folder, seal, space)
+    except (OSError, RuntimeError) as error:
+        # FAISS leaves a file short without a word when the disk fills up at its very end.
+        raise Damaged("unreadable", f"the files of {folder.name} cannot be mapped: {error}") from error
 
 
 def _exact_index(faiss: Any, stored: Any) -> Any:

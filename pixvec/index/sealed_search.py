@@ -70,9 +70,9 @@ def search_sealed(
     unsettled = np.arange(len(queries))
     while len(unsettled):
         found = _fetch(views, queries[unsettled], fetch, options)
-        answers = _to_hits(views, found, k, single=single)
-        last = fetch >= min(most, k + _MAX_TIED_ROWS)
-        settled = np.ones(len(unsettled), np.bool_) if last else _settled(found, answers, k, exact=exact)
+        answers = _to_hits(views, found, k, single=single, exact=exact)
+        tied = exact and fetch < k + _MAX_TIED_ROWS
+        settled = np.ones(len(unsettled), np.bool_) if fetch >= most else _settled(found, answers, k, tied=tied)
         for place in np.flatnonzero(settled).tolist():
             hits[unsettled[place]] = answers[place]
         unsettled = unsettled[~settled]
@@ -103,9 +103,9 @@ def _sorted(
     return _Found(np.take_along_axis(scores, order, axis=1), chosen, np.take_along_axis(rows, order, axis=1))
 
 
-def _to_hits(views: Sequence[SealedView], found: _Found, k: int, *, single: bool) -> list[ShardHits]:
+def _to_hits(views: Sequence[SealedView], found: _Found, k: int, *, single: bool, exact: bool) -> list[ShardHits]:
     scores, rows = found.scores, found.rows
-    if single:
+    if single and not exact:
         # Ties at the cut may reorder what lies beyond it.
         scores, rows = scores[:, : k + _SPARE_ROWS], rows[:, : k + _SPARE_ROWS]
     ids = _ids(views, found.segments, rows)
@@ -135,11 +135,12 @@ def _ids(views: Sequence[SealedView], segments: npt.NDArray[np.intp] | None, row
     return listed
 
 
-def _settled(found: _Found, answers: Sequence[ShardHits], k: int, *, exact: bool) -> BoolArray:
-    """Return for each query whether more rows could change its answer."""
+def _settled(found: _Found, answers: Sequence[ShardHits], k: int, *, tied: bool) -> BoolArray:
+    """Return for each query whether no further row could change its answer: be a missing image's or, where `tied` rows
+    are looked for, be equal to the last one."""
     enough = np.array([len(hits.image_ids) >= k for hits in answers])
     exhausted = found.scores[:, -1] == -np.inf
     cut = np.array([hits.scores[-1] if len(hits.scores) else -np.inf for hits in answers])
-    is_clear = found.scores[:, -1] < cut if exact else np.True_
+    is_clear = found.scores[:, -1] < cut if tied else np.True_
     settled: BoolArray = exhausted | (enough & is_clear)
     return settled

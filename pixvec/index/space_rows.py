@@ -65,7 +65,7 @@ class _Held:
     def publish(self) -> SealedView:
         if self.published is None:
             mask = self.dead.publish() if self.dead.count else None
-            live = None if mask is None else LiveRows(mask)
+            live = None if mask is None else LiveRows(mask, self.segment.row_count - self.dead.count)
             self.published = SealedView(self.segment, mask, self.dead.count, live)
         return self.published
 
