@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Annotated, TypeVar
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 
@@ -113,7 +113,18 @@ class SweeperSettings(_Queue):
     sweeper_abandoned_s: float = Field(3600.0, ge=300.0)
     # How long ended jobs, and what failed in them, can be asked for.
     sweeper_keep_jobs_days: float = Field(30.0, gt=0.0)
+    # Pictures that nothing refers to are set aside in the blob store, and freed after as long again; 0: all are kept.
+    # Only for a store that no other database refers to.
+    blob_url: str = ""
+    sweeper_blob_grace_h: float = Field(0.0, ge=0.0)
     replicas: int = 1
+
+    @field_validator("sweeper_blob_grace_h")
+    @classmethod
+    def _has_a_store(cls, value: float, info: ValidationInfo) -> float:
+        if value and not info.data.get("blob_url"):
+            raise ValueError("set PIXVEC_BLOB_URL too, the store to free pictures in")
+        return value
 
 
 _Settings = TypeVar("_Settings", bound=_Process)

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
+from pixvec.blobs.store import FsspecBlobStore
 from pixvec.catalogue import postgres
 from pixvec.catalogue.interfaces import Catalogue, ChunkRef
 from pixvec.errors import DatabaseUnavailable, PixvecError, Unavailable
@@ -19,6 +20,7 @@ from pixvec.settings import SweeperSettings, read_settings
 from pixvec.telemetry.exposition import serve_metrics
 from pixvec.telemetry.logging import configure_logging, get_logger
 from pixvec.telemetry.metrics import SWEEPER_PRUNED, SWEEPER_REPUBLISHED
+from workers.blob_sweep import BlobSweep
 
 log = get_logger(__name__)
 
@@ -44,6 +46,7 @@ class Sweeper:
         searcher_grace_s: float = 60.0,
         abandoned_s: float = 3600.0,
         keep_jobs_s: float = 30 * 86400.0,
+        blobs: BlobSweep | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._catalogue = catalogue
@@ -53,6 +56,7 @@ class Sweeper:
         self._searcher_grace_s = searcher_grace_s
         self._abandoned_s = abandoned_s
         self._keep_jobs_s = keep_jobs_s
+        self._blobs = blobs
         self._clock = clock
         self._failing: set[str] = set()
         self._swept_at = clock()
@@ -63,7 +67,8 @@ class Sweeper:
         """Do one round."""
         if self._clock() - self._swept_at > _LONGEST_GAP_S:
             self._be_patient()
-        for step in (self.place, self.republish, self.replan, self.close, self.prune, self.forget, self.purge):
+        upkeep = (self.place, self.republish, self.replan, self.close)
+        for step in (*upkeep, self.prune, self.forget, self.purge, self.free):
             self._try(step)
         self._swept_at = self._clock()
 
@@ -117,6 +122,11 @@ class Sweeper:
         """Remove rows of deleted collections."""
         SWEEPER_PRUNED.labels("collections").inc(self._catalogue.collections.purge(_ROWS_A_ROUND))
 
+    def free(self) -> None:
+        """Free bytes that nothing refers to."""
+        if self._blobs is not None:
+            SWEEPER_PRUNED.labels("blobs").inc(self._blobs.sweep())
+
     def _try(self, step: Callable[[], None]) -> None:
         try:
             step()
@@ -134,6 +144,14 @@ class Sweeper:
         """While the database was away nobody could say that they live: count silence from now on."""
         self._close_at = self._clock() + _CALM_S
         self._replace_at = self._clock() + self._searcher_grace_s
+
+
+def blob_sweep(settings: SweeperSettings, catalogue: Catalogue) -> BlobSweep | None:
+    """Return what frees bytes, None where the blob store is to be left alone."""
+    if not settings.sweeper_blob_grace_h:
+        return None
+    grace_s = settings.sweeper_blob_grace_h * 3600
+    return BlobSweep(FsspecBlobStore(settings.blob_url), catalogue.images, grace_s=grace_s)
 
 
 def main() -> None:
@@ -155,6 +173,7 @@ def main() -> None:
             searcher_grace_s=settings.sweeper_searcher_grace_s,
             abandoned_s=settings.sweeper_abandoned_s,
             keep_jobs_s=settings.sweeper_keep_jobs_days * 86400,
+            blobs=blob_sweep(settings, catalogue),
         )
         while not stopped.wait(settings.sweeper_interval_s):
             sweeper.sweep()

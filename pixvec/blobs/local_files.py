@@ -38,6 +38,21 @@ class LocalFiles:
         """Return the names of all files below a folder; none where there is no such folder."""
         return [str(path.relative_to(self._root)) for path in (self._root / folder).rglob("*") if path.is_file()]
 
+    def move(self, name: str, other: str) -> None:
+        """Give a file another name, if it is there; it is as old as that name from then on."""
+        path, target = self._root / name, self._root / other
+        try:
+            os.utime(path)
+            self._make_folder(target.parent)
+            path.rename(target)
+        except FileNotFoundError:
+            return
+        sync_folder(target.parent)
+
+    def age_s(self, name: str) -> float:
+        """Return for how long a file has had this name. Raises FileNotFoundError."""
+        return time.time() - (self._root / name).stat().st_mtime
+
     def remove(self, name: str) -> None:
         """Remove a file, if it is there."""
         (self._root / name).unlink(missing_ok=True)

@@ -1,8 +1,10 @@
 """Picture bytes by their SHA-256, and things derived from them by name. Nothing is ever changed once written."""
 
+import datetime as dt
 import hashlib
 import re
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
@@ -12,6 +14,8 @@ import fsspec
 from pixvec.blobs.local_files import CHUNK_BYTES, LocalFiles
 from pixvec.errors import ContentNotFound, PixvecError, Unavailable
 
+ASIDE = "aside"
+THUMBNAIL_SIDE = 256
 _HASH = re.compile(r"[0-9a-f]{64}")
 
 
@@ -51,6 +55,14 @@ class FileStore(BlobStore, Protocol):
         """Return the names of everything below a folder."""
         ...
 
+    def move(self, name: str, other: str) -> None:
+        """Keep this under another name; nothing happens where there is none."""
+        ...
+
+    def age_s(self, name: str) -> float:
+        """Return for how long this has been kept under this name, in seconds. Raises ContentNotFound."""
+        ...
+
     def remove(self, name: str) -> None:
         """Keep this no longer; nothing happens where there is none."""
         ...
@@ -59,22 +71,25 @@ class FileStore(BlobStore, Protocol):
 class MemoryBlobStore:
     """A FileStore in this process, for tests."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self._blobs: dict[str, bytes] = {}
+        self._since: dict[str, float] = {}
+        self._clock = clock
 
     def put(self, content: bytes) -> str:
         """See BlobStore."""
         content_hash = hashlib.sha256(content).hexdigest()
-        self._blobs.setdefault(_path_of(content_hash), content)
+        self.put_named(path_of(content_hash), content)
         return content_hash
 
     def get(self, content_hash: str) -> bytes:
         """See BlobStore."""
-        return self.get_named(_path_of(content_hash))
+        return _get_kept(self, content_hash)
 
     def put_named(self, name: str, content: bytes) -> None:
         """See BlobStore."""
-        self._blobs.setdefault(_checked(name), content)
+        if _checked(name) not in self._blobs:
+            self._blobs[_checked(name)], self._since[_checked(name)] = content, self._clock()
 
     def get_named(self, name: str) -> bytes:
         """See BlobStore."""
@@ -95,6 +110,16 @@ class MemoryBlobStore:
         """See FileStore."""
         return [name for name in self._blobs if name.startswith(f"{_checked(folder)}/")]
 
+    def move(self, name: str, other: str) -> None:
+        """See FileStore."""
+        if _checked(name) in self._blobs:
+            self._blobs[_checked(other)], self._since[_checked(other)] = self._blobs.pop(_checked(name)), self._clock()
+
+    def age_s(self, name: str) -> float:
+        """See FileStore."""
+        self.get_named(name)
+        return self._clock() - self._since[_checked(name)]
+
     def remove(self, name: str) -> None:
         """See FileStore."""
         self._blobs.pop(_checked(name), None)
@@ -111,12 +136,12 @@ class FsspecBlobStore:
     def put(self, content: bytes) -> str:
         """See BlobStore."""
         content_hash = hashlib.sha256(content).hexdigest()
-        self.put_named(_path_of(content_hash), content)
+        self.put_named(path_of(content_hash), content)
         return content_hash
 
     def get(self, content_hash: str) -> bytes:
         """See BlobStore."""
-        return self.get_named(_path_of(content_hash))
+        return _get_kept(self, content_hash)
 
     def put_named(self, name: str, content: bytes) -> None:
         """See BlobStore."""
@@ -145,6 +170,16 @@ class FsspecBlobStore:
         with _translated(self._url):
             return self._files.names(_checked(folder))
 
+    def move(self, name: str, other: str) -> None:
+        """See FileStore."""
+        with _translated(self._url):
+            self._files.move(_checked(name), _checked(other))
+
+    def age_s(self, name: str) -> float:
+        """See FileStore."""
+        with _translated(self._url), _found(name, self._url):
+            return self._files.age_s(_checked(name))
+
     def remove(self, name: str) -> None:
         """See FileStore."""
         with _translated(self._url):
@@ -161,6 +196,10 @@ class _Files(Protocol):
     def chunks(self, name: str) -> Iterator[bytes]: ...
 
     def names(self, folder: str) -> list[str]: ...
+
+    def move(self, name: str, other: str) -> None: ...
+
+    def age_s(self, name: str) -> float: ...
 
     def remove(self, name: str) -> None: ...
 
@@ -197,6 +236,15 @@ class _RemoteFiles:
         below = self._filesystem.find(f"{self._root}/{folder}")
         return [path[path.index(self._root) + len(self._root) + 1 :] for path in below]
 
+    def move(self, name: str, other: str) -> None:
+        with suppress(FileNotFoundError):
+            self._filesystem.cp_file(f"{self._root}/{name}", f"{self._root}/{other}")
+            self._filesystem.rm_file(f"{self._root}/{name}")
+
+    def age_s(self, name: str) -> float:
+        since: dt.datetime = self._filesystem.modified(f"{self._root}/{name}")
+        return time.time() - (since if since.tzinfo else since.replace(tzinfo=dt.UTC)).timestamp()
+
     def remove(self, name: str) -> None:
         with suppress(FileNotFoundError):
             self._filesystem.rm_file(f"{self._root}/{name}")
@@ -215,10 +263,34 @@ def _files_at(url: str) -> _Files:
         return local
 
 
-def _path_of(content_hash: str) -> str:
-    if not _HASH.fullmatch(content_hash):
+def is_hash(text: str) -> bool:
+    """Whether this is a SHA-256 as it is written here."""
+    return _HASH.fullmatch(text) is not None
+
+
+def path_of(content_hash: str) -> str:
+    """Return the name under which a picture's bytes are kept. Raises ContentNotFound for what is no hash."""
+    if not is_hash(content_hash):
         raise ContentNotFound(f"{content_hash!r} is no SHA-256: expected 64 hexadecimal digits")
     return f"{content_hash[:2]}/{content_hash[2:4]}/{content_hash}"
+
+
+def aside_of(content_hash: str) -> str:
+    """Return the name of bytes that are on their way out: see `Attic`."""
+    return f"{ASIDE}/{path_of(content_hash)}"
+
+
+def thumbnail_of(content_hash: str, side: int) -> str:
+    """Return the name of a picture's thumbnail of that many pixels."""
+    return f"thumbnails/{content_hash}-{side}.jpg"
+
+
+def _get_kept(store: BlobStore, content_hash: str) -> bytes:
+    for name in (path_of(content_hash), aside_of(content_hash)):
+        with suppress(ContentNotFound):
+            return store.get_named(name)
+    # It may have been taken back in between.
+    return store.get_named(path_of(content_hash))
 
 
 def _checked(name: str) -> str:

@@ -59,7 +59,12 @@ def service_programs(config: StackConfig, database_url: str, listen: str) -> lis
         "PIXVEC_WORKER_DOWNLOAD": str(config.download),
         "PIXVEC_WORKER_LEASE_S": "15",
     }
-    sweeper = queue | {"PIXVEC_SWEEPER_INTERVAL_S": "1", "PIXVEC_SWEEPER_SILENCE_S": "3"}
+    sweeper = queue | {
+        "PIXVEC_SWEEPER_INTERVAL_S": "1",
+        "PIXVEC_SWEEPER_SILENCE_S": "3",
+        # The store belongs to this system alone.
+        "PIXVEC_SWEEPER_BLOB_GRACE_H": "24",
+    }
     gateway = queue | {
         "PIXVEC_GATEWAY_LISTEN": listen,
         "PIXVEC_EMBEDDER_TARGET": embedder,

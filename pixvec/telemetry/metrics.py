@@ -52,4 +52,4 @@ WRITES_PUSHED_BACK = Counter("pixvec_writes_pushed_back_total", "Pushes refused 
 RECORDS_SKIPPED = Counter("pixvec_records_skipped_total", "Feed records that no index can take.", ["cause"])
 
 SWEEPER_REPUBLISHED = Counter("pixvec_sweeper_republished_total", "Chunks published again.")
-SWEEPER_PRUNED = Counter("pixvec_sweeper_pruned_total", "Rows pruned.", ["table"])
+SWEEPER_PRUNED = Counter("pixvec_sweeper_pruned_total", "Rows pruned, and pictures freed.", ["table"])

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from pixvec.blobs.store import BlobStore
+from pixvec.blobs.store import THUMBNAIL_SIDE, BlobStore, thumbnail_of
 from pixvec.catalogue.interfaces import ImageReader
 from pixvec.domain import Image
 from pixvec.errors import ContentNotFound
@@ -10,7 +10,6 @@ from pixvec.rpc.blocking import BlockingCalls
 from pixvec.rpc.embedder_client import EmbedderClient
 from services.gateway.directory import Directory
 
-THUMBNAIL_SIDE = 256
 _MEDIA_TYPES = {
     "JPEG": "image/jpeg",
     "MPO": "image/jpeg",
@@ -63,7 +62,7 @@ class Contents:
         found = await self._directory.collection(collection)
         image = await self._sql.run(self._images.get, found.collection_id, image_id)
         _check_stored(image)
-        name = f"thumbnails/{image.content_hash}-{THUMBNAIL_SIDE}.jpg"
+        name = thumbnail_of(image.content_hash, THUMBNAIL_SIDE)
         try:
             jpeg = await self._files.run(self._blobs.get_named, name)
         except ContentNotFound:

@@ -1,13 +1,13 @@
 import pytest
 
-from pixvec.settings import SearcherSettings, read_settings
+from pixvec.settings import SearcherSettings, SweeperSettings, read_settings
 
 NEEDED = {"PIXVEC_DATABASE_URL": "postgresql://here", "PIXVEC_SEARCHER_ID": "one", "PIXVEC_SEARCHER_DATA": "/data"}
 
 
 @pytest.fixture(autouse=True)
 def _nothing_set(monkeypatch):
-    for name in (*NEEDED, "PIXVEC_SECRETS_DIR"):
+    for name in (*NEEDED, "PIXVEC_SECRETS_DIR", "PIXVEC_BLOB_URL"):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -48,3 +48,14 @@ def test_what_is_missing_or_wrong_is_named(monkeypatch):
         "PIXVEC_SEARCHER_DATA",
         "PIXVEC_SEARCHER_THREADS",
     ]
+
+
+def test_pictures_are_freed_only_in_a_store_that_is_named(monkeypatch):
+    monkeypatch.setenv("PIXVEC_DATABASE_URL", "postgresql://here")
+    monkeypatch.setenv("PIXVEC_BROKER_URL", "redis://here")
+    assert read_settings(SweeperSettings).sweeper_blob_grace_h == 0
+    monkeypatch.setenv("PIXVEC_SWEEPER_BLOB_GRACE_H", "24")
+    with pytest.raises(SystemExit, match=r"BLOB_GRACE_H: .*PIXVEC_BLOB_URL"):
+        read_settings(SweeperSettings)
+    monkeypatch.setenv("PIXVEC_BLOB_URL", "file:///data/blobs")
+    assert read_settings(SweeperSettings).sweeper_blob_grace_h == 24
