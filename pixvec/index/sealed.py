@@ -67,15 +67,18 @@ class SealedSegment:
         # For its limit on threads, which is each calling thread's own.
         load_faiss()
         k = min(fetch, self.row_count)
-        live_share = 1.0 if live is None else live.count / self.row_count
+        seal = self.seal
+        live_share = 1.0 if live is None else live.count / seal.rows
         if options.exact or self._base is None or live_share < _LEAST_LIVE_SHARE:
             return self._search_all(queries, k, live)
-        hard = effort(self.seal.kind, k, self.row_count, self.seal.settings, options, live_share)
+        hard = _effort(seal.kind, k, seal.rows, seal.settings, options, live_share)
+        selector = None if live is None else live.selector
         if hard.rescore < 1.0:
-            found = self._search(self._base, queries, k, _base_parameters(self.seal.kind, hard, live))
+            found = self._search(self._base, queries, k, _base_parameters(seal.kind, hard, selector))
             found = self._rescored(queries, found)
         else:
-            found = self._search(self._refined, queries, k, _refined_parameters(self.seal.kind, hard, live))
+            parameters = _refined_parameters if selector is None else _refined_parameters.__wrapped__
+            found = self._search(self._refined, queries, k, parameters(seal.kind, hard, selector))
         return self._completed(found, queries, k, live)
 
     def take(self, rows: RowArray) -> Float32Array:
@@ -110,8 +113,11 @@ class SealedSegment:
             np.sqrt(found, out=found)
             np.negative(found, out=found)
         elif self.space.metric is Metric.COSINE:
-            np.clip(found, -1.0, 1.0, out=found)
-        found[rows < 0] = -np.inf
+            np.minimum(found, 1.0, out=found)
+            np.maximum(found, -1.0, out=found)
+        # What FAISS did not find comes last.
+        if rows.shape[1] and (rows[:, -1] < 0).any():
+            found[rows < 0] = -np.inf
         return found
 
     def _rescored(self, queries: Float32Array, found: Candidates) -> Candidates:
@@ -157,23 +163,17 @@ def _exact_parameters(index: Any, live: LiveRows | None) -> Any:
     return plain
 
 
-def _refined_parameters(kind: IndexKind, hard: Effort, live: LiveRows | None) -> Any:
-    base = _base_parameters(kind, hard, live)
-    return load_faiss().IndexRefineSearchParameters(k_factor=hard.rescore, base_index_params=base)
-
-
-def _base_parameters(kind: IndexKind, hard: Effort, live: LiveRows | None) -> Any:
-    if live is None:
-        return _shared_parameters(kind, hard)
-    return _new_parameters(kind, hard, live.selector)
+# Asked for with every search: worked out once for each way of searching.
+_effort = functools.lru_cache(maxsize=1024)(effort)
 
 
 @functools.lru_cache(maxsize=256)
-def _shared_parameters(kind: IndexKind, hard: Effort) -> Any:
-    return _new_parameters(kind, hard, None)
+def _refined_parameters(kind: IndexKind, hard: Effort, selector: Any) -> Any:
+    base = _base_parameters(kind, hard, selector)
+    return load_faiss().IndexRefineSearchParameters(k_factor=hard.rescore, base_index_params=base)
 
 
-def _new_parameters(kind: IndexKind, hard: Effort, selector: Any) -> Any:
+def _base_parameters(kind: IndexKind, hard: Effort, selector: Any) -> Any:
     faiss = load_faiss()
     if kind is IndexKind.HNSW:
         return faiss.SearchParametersHNSW(efSearch=hard.ef, sel=selector)

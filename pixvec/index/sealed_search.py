@@ -66,6 +66,9 @@ def search_sealed(
     single = all(view.segment.ids.is_one_row_each for view in views)
     most = max(view.row_count for view in views)
     fetch = (k if single else k * _ROWS_AN_IMAGE) + (_SPARE_ROWS if exact else 0)
+    if single and not exact:
+        # Nothing that more rows could change.
+        return _to_hits(views, _fetch(views, queries, fetch, options), k, single=True)
     hits: list[ShardHits | None] = [None] * len(queries)
     unsettled = np.arange(len(queries))
     while len(unsettled):
@@ -110,15 +113,16 @@ def _to_hits(views: Sequence[SealedView], found: _Found, k: int, *, single: bool
         scores, rows = scores[:, : k + _SPARE_ROWS], rows[:, : k + _SPARE_ROWS]
     ids = _ids(views, found.segments, rows)
     counts = np.count_nonzero(scores > -np.inf, axis=1)
-    tied = (scores[:, 1:] == scores[:, :-1]).any(axis=1)
-    hits = []
-    for place, (count, is_tied) in enumerate(zip(counts.tolist(), tied.tolist(), strict=True)):
-        own = ids[place]
-        if single and not (is_tied and count > 1):
-            hits.append(ShardHits(own[: min(count, k)], scores[place, : min(count, k)]))
-        else:
-            hits.append(best_images(own[:count], scores[place, :count].tolist(), k))
-    return hits
+    tied = (scores[:, 1:] == scores[:, :-1]) & (scores[:, 1:] > -np.inf)
+    if single and not tied.any():
+        return [
+            ShardHits(own[:count], row[:count])
+            for own, row, count in zip(ids, scores, np.minimum(counts, k).tolist(), strict=True)
+        ]
+    return [
+        best_images(own[:count], row[:count], k)
+        for own, row, count in zip(ids, scores.tolist(), counts.tolist(), strict=True)
+    ]
 
 
 def _ids(views: Sequence[SealedView], segments: npt.NDArray[np.intp] | None, rows: RowArray) -> list[list[str]]:
