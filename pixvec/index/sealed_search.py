@@ -68,7 +68,7 @@ def search_sealed(
     fetch = (k if single else k * _ROWS_AN_IMAGE) + (_SPARE_ROWS if exact else 0)
     if single and not exact:
         # Nothing that more rows could change.
-        return _to_hits(views, _fetch(views, queries, fetch, options), k, single=True)
+        return _to_hits(views, _fetch(views, queries, fetch, options), k, single=True, exact=False)
     hits: list[ShardHits | None] = [None] * len(queries)
     unsettled = np.arange(len(queries))
     while len(unsettled):
