@@ -3,8 +3,10 @@
 from pixvec.catalogue.interfaces import Catalogue
 from pixvec.catalogue.topology import Routing
 from pixvec.domain import Collection
+from pixvec.errors import Unavailable
 from pixvec.rpc.blocking import BlockingCalls
 from services.gateway.cache import RefreshingCache
+from services.gateway.last_known import LastKnown
 
 
 class Directory:
@@ -15,6 +17,7 @@ class Directory:
         self._sql = sql
         self._collections: RefreshingCache[str, Collection] = RefreshingCache(self._load_collection)
         self._routing: RefreshingCache[None, Routing] = RefreshingCache(self._load_routing)
+        self._last_known = LastKnown()
 
     async def collection(self, name: str) -> Collection:
         """Raises CollectionNotFound."""
@@ -40,4 +43,9 @@ class Directory:
         return await self._sql.run(self._catalogue.collections.get, name)
 
     async def _load_routing(self, _key: None) -> Routing:
-        return await self._sql.run(self._catalogue.topology.routing)
+        try:
+            routing = await self._sql.run(self._catalogue.topology.routing)
+        except Unavailable:
+            self._last_known.lost()
+            raise
+        return self._last_known.completed(routing)
