@@ -137,6 +137,35 @@ class SeqToken:
         return SeqToken(tuple(newest[shard] for shard in sorted(newest)))
 
 
+@dataclass(frozen=True, slots=True)
+class BaseSnapshot:
+    """A shard as it stood at `seq`, kept in the blob store. `manifest` names the file that lists all of it.
+
+    `epoch` is the life of the feed that goes on from it, `made_in` the one it was written in: a restore makes them
+    differ. Not `verified_at`: not finished. `retired_at`: its files go in a while. `damage`: why it is not relied on.
+    """
+
+    base_id: str
+    collection_id: int
+    shard: int
+    epoch: str
+    made_in: str
+    seq: int
+    created_at: dt.datetime
+    manifest: str = ""
+    manifest_sha256: str = ""
+    image_count: int = 0
+    size_bytes: int = 0
+    verified_at: dt.datetime | None = None
+    retired_at: dt.datetime | None = None
+    damage: str = ""
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether every byte was read back and found right, the last time somebody looked."""
+        return self.verified_at is not None and not self.damage
+
+
 class IngestStage(IntEnum):
     """How far an item has come; the order is the order of the work."""
 

@@ -17,6 +17,7 @@
     │   ├── ImageNotFound
     │   ├── JobNotFound
     │   ├── ModelNotFound
+    │   ├── SnapshotNotFound
     │   └── ContentNotFound           the picture's bytes are not in the blob store or at the URI
     ├── AlreadyExists
     │   ├── CollectionExists
@@ -25,6 +26,7 @@
     │   ├── WeightsUnavailable
     │   ├── DigestMismatch
     │   ├── SchemaMismatch
+    │   ├── BackupDamaged             what the blob store holds is not what was backed up
     │   └── StaleToken                the token is from before a restore
     ├── Overloaded                    refused at once; try again after `retry_after_s`
     └── Unavailable                   a part of the system cannot be reached now; retrying may help
@@ -160,6 +162,12 @@ class ModelNotFound(NotFound):
     reason = "MODEL_NOT_FOUND"
 
 
+class SnapshotNotFound(NotFound):
+    """No snapshot of that id, or none to restore from."""
+
+    reason = "SNAPSHOT_NOT_FOUND"
+
+
 class ContentNotFound(NotFound):
     """The bytes of a picture are not where they should be."""
 
@@ -206,6 +214,12 @@ class SchemaMismatch(FailedPrecondition):
     """The database is at another schema revision than this program."""
 
     reason = "SCHEMA_MISMATCH"
+
+
+class BackupDamaged(FailedPrecondition):
+    """A file of a backup is missing, or not what was written."""
+
+    reason = "BACKUP_DAMAGED"
 
 
 class StaleToken(FailedPrecondition):

@@ -76,6 +76,7 @@ class ShardRow(Base):
     epoch: Mapped[uuid.UUID] = mapped_column(Uuid, server_default=func.gen_random_uuid())
     head_seq: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
     tombstone_floor: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
+    truncated_seq: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
     live_images: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
 
 
@@ -239,6 +240,28 @@ class PlacementRow(Base):
     searcher_id: Mapped[str] = mapped_column(_ID, primary_key=True)
     ready: Mapped[bool] = mapped_column(server_default=text("false"))
     snapshot_seq: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
+
+
+class BaseSnapshotRow(Base):
+    """A shard in the blob store. No foreign keys: it outlives its collection until its files are gone."""
+
+    __tablename__ = "base_snapshots"
+    __table_args__ = (Index("ix_base_snapshots_shard", "collection_id", "shard"),)
+
+    base_id: Mapped[uuid.UUID] = mapped_column(Uuid, primary_key=True)
+    collection_id: Mapped[int] = mapped_column(BigInteger)
+    shard: Mapped[int] = mapped_column(Integer)
+    epoch: Mapped[uuid.UUID] = mapped_column(Uuid)
+    made_in: Mapped[uuid.UUID] = mapped_column(Uuid)
+    seq: Mapped[int] = mapped_column(BigInteger)
+    manifest: Mapped[str] = mapped_column(Text, server_default="")
+    manifest_sha256: Mapped[str] = mapped_column(Text, server_default="")
+    image_count: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
+    size_bytes: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
+    created_at: Mapped[dt.datetime] = mapped_column(_WHEN, server_default=func.now())
+    verified_at: Mapped[dt.datetime | None] = mapped_column(_WHEN)
+    retired_at: Mapped[dt.datetime | None] = mapped_column(_WHEN)
+    damage: Mapped[str] = mapped_column(Text, server_default="")
 
 
 class RoutingRow(Base):

@@ -2,6 +2,7 @@
 
 import json
 
+import pytest
 from alembic import command
 from sqlalchemy import Connection, create_engine, text
 
@@ -55,4 +56,23 @@ def test_spaces_get_index_settings_and_keep_their_order(postgres_server: Postgre
         )
         migrate(connection, "0002")
         assert connection.execute(text("SELECT spaces FROM collections")).scalar_one() == _SPACES
+    engine.dispose()
+
+
+def test_a_truncated_feed_is_not_left_to_a_program_that_would_take_it_for_the_whole(
+    postgres_server: PostgresServer,
+) -> None:
+    postgres_server.create_database("truncated")
+    engine = create_engine(postgres_server.url("truncated"))
+    with engine.begin() as connection:
+        migrate(connection, "0005")
+        connection.execute(
+            text("INSERT INTO collections (name, spaces, shard_count) VALUES ('photos', '[]', 1)"),
+        )
+        connection.execute(text("INSERT INTO shards (collection_id, shard, truncated_seq) VALUES (1, 0, 7)"))
+    with pytest.raises(RuntimeError, match="would lose their images"), engine.begin() as connection:
+        migrate(connection, "0004")
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE shards SET truncated_seq = 0"))
+        migrate(connection, "0004")
     engine.dispose()

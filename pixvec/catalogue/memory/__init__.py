@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 
 from pixvec.catalogue.interfaces import Catalogue
+from pixvec.catalogue.memory.bases import MemoryBaseStore
 from pixvec.catalogue.memory.collections import MemoryCollectionStore
 from pixvec.catalogue.memory.feed_reader import MemoryFeedReader
 from pixvec.catalogue.memory.feed_writer import MemoryFeedWriter
@@ -23,6 +24,7 @@ def in_memory(clock: Callable[[], float] = time.time) -> Catalogue:
         feed_writer=MemoryFeedWriter(state),
         feed_reader=MemoryFeedReader(state),
         topology=MemoryTopologyStore(state),
+        bases=MemoryBaseStore(state),
         close=_nothing_to_close,
     )
 

@@ -66,4 +66,7 @@ def _position(holding: Holding, image_id: str) -> ShardPosition | None:
     number = shard_of(image_id, len(holding.shards))
     shard = holding.shards[number]
     row = shard.feed.get(image_id)
+    if row is None and shard.truncated_seq and holding.images[image_id].live_generation is not None:
+        # Its row went when the feed was truncated: whoever follows the feed stands there or beyond.
+        return ShardPosition(number, shard.epoch, shard.truncated_seq)
     return None if row is None or row.deleted else ShardPosition(number, shard.epoch, row.seq)

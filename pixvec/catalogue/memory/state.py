@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from typing import Concatenate, ParamSpec, TypeVar
 
 from pixvec.catalogue.acceptance import StoredImage
-from pixvec.domain import Attributes, Collection, IngestStage, ItemError, OnExisting, ShardPosition
+from pixvec.catalogue.bases import FeedStanding
+from pixvec.domain import Attributes, BaseSnapshot, Collection, IngestStage, ItemError, OnExisting, ShardPosition
 from pixvec.errors import CollectionNotFound, JobNotFound
 
 P = ParamSpec("P")
@@ -35,6 +36,7 @@ class Shard:
     epoch: str = field(default_factory=lambda: str(uuid.uuid4()))
     head_seq: int = 0
     tombstone_floor: int = 0
+    truncated_seq: int = 0
     feed: dict[str, FeedRow] = field(default_factory=dict)
 
 
@@ -154,6 +156,7 @@ class State:
         self.jobs: dict[str, StoredJob] = {}
         self.searchers: dict[str, Searcher] = {}
         self.placements: dict[tuple[int, int, str], PlacedShard] = {}
+        self.bases: dict[str, BaseSnapshot] = {}
         self.routing_version = 1
 
     def now(self) -> dt.datetime:
@@ -173,6 +176,24 @@ class State:
         if found is None:
             raise JobNotFound(f"no job {job_id!r}: it may be of a deleted collection", field="job_id")
         return found
+
+    def bases_of(self, collection_id: int, shard: int) -> list[BaseSnapshot]:
+        """Return every base of one shard."""
+        return [each for each in self.bases.values() if (each.collection_id, each.shard) == (collection_id, shard)]
+
+    def feed_standing(self, collection_id: int, number: int) -> FeedStanding:
+        """Return how a feed stands, that of a deleted collection too."""
+        holding = self.holdings[collection_id]
+        shard = holding.shards[number]
+        passed = [each.snapshot_seq for key, each in self.placements.items() if key[:2] == (collection_id, number)]
+        return FeedStanding(
+            shard.epoch,
+            shard.head_seq,
+            shard.tombstone_floor,
+            shard.truncated_seq,
+            min(passed, default=0),
+            holding.deleted,
+        )
 
     def live_searchers(self) -> list[str]:
         """Return the searchers whose lease runs."""

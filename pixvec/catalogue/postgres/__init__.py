@@ -1,6 +1,7 @@
 """The catalogue in Postgres."""
 
 from pixvec.catalogue.interfaces import Catalogue
+from pixvec.catalogue.postgres.bases import PostgresBaseStore
 from pixvec.catalogue.postgres.collections import PostgresCollectionStore
 from pixvec.catalogue.postgres.database import Database
 from pixvec.catalogue.postgres.feed_reader import PostgresFeedReader
@@ -25,5 +26,6 @@ def connect(database_url: str, *, pool_size: int = 8) -> Catalogue:
         feed_writer=PostgresFeedWriter(database),
         feed_reader=PostgresFeedReader(database),
         topology=PostgresTopologyStore(database),
+        bases=PostgresBaseStore(database),
         close=database.close,
     )

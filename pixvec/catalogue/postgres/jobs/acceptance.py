@@ -10,6 +10,7 @@ from pixvec.catalogue.acceptance import MAX_PENDING, Decision, StoredImage, Verd
 from pixvec.catalogue.interfaces import AddedItems, ItemStatus, NewItem
 from pixvec.catalogue.postgres.database import Overtaken, Store, transaction
 from pixvec.catalogue.postgres.rows import ITEM_COLUMNS, ITEM_TABLES, job_key, to_json, to_status
+from pixvec.catalogue.sharding import shard_of
 from pixvec.domain import OnExisting
 from pixvec.errors import FailedPrecondition, JobNotFound
 
@@ -43,6 +44,13 @@ SELECT f.image_id, f.shard, s.epoch, f.seq FROM feed f JOIN shards s USING (coll
 WHERE f.collection_id = :collection_id AND f.image_id = ANY(:image_ids) AND NOT f.deleted
     AND f.shard = ANY(ARRAY(SELECT shard FROM shards WHERE collection_id = :collection_id))
 """
+# Where a feed was truncated, the rows of images below are gone: whoever follows it stands there or beyond.
+_TRUNCATED = """
+SELECT m.image_id FROM images m
+WHERE m.collection_id = :collection_id AND m.image_id = ANY(:image_ids) AND m.live_generation IS NOT NULL
+    AND EXISTS (SELECT FROM shards s WHERE s.collection_id = m.collection_id AND s.truncated_seq > 0)
+"""
+_SHARDS = "SELECT shard, epoch, truncated_seq AS seq FROM shards WHERE collection_id = :collection_id ORDER BY shard"
 _INSERT_CHUNK = """
 INSERT INTO job_chunks (job_id, chunk, size, open_items, indexed, failed, ended_at)
 VALUES (:job_id, :chunk, :size, :open_items, :indexed, :failed, CASE WHEN :open_items = 0 THEN now() END)
@@ -143,7 +151,19 @@ def _positions(connection: Connection, collection_id: int, image_ids: Sequence[s
     if not image_ids:
         return {}
     values = {"collection_id": collection_id, "image_ids": list(image_ids)}
-    return {row.image_id: row for row in connection.execute(text(_POSITIONS), values)}
+    found = {row.image_id: row for row in connection.execute(text(_POSITIONS), values)}
+    missing = [image_id for image_id in image_ids if image_id not in found]
+    return found | _truncated_positions(connection, collection_id, missing)
+
+
+def _truncated_positions(connection: Connection, collection_id: int, image_ids: Sequence[str]) -> dict[str, Row[Any]]:
+    if not image_ids:
+        return {}
+    values = {"collection_id": collection_id, "image_ids": list(image_ids)}
+    live = list(connection.execute(text(_TRUNCATED), values).scalars())
+    shards = list(connection.execute(text(_SHARDS), {"collection_id": collection_id})) if live else []
+    places = {image_id: shards[shard_of(image_id, len(shards))] for image_id in live}
+    return {image_id: place for image_id, place in places.items() if place.seq}
 
 
 def _insert_items(
