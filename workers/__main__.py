@@ -4,7 +4,7 @@ import os
 import signal
 import sys
 
-# Read when Celery is imported: SIGTERM then gives the chunk back to the queue after a soft shutdown.
+# Read when Celery is imported: its child then ignores SIGTERM, which some supervisors send to every process.
 os.environ.setdefault("REMAP_SIGTERM", "SIGQUIT")
 
 from pixvec.catalogue import postgres
@@ -28,6 +28,7 @@ def main() -> None:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
     from workers.app import app
+    from workers.stopping import exit_status
 
     app.worker_main(
         [
@@ -39,6 +40,7 @@ def main() -> None:
             f"--queues={','.join(QUEUES)}",
         ]
     )
+    sys.exit(exit_status())
 
 
 if __name__ == "__main__":

@@ -1,22 +1,17 @@
 """What lives in the Celery child: models, decoders, connections, and the EmbedderService beside the tasks."""
 
-import asyncio
-import contextlib
 import os
 import socket
-import threading
 import uuid
 from dataclasses import dataclass
 
 from pixvec.catalogue import postgres
 from pixvec.catalogue.interfaces import Catalogue
-from pixvec.internal.v1 import embedder_service_pb2_grpc
 from pixvec.jobs.blobs import FsspecBlobStore
 from pixvec.jobs.queue import CeleryChunkQueue
 from pixvec.jobs.sources import UriSources
 from pixvec.lifeline import follow_parent
 from pixvec.rpc.pusher import GrpcPusher
-from pixvec.rpc.server import ServerHandle, build_server
 from pixvec.settings import WorkerSettings
 from pixvec.telemetry.exposition import serve_metrics
 from pixvec.telemetry.logging import configure_logging
@@ -28,8 +23,10 @@ from workers.embedder import EmbedderService
 from workers.ingest import IngestRunner
 from workers.leases import LeaseKeeper
 from workers.model_host import ModelHost
+from workers.server_thread import ServerThread
 
-SERVICES = ("pixvec.internal.v1.EmbedderService",)
+# For calls under way when the worker is told to stop.
+SERVER_GRACE_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +37,17 @@ class Child:
     sources: UriSources
     queue: CeleryChunkQueue
     runner: IngestRunner
+    server: ServerThread
+
+    def stop(self) -> None:
+        """Take on nothing more. Returns at once; a signal handler may call it."""
+        self.runner.stop()
+        self.server.stop()
+
+    def close(self) -> None:
+        """Stop, and wait until every call has been answered."""
+        self.stop()
+        self.server.join()
 
 
 def start_child(settings: WorkerSettings) -> Child:
@@ -60,7 +68,8 @@ def start_child(settings: WorkerSettings) -> Child:
     decoder.start()
     batcher.start()
     leases.start()
-    serve_in_thread(settings.worker_listen, EmbedderService(host, decoder, batcher))
+    server = ServerThread(settings.worker_listen, EmbedderService(host, decoder, batcher), grace_s=SERVER_GRACE_S)
+    server.start()
     sources = UriSources(settings.ingest_roots, settings.max_picture_bytes)
     queue = CeleryChunkQueue(settings.broker_url)
     runner = IngestRunner(
@@ -77,28 +86,4 @@ def start_child(settings: WorkerSettings) -> Child:
         lease_s=settings.worker_lease_s,
         batch_images=settings.worker_batch_images,
     )
-    return Child(catalogue, sources, queue, runner)
-
-
-def serve_in_thread(listen: str, servicer: EmbedderService) -> None:
-    """Serve from an event loop of its own until the process ends. Raises OSError when the address is taken."""
-    ready = threading.Event()
-    failures: list[BaseException] = []
-
-    async def serve() -> None:
-        handle: ServerHandle = build_server(listen)
-        embedder_service_pb2_grpc.add_EmbedderServiceServicer_to_server(servicer, handle.server)
-        try:
-            await handle.start(SERVICES)
-        except OSError as error:
-            failures.append(error)
-            return
-        finally:
-            ready.set()
-        with contextlib.suppress(asyncio.CancelledError):
-            await handle.server.wait_for_termination()
-
-    threading.Thread(target=lambda: asyncio.run(serve()), name="embedder", daemon=True).start()
-    ready.wait()
-    if failures:
-        raise failures[0]
+    return Child(catalogue, sources, queue, runner, server)

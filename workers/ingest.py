@@ -42,6 +42,8 @@ _T = TypeVar("_T")
 
 # A drain ends here, so that jobs take turns and Celery's limits hold.
 DRAIN_S = 30.0
+# How long a picture that does not come may keep a worker from noticing that it is to stop.
+_LOOK_S = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,33 +93,44 @@ class IngestRunner:
         self._lease_s = lease_s
         self._batch_images = batch_images
         self._committing = ThreadPoolExecutor(1, thread_name_prefix="commit")
+        self.stopping = False
 
     def run(self, ref: ChunkRef) -> None:
-        """Work on this chunk, then on others of its job until none is free or the drain has lasted long enough.
+        """Work on this chunk, then on others of its job until none is free, the drain has lasted long enough, or `stop`
+        is called: what is then left goes to whoever takes the next message.
 
         Raises Unavailable when the database goes away; the leases then run out, kept by nobody.
         """
         leased: list[LeasedChunk] = []
         commits: list[Future[None]] = []
+        stop_at = time.monotonic() + DRAIN_S
         try:
-            self._drain(ref, leased, commits)
+            self._drain(ref, stop_at, leased, commits)
         finally:
             wait(commits)
             for chunk in leased:
                 self._leases.drop(chunk)
         for commit in commits:
             commit.result()
+        if not self._goes_on(stop_at):
+            self._hand_on(ref.job_id)
 
-    def _drain(self, ref: ChunkRef, leased: list[LeasedChunk], commits: "list[Future[None]]") -> None:
-        stop_at = time.monotonic() + DRAIN_S
+    def stop(self) -> None:
+        """Begin nothing more, and give back what has not begun. Returns at once; a signal handler may call it."""
+        self.stopping = True
+
+    def _drain(self, ref: ChunkRef, stop_at: float, leased: list[LeasedChunk], commits: "list[Future[None]]") -> None:
+        if self.stopping:
+            return
         begun = self._begin(self._catalogue.jobs.lease_chunk(ref, self._owner, self._lease_s), leased)
         while begun is not None:
-            more = time.monotonic() < stop_at
+            more = self._goes_on(stop_at)
             following = self._begin(self._lease_next(ref.job_id), leased) if more else None
             commits += self._work(begun)
-            if not more:
-                self._hand_on(ref.job_id)
             begun = following
+
+    def _goes_on(self, stop_at: float) -> bool:
+        return not self.stopping and time.monotonic() < stop_at
 
     def _hand_on(self, job_id: str) -> None:
         """Say that the job has more to do, naming a chunk that is open: one that is done would wake nobody."""
@@ -155,7 +168,7 @@ class IngestRunner:
         troubles = Troubles()
         with CHUNK_SECONDS.labels("embed").time():
             work = zip(begun.chunk.items, begun.fetched, strict=True)
-            embedded = self._embed(begun, self._while_held(begun.chunk, work), troubles)
+            embedded = self._embed(begun, self._while_wanted(begun.chunk, work), troubles)
         for fetching in begun.fetched:
             fetching.cancel()
         return [self._committing.submit(self._close, begun.chunk, embedded, troubles)]
@@ -164,7 +177,7 @@ class IngestRunner:
         """Embed and commit each item for itself, up to the first that has to be left open: were a later one to take
         this worker down, that one would be charged with it."""
         troubles = Troubles()
-        for item in self._while_held(begun.chunk, begun.chunk.items):
+        for item in self._while_wanted(begun.chunk, begun.chunk.items):
             fetching = self._fetcher.begin(item, begun.extractors)
             embedded = self._embed(begun, iter([(item, fetching)]), troubles)
             self._push(self._commit(begun.chunk, embedded, troubles.take_failed()))
@@ -172,9 +185,17 @@ class IngestRunner:
                 break
         self._close(begun.chunk, [], troubles)
 
-    def _while_held(self, chunk: LeasedChunk, work: Iterable[_T]) -> Iterator[_T]:
-        """Pass on work of a chunk until its lease turns out to be lost: another worker does the rest."""
-        return itertools.takewhile(lambda _: self._leases.holds(chunk), work)
+    def _while_wanted(self, chunk: LeasedChunk, work: Iterable[_T]) -> Iterator[_T]:
+        """Pass on work of a chunk until its lease turns out to be lost or this worker is to stop: another does the
+        rest."""
+        return itertools.takewhile(lambda _: not self.stopping and self._leases.holds(chunk), work)
+
+    def _arrives(self, fetching: "Future[Fetched]") -> bool:
+        """Wait for a picture's bytes. Return False if they do not come before this worker is to stop."""
+        while not wait((fetching,), _LOOK_S).done:
+            if self.stopping:
+                return False
+        return True
 
     def _embed(
         self, begun: _Begun, items: "Iterator[tuple[LeasedItem, Future[Fetched]]]", troubles: Troubles
@@ -201,6 +222,8 @@ class IngestRunner:
     ) -> Iterator[list[Decoded]]:
         batch: list[Decoded] = []
         for item, fetching in items:
+            if not self._arrives(fetching):
+                break
             try:
                 batch.append(decoded(item, fetching))
             except Exception as error:  # noqa: BLE001  # whatever one picture raises is told of it alone
@@ -248,6 +271,11 @@ class IngestRunner:
 
     def _end(self, chunk: LeasedChunk, troubles: Troubles) -> None:
         said = {"job": chunk.ref.job_id, "chunk": chunk.ref.chunk, "failed": troubles.failures}
+        if self.stopping:
+            # Nothing happens to one that has ended.
+            self._catalogue.jobs.release(chunk.ref, self._owner)
+            log.info("chunk_released", **said)
+            return
         if not troubles.left:
             log.info("chunk_ended", indexed=len(chunk.items) - troubles.failures, **said)
             return

@@ -1,6 +1,6 @@
 """Lists the pictures under a job's URI prefix and adds them as chunks; begun again, it goes on where it was."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from pixvec.catalogue.interfaces import ChunkRef, JobStore, NewItem
 from pixvec.domain import ItemError, JobState
@@ -12,8 +12,15 @@ from pixvec.telemetry.logging import get_logger
 log = get_logger(__name__)
 
 
-def plan_job(job_id: str, jobs: JobStore, sources: UriSources, queue: ChunkQueue) -> None:
+def plan_job(
+    job_id: str,
+    jobs: JobStore,
+    sources: UriSources,
+    queue: ChunkQueue,
+    is_to_stop: Callable[[], bool] = lambda: False,
+) -> None:
     """Add the job's items: an ordinal is a picture's place in the sorted list, so that a second run adds none twice.
+    Once `is_to_stop` says so, leave the rest to whoever takes the next message.
 
     A prefix that cannot be listed ends the job as failed. A job that is planned already, or whose collection is gone,
     is left as it is. Raises JobNotFound, and Unavailable when trying again may help.
@@ -31,6 +38,9 @@ def plan_job(job_id: str, jobs: JobStore, sources: UriSources, queue: ChunkQueue
         return
     try:
         for first in range(last + 1, len(paths), ITEMS_PER_CHUNK):
+            if is_to_stop():
+                queue.publish_plan(job_id)
+                return
             _add_chunk(job_id, first, prefix, paths, jobs, queue)
     except FailedPrecondition as error:
         # Another planner was quicker, or the collection was deleted.

@@ -66,8 +66,6 @@ _CONFIGURATION: dict[str, Any] = {
     # A child imports models and connects to the database before it reports for work.
     "worker_proc_alive_timeout": 120,
     "worker_cancel_long_running_tasks_on_connection_loss": False,
-    # On SIGTERM the chunk at hand may end; then its message goes back. Below what a supervisor waits before it kills.
-    "worker_soft_shutdown_timeout": 10.0,
     "worker_enable_remote_control": False,
     "worker_send_task_events": False,
     "worker_hijack_root_logger": False,

@@ -3,11 +3,7 @@
 import base64
 import json
 import shutil
-import signal
-import subprocess
-import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,41 +12,10 @@ import pytest
 import redis
 
 from pixvec.catalogue.interfaces import ChunkRef
-from pixvec.embedded.process import die_with_parent
 from pixvec.errors import Unavailable
 from pixvec.jobs.celery_app import INGEST_QUEUE, INGEST_TASK, PLAN_QUEUE, PLAN_TASK
 from pixvec.jobs.queue import CeleryChunkQueue, ChunkQueue, MemoryChunkQueue
-
-
-class RedisServer:
-    def __init__(self, folder: Path) -> None:
-        self.socket = folder / "r.sock"
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        binary = shutil.which("redis-server") or str(Path(sys.executable).parent / "redis-server")
-        options = ["--port", "0", "--unixsocket", str(self.socket), "--save", "", "--appendonly", "no"]
-        self._process = subprocess.Popen([binary, *options], stdout=subprocess.DEVNULL, preexec_fn=die_with_parent())
-        deadline = time.monotonic() + 20
-        while not self._answers():
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
-
-    def stop(self) -> None:
-        if self._process is not None:
-            self._process.send_signal(signal.SIGKILL)
-            self._process.wait()
-            self.socket.unlink(missing_ok=True)
-
-    def client(self) -> redis.Redis:
-        return redis.Redis(unix_socket_path=str(self.socket))
-
-    def _answers(self) -> bool:
-        try:
-            with self.client() as client:
-                return bool(client.ping())
-        except redis.ConnectionError:
-            return False
+from tests.redis_server import RedisServer
 
 
 @dataclass
@@ -82,7 +47,7 @@ def bench(request: pytest.FixtureRequest) -> Iterator[Bench]:
     server: RedisServer = request.getfixturevalue("server")
     client = server.client()
     client.flushall()
-    queue = CeleryChunkQueue(f"redis+socket://{server.socket}")
+    queue = CeleryChunkQueue(server.url)
     chunks = lambda: [(job_id, chunk) for job_id, chunk in _arguments(client, INGEST_QUEUE, INGEST_TASK)]  # noqa: E731
     plans = lambda: [job_id for (job_id,) in _arguments(client, PLAN_QUEUE, PLAN_TASK)]  # noqa: E731
     yield Bench(queue, chunks, plans, client.flushall)
@@ -137,7 +102,7 @@ def test_a_wiped_broker_takes_messages_again(bench: Bench) -> None:
 
 
 def test_a_broker_that_is_gone_is_reported_and_used_again_once_it_is_back(server: RedisServer) -> None:
-    queue = CeleryChunkQueue(f"redis+socket://{server.socket}")
+    queue = CeleryChunkQueue(server.url)
     queue.publish([ChunkRef("a", 0)])
     server.stop()
     for call in (lambda: queue.publish([ChunkRef("a", 1)]), lambda: queue.publish_plan("a"), queue.depth):
@@ -150,7 +115,7 @@ def test_a_broker_that_is_gone_is_reported_and_used_again_once_it_is_back(server
 
 
 def test_a_restarted_broker_is_not_noticed(server: RedisServer) -> None:
-    queue = CeleryChunkQueue(f"redis+socket://{server.socket}")
+    queue = CeleryChunkQueue(server.url)
     queue.publish([ChunkRef("a", 0)])
     server.stop()
     server.start()

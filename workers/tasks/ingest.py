@@ -1,12 +1,10 @@
 """The two tasks, and the child they run in."""
 
-import os
-import signal
 import sys
 from typing import Any
 
 from celery import shared_task
-from celery.signals import worker_process_init
+from celery.signals import worker_process_init, worker_process_shutdown
 
 from pixvec.catalogue.interfaces import ChunkRef
 from pixvec.errors import JobNotFound, PixvecError, Unavailable
@@ -15,6 +13,7 @@ from pixvec.settings import WorkerSettings, read_settings
 from pixvec.telemetry.logging import get_logger
 from workers.child import Child, start_child
 from workers.plan import plan_job
+from workers.stopping import end_worker, listen_for_stop
 
 log = get_logger(__name__)
 
@@ -27,11 +26,21 @@ def start(**_: Any) -> None:
     """Start the child's parts once Celery has made the process. A child that cannot ends the worker, to be started
     anew: Celery would keep it, and give it work that it cannot do."""
     try:
-        _child.append(start_child(read_settings(WorkerSettings)))
-    except (PixvecError, OSError) as error:
-        log.error("model_host_failed", error=str(error))
-        os.kill(os.getppid(), signal.SIGTERM)
+        child = start_child(read_settings(WorkerSettings))
+    except Exception as error:  # whatever it is, Celery would go on as if nothing had happened
+        foreseen = isinstance(error, PixvecError | OSError)
+        log.error("model_host_failed", error=str(error), exc_info=not foreseen)
+        end_worker()
         sys.exit(1)
+    _child.append(child)
+    listen_for_stop(child.stop)
+
+
+@worker_process_shutdown.connect(weak=False)
+def close(**_: Any) -> None:
+    """Let calls under way end."""
+    for child in _child:
+        child.close()
 
 
 @shared_task(name=INGEST_TASK)
@@ -48,6 +57,6 @@ def plan(job_id: str) -> None:
     """List a job's pictures."""
     child = _child[0]
     try:
-        plan_job(job_id, child.catalogue.jobs, child.sources, child.queue)
+        plan_job(job_id, child.catalogue.jobs, child.sources, child.queue, lambda: child.runner.stopping)
     except (Unavailable, JobNotFound) as error:
         log.warning("plan_interrupted", job=job_id, error=error.message)

@@ -36,8 +36,8 @@ class Planning:
             (self.folder / name).parent.mkdir(exist_ok=True)
             (self.folder / name).write_bytes(b"picture")
 
-    def run(self):
-        plan_job(self.job_id, self.jobs, self.sources, self.queue)
+    def run(self, is_to_stop=lambda: False):
+        plan_job(self.job_id, self.jobs, self.sources, self.queue, is_to_stop)
 
     def messages(self):
         return list(iter(self.queue.take_chunk, None))
@@ -66,6 +66,16 @@ def test_a_folder_becomes_chunks_in_order_of_its_paths(planning, small_chunks):
     assert [ref.chunk for ref in planning.messages()] == [0, 1, 2]
     assert planning.leased() == list(zip(range(5), names, uris, strict=True))
     assert planning.jobs.get(planning.job_id).state is JobState.RUNNING
+
+
+def test_a_planner_that_is_told_to_stop_leaves_the_rest_to_another(planning, small_chunks):
+    planning.paint(*(f"{n}.jpg" for n in range(5)))
+    answers = iter([False, True])
+    planning.run(lambda: next(answers))
+    assert planning.jobs.get(planning.job_id).state is JobState.PLANNING
+    assert (planning.jobs.get(planning.job_id).total, planning.queue.take_plan()) == (2, planning.job_id)
+    planning.run()
+    assert [ordinal for ordinal, _, _ in planning.leased()] == list(range(5))
 
 
 def test_a_folder_without_pictures_completes(planning):
