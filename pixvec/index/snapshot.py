@@ -1,7 +1,7 @@
 """A shard on disk, beside the feed: restarting from it is faster, and never answers otherwise than the feed would.
 
     FOLDER/segment-RANDOM/          the files of one sealed segment, which never change; snapshots name them
-    FOLDER/snapshot-SEQ-RANDOM/     one snapshot; without a manifest it was never finished
+    FOLDER/snapshot-SEQ-NUMBER/     one snapshot; without a manifest it was never finished
         vectors-N.f32, ids-N.json   the growing rows, in the order of the manifest's parts
         dead-N.bits                 which rows of a sealed segment are dead
         manifest.json               seq, epoch, spaces, the size and hash of every file, segments' too; written last
@@ -13,7 +13,6 @@ both.
 """
 
 import json
-import secrets
 import shutil
 import sys
 from collections.abc import Callable, Iterator
@@ -52,7 +51,8 @@ def write_snapshot(folder: Path, view: ShardView, identity: ShardIdentity) -> Pa
 
     Raises OSError, a full disk for one, leaving the snapshots that were there.
     """
-    created = folder / f"{_PREFIX}{view.applied_seq:020d}-{secrets.token_hex(4)}"
+    number = 1 + max(map(_number, folder.glob(f"{_PREFIX}*")), default=0)
+    created = folder / f"{_PREFIX}{view.applied_seq:020d}-{number:08d}"
     created.mkdir(parents=True)
     try:
         parts, sealed = tuple(_write_parts(created, view)), tuple(_write_dead(created, view))
@@ -138,7 +138,7 @@ def _complete(folder: Path) -> list[Path]:
 
 def _delete_old(folder: Path, newest: Path) -> None:
     """Keep `newest` and the one before it, by the order of writing: a snapshot may be of a lower seq in a new epoch."""
-    others = sorted((path for path in _complete(folder) if path != newest), key=_age_order, reverse=True)
+    others = sorted((path for path in _complete(folder) if path != newest), key=_number, reverse=True)
     for path in others[_KEPT - 1 :]:
         # Without its manifest a half-deleted snapshot is an unfinished one.
         (path / MANIFEST).unlink()
@@ -146,8 +146,10 @@ def _delete_old(folder: Path, newest: Path) -> None:
         shutil.rmtree(path, ignore_errors=True)
 
 
-def _age_order(path: Path) -> tuple[int, str]:
-    return (path / MANIFEST).stat().st_mtime_ns, path.name
+def _number(path: Path) -> int:
+    """Return the number of a snapshot in the order of writing: several may be of one seq."""
+    number = path.name.rpartition("-")[2]
+    return int(number) if number.isdecimal() else 0
 
 
 def _load(path: Path, identity: ShardIdentity, min_seq: int, max_seq: int | None) -> Shard:
