@@ -39,6 +39,7 @@ _RESCORE = {
     IndexKind.IVF_PQ: 10.0,
     IndexKind.IVF_RABITQ: 10.0,
 }
+_SPARE_CANDIDATES = 4
 _EF_A_HIT = 2.0
 _LEAST_EF = 64
 
@@ -119,12 +120,17 @@ def effort(
 ) -> Effort:
     """Return how hard to search for k rows: what was asked for, else what reached recall@10 of 0.95 in measurements.
     Where only a share of the rows is live, as many more are to be met on the way."""
-    rescore = max(0.0, options.rescore) if options.rescore else _RESCORE[kind]
+    rescore = max(0.0, options.rescore) if options.rescore else _default_rescore(kind, k)
     wanted = math.ceil(k * max(1.0, rescore) / live_share)
     ef = math.ceil((options.ef or max(_LEAST_EF, int(_EF_A_HIT * k))) / live_share)
     lists = list_count(rows, settings)
     nprobe = options.nprobe or max(16, lists // 24, math.ceil(2 * wanted * lists / rows))
     return Effort(ef=max(ef, wanted), nprobe=min(nprobe, lists), rescore=rescore)
+
+
+def _default_rescore(kind: IndexKind, k: int) -> float:
+    """Return how many candidates a hit are compared again: for few hits too, some more than those."""
+    return max(_RESCORE[kind], (k + _SPARE_CANDIDATES) / k) if _RESCORE[kind] else 0.0
 
 
 def is_exact(kind: IndexKind) -> bool:
