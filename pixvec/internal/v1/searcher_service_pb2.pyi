@@ -127,12 +127,14 @@ class StatusRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class StatusResponse(_message.Message):
-    __slots__ = ("searcher_id", "shards")
+    __slots__ = ("searcher_id", "shards", "memory_bytes")
     SEARCHER_ID_FIELD_NUMBER: _ClassVar[int]
     SHARDS_FIELD_NUMBER: _ClassVar[int]
+    MEMORY_BYTES_FIELD_NUMBER: _ClassVar[int]
     searcher_id: str
     shards: _containers.RepeatedCompositeFieldContainer[ShardStatus]
-    def __init__(self, searcher_id: _Optional[str] = ..., shards: _Optional[_Iterable[_Union[ShardStatus, _Mapping]]] = ...) -> None: ...
+    memory_bytes: int
+    def __init__(self, searcher_id: _Optional[str] = ..., shards: _Optional[_Iterable[_Union[ShardStatus, _Mapping]]] = ..., memory_bytes: _Optional[int] = ...) -> None: ...
 
 class ShardStatus(_message.Message):
     __slots__ = ("collection_id", "shard", "epoch", "applied_seq", "snapshot_seq", "image_count", "vector_bytes", "ready")
@@ -163,3 +165,19 @@ class SnapshotResponse(_message.Message):
     SHARDS_FIELD_NUMBER: _ClassVar[int]
     shards: _containers.RepeatedCompositeFieldContainer[ShardStatus]
     def __init__(self, shards: _Optional[_Iterable[_Union[ShardStatus, _Mapping]]] = ...) -> None: ...
+
+class CreateBaseRequest(_message.Message):
+    __slots__ = ("collection_id", "shard")
+    COLLECTION_ID_FIELD_NUMBER: _ClassVar[int]
+    SHARD_FIELD_NUMBER: _ClassVar[int]
+    collection_id: int
+    shard: int
+    def __init__(self, collection_id: _Optional[int] = ..., shard: _Optional[int] = ...) -> None: ...
+
+class CreateBaseResponse(_message.Message):
+    __slots__ = ("base_id", "stored_bytes")
+    BASE_ID_FIELD_NUMBER: _ClassVar[int]
+    STORED_BYTES_FIELD_NUMBER: _ClassVar[int]
+    base_id: str
+    stored_bytes: int
+    def __init__(self, base_id: _Optional[str] = ..., stored_bytes: _Optional[int] = ...) -> None: ...

@@ -60,6 +60,11 @@ class SearcherServiceStub:
                 request_serializer=pixvec_dot_internal_dot_v1_dot_searcher__service__pb2.SnapshotRequest.SerializeToString,
                 response_deserializer=pixvec_dot_internal_dot_v1_dot_searcher__service__pb2.SnapshotResponse.FromString,
                 _registered_method=True)
+        self.CreateBase = channel.unary_unary(
+                '/pixvec.internal.v1.SearcherService/CreateBase',
+                request_serializer=pixvec_dot_internal_dot_v1_dot_searcher__service__pb2.CreateBaseRequest.SerializeToString,
+                response_deserializer=pixvec_dot_internal_dot_v1_dot_searcher__service__pb2.CreateBaseResponse.FromString,
+                _registered_method=True)
 
 
 class SearcherServiceServicer:
@@ -100,6 +105,14 @@ class SearcherServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CreateBase(self, request, context):
+        """Stores one shard in the blob store, reads it back and records it as a base that its feed can go on from. Calls for a
+        shard that is being stored wait for that.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_SearcherServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -127,6 +140,11 @@ def add_SearcherServiceServicer_to_server(servicer, server):
                     servicer.Snapshot,
                     request_deserializer=pixvec_dot_internal_dot_v1_dot_searcher__service__pb2.SnapshotRequest.FromString,
                     response_serializer=pixvec_dot_internal_dot_v1_dot_searcher__service__pb2.SnapshotResponse.SerializeToString,
+            ),
+            'CreateBase': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateBase,
+                    request_deserializer=pixvec_dot_internal_dot_v1_dot_searcher__service__pb2.CreateBaseRequest.FromString,
+                    response_serializer=pixvec_dot_internal_dot_v1_dot_searcher__service__pb2.CreateBaseResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -265,6 +283,33 @@ class SearcherService:
             '/pixvec.internal.v1.SearcherService/Snapshot',
             pixvec_dot_internal_dot_v1_dot_searcher__service__pb2.SnapshotRequest.SerializeToString,
             pixvec_dot_internal_dot_v1_dot_searcher__service__pb2.SnapshotResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateBase(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pixvec.internal.v1.SearcherService/CreateBase',
+            pixvec_dot_internal_dot_v1_dot_searcher__service__pb2.CreateBaseRequest.SerializeToString,
+            pixvec_dot_internal_dot_v1_dot_searcher__service__pb2.CreateBaseResponse.FromString,
             options,
             channel_credentials,
             insecure,

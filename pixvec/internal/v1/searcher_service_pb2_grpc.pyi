@@ -42,6 +42,10 @@ class SearcherServiceStub:
     Status: _grpc.UnaryUnaryMultiCallable[_searcher_service_pb2.StatusRequest, _searcher_service_pb2.StatusResponse]
     Snapshot: _grpc.UnaryUnaryMultiCallable[_searcher_service_pb2.SnapshotRequest, _searcher_service_pb2.SnapshotResponse]
     """Writes a snapshot of every shard this process holds, now."""
+    CreateBase: _grpc.UnaryUnaryMultiCallable[_searcher_service_pb2.CreateBaseRequest, _searcher_service_pb2.CreateBaseResponse]
+    """Stores one shard in the blob store, reads it back and records it as a base that its feed can go on from. Calls for a
+    shard that is being stored wait for that.
+    """
 
 @_typing.type_check_only
 class SearcherServiceAsyncStub(SearcherServiceStub):
@@ -57,6 +61,10 @@ class SearcherServiceAsyncStub(SearcherServiceStub):
     Status: _aio.UnaryUnaryMultiCallable[_searcher_service_pb2.StatusRequest, _searcher_service_pb2.StatusResponse]  # type: ignore[assignment]
     Snapshot: _aio.UnaryUnaryMultiCallable[_searcher_service_pb2.SnapshotRequest, _searcher_service_pb2.SnapshotResponse]  # type: ignore[assignment]
     """Writes a snapshot of every shard this process holds, now."""
+    CreateBase: _aio.UnaryUnaryMultiCallable[_searcher_service_pb2.CreateBaseRequest, _searcher_service_pb2.CreateBaseResponse]  # type: ignore[assignment]
+    """Stores one shard in the blob store, reads it back and records it as a base that its feed can go on from. Calls for a
+    shard that is being stored wait for that.
+    """
 
 class SearcherServiceServicer(metaclass=_abc_1.ABCMeta):
     """One process that holds index shards in memory. Called by gateways (reads) and workers (pushes)."""
@@ -99,5 +107,15 @@ class SearcherServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_searcher_service_pb2.SnapshotResponse, _abc.Awaitable[_searcher_service_pb2.SnapshotResponse]]:
         """Writes a snapshot of every shard this process holds, now."""
+
+    @_abc_1.abstractmethod
+    def CreateBase(
+        self,
+        request: _searcher_service_pb2.CreateBaseRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_searcher_service_pb2.CreateBaseResponse, _abc.Awaitable[_searcher_service_pb2.CreateBaseResponse]]:
+        """Stores one shard in the blob store, reads it back and records it as a base that its feed can go on from. Calls for a
+        shard that is being stored wait for that.
+        """
 
 def add_SearcherServiceServicer_to_server(servicer: SearcherServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
