@@ -24,6 +24,7 @@ from workers.ingest import IngestRunner
 from workers.leases import LeaseKeeper
 from workers.model_host import ModelHost
 from workers.server_thread import ServerThread
+from workers.stopping import listen_for_stop
 
 # For calls under way when the worker is told to stop.
 SERVER_GRACE_S = 5.0
@@ -68,8 +69,6 @@ def start_child(settings: WorkerSettings) -> Child:
     decoder.start()
     batcher.start()
     leases.start()
-    server = ServerThread(settings.worker_listen, EmbedderService(host, decoder, batcher), grace_s=SERVER_GRACE_S)
-    server.start()
     sources = UriSources(settings.ingest_roots, settings.max_picture_bytes)
     queue = CeleryChunkQueue(settings.broker_url)
     runner = IngestRunner(
@@ -86,4 +85,8 @@ def start_child(settings: WorkerSettings) -> Child:
         lease_s=settings.worker_lease_s,
         batch_images=settings.worker_batch_images,
     )
-    return Child(catalogue, sources, queue, runner, server)
+    server = ServerThread(settings.worker_listen, EmbedderService(host, decoder, batcher), grace_s=SERVER_GRACE_S)
+    child = Child(catalogue, sources, queue, runner, server)
+    listen_for_stop(child.stop)
+    server.start()
+    return child

@@ -48,7 +48,8 @@ def exit_status() -> int:
 
 def _stop(number: int, _: Any) -> None:
     for request in _REQUESTS:
-        signal.signal(request, signal.getsignal(signal.SIGQUIT))
+        # The kernel then ends the children with their parent.
+        signal.signal(request, signal.SIG_DFL)
     for child in active_children():
         with contextlib.suppress(ProcessLookupError):
             os.kill(child.pid, _SIGNAL)

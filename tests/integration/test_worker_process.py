@@ -121,6 +121,17 @@ def until(condition: Callable[[], object]) -> None:
         time.sleep(0.02)
 
 
+def model_host(worker: subprocess.Popen[bytes]) -> psutil.Process:
+    (host,) = [child for child in psutil.Process(worker.pid).children() if child.children()]
+    return host
+
+
+def catches(process: subprocess.Popen[bytes], number: signal.Signals) -> bool:
+    """Whether a process has a handler for a signal."""
+    status = Path(f"/proc/{process.pid}/status").read_text()
+    return bool(int(status.partition("SigCgt:")[2].split()[0], 16) & 1 << number - 1)
+
+
 def test_a_model_host_that_cannot_start_ends_its_worker(workplace: Workplace) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
@@ -134,8 +145,7 @@ def test_a_model_host_that_is_replaced_while_the_database_is_away_ends_its_worke
     with workplace.worker() as process:
         workplace.until_serving()
         workplace.allow_connections(False)
-        (host,) = [child for child in psutil.Process(process.pid).children() if child.children()]
-        host.kill()
+        model_host(process).kill()
         assert process.wait(LIMIT_S) == 1
     workplace.allow_connections(True)
     assert "the database cannot be used now" in workplace.log
@@ -166,3 +176,15 @@ def test_an_idle_worker_stops_and_says_so_to_its_callers(workplace: Workplace) -
         assert process.wait(LIMIT_S) == 0
     assert "server_stopping" in workplace.log
     assert not is_serving(workplace.address)
+
+
+def test_a_second_signal_ends_a_worker_that_cannot_end_what_it_is_about(workplace: Workplace) -> None:
+    with workplace.worker() as process:
+        workplace.until_serving()
+        host = model_host(process)
+        host.suspend()
+        process.terminate()
+        until(lambda: not catches(process, signal.SIGTERM))
+        process.terminate()
+        assert process.wait(LIMIT_S) == -signal.SIGTERM
+        until(lambda: not host.is_running() or host.status() == psutil.STATUS_ZOMBIE)

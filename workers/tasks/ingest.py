@@ -13,7 +13,7 @@ from pixvec.settings import WorkerSettings, read_settings
 from pixvec.telemetry.logging import get_logger
 from workers.child import Child, start_child
 from workers.plan import plan_job
-from workers.stopping import end_worker, listen_for_stop
+from workers.stopping import end_worker
 
 log = get_logger(__name__)
 
@@ -26,14 +26,12 @@ def start(**_: Any) -> None:
     """Start the child's parts once Celery has made the process. A child that cannot ends the worker, to be started
     anew: Celery would keep it, and give it work that it cannot do."""
     try:
-        child = start_child(read_settings(WorkerSettings))
+        _child.append(start_child(read_settings(WorkerSettings)))
     except Exception as error:  # whatever it is, Celery would go on as if nothing had happened
         foreseen = isinstance(error, PixvecError | OSError)
         log.error("model_host_failed", error=str(error), exc_info=not foreseen)
         end_worker()
         sys.exit(1)
-    _child.append(child)
-    listen_for_stop(child.stop)
 
 
 @worker_process_shutdown.connect(weak=False)
