@@ -18,6 +18,7 @@ from pixvec.domain import (
     ShardPosition,
     Space,
 )
+from pixvec.rpc.index_settings import index_from_wire, index_to_wire
 
 _METRICS: dict[Metric, common_pb2.Metric] = {
     Metric.COSINE: common_pb2.METRIC_COSINE,
@@ -164,13 +165,19 @@ def item_error_from_wire(error: image_service_pb2.ItemError) -> ItemError:
 def space_to_wire(space: Space) -> collection_service_pb2.Space:
     """Return a space as it travels."""
     return collection_service_pb2.Space(
-        name=space.name, model=space.model, dim=space.dim, metric=_METRICS[space.metric], digest=space.digest
+        name=space.name,
+        model=space.model,
+        dim=space.dim,
+        metric=_METRICS[space.metric],
+        digest=space.digest,
+        index=index_to_wire(space.index),
     )
 
 
 def space_from_wire(space: collection_service_pb2.Space) -> Space:
     """Return a space."""
-    return Space(space.name, space.model, space.dim, metric_from_wire(space.metric), space.digest)
+    metric, index = metric_from_wire(space.metric), index_from_wire(space.index)
+    return Space(space.name, space.model, space.dim, metric, space.digest, index)
 
 
 def time_to_wire(moment: dt.datetime) -> Timestamp:

@@ -8,8 +8,8 @@ from pixvec.domain import Hit, SearchOptions, ShardPosition
 
 @dataclass(frozen=True, slots=True)
 class ShardSearch:
-    """One query vector, packed little-endian float32, for some shards of one searcher. An empty `digest`: the vector
-    comes from outside."""
+    """One query vector, packed little-endian float32, for some shards of one searcher; in a batch `vector` holds `rows`
+    of them, row after row. An empty `digest`: the vectors come from outside."""
 
     collection_id: int
     shards: tuple[int, ...]
@@ -20,6 +20,7 @@ class ShardSearch:
     min_score: float | None = None
     wait_for: tuple[ShardPosition, ...] = ()
     options: SearchOptions = field(default_factory=SearchOptions)
+    rows: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,33 @@ class ShardAnswer:
 
     hits: list[Hit]
     shards_answered: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RankedHits:
+    """The hits of one query of a batch, best first: an id and a score each."""
+
+    image_ids: list[str]
+    scores: list[float]
+
+
+@dataclass(frozen=True, slots=True)
+class BatchAnswer:
+    """The best hits for each query of a batch over the shards that answered."""
+
+    results: list[RankedHits]
+    shards_answered: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ShardVectors:
+    """Asks one shard for the stored vectors of some images."""
+
+    collection_id: int
+    shard: int
+    space: str
+    image_ids: tuple[str, ...]
+    wait_for: tuple[ShardPosition, ...] = ()
 
 
 def best_first(hits: Iterable[Hit]) -> list[Hit]:

@@ -31,4 +31,9 @@ def check(message: Message) -> None:
 def _to_violation(violation: protovalidate.Violation) -> FieldViolation:
     found = violation.proto
     elements = found.field.elements if found.field else ()
-    return FieldViolation(".".join(element.field_name for element in elements), found.message or found.rule_id)
+    return FieldViolation(".".join(map(_name, elements)), found.message or found.rule_id)
+
+
+def _name(element: protovalidate.FieldPathElementPb) -> str:
+    place = element.subscript
+    return f"{element.field_name}[{place.value}]" if place and place.field == "index" else element.field_name

@@ -27,6 +27,7 @@ from pixvec.rpc.server import build_server, run_until_signalled
 from pixvec.settings import GatewaySettings, read_settings
 from pixvec.telemetry.exposition import serve_metrics
 from pixvec.telemetry.logging import configure_logging, get_logger
+from services.gateway.batches import Batches
 from services.gateway.closing import Closing
 from services.gateway.collection_service import CollectionService
 from services.gateway.collections import Collections
@@ -178,7 +179,8 @@ def add_services(
 
     scatter = Scatter(directory, backends.searchers)
     queries = Queries(directory, scatter, embedder, catalogue.images, sql)
-    search_service_pb2_grpc.add_SearchServiceServicer_to_server(SearchService(queries), server)
+    batches = Batches(directory, scatter, embedder)
+    search_service_pb2_grpc.add_SearchServiceServicer_to_server(SearchService(queries, batches), server)
 
 
 def main() -> None:

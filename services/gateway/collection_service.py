@@ -6,6 +6,7 @@ from pixvec.api.v1 import collection_service_pb2 as pb
 from pixvec.api.v1 import collection_service_pb2_grpc
 from pixvec.rpc.conversions import metric_from_wire
 from pixvec.rpc.deadlines import time_left_s
+from pixvec.rpc.index_settings import index_change, index_from_wire
 from services.gateway.collections import Collections
 from services.gateway.converters import to_collection
 from services.gateway.page_tokens import DEFAULT_PAGE_SIZE, decode_page_token, encode_page_token
@@ -16,7 +17,7 @@ _PAGES = "collections"
 
 
 class CollectionService(collection_service_pb2_grpc.CollectionServiceServicer):
-    """Creates, describes and deletes collections."""
+    """Creates, describes, changes and deletes collections."""
 
     def __init__(self, collections: Collections) -> None:
         self._collections = collections
@@ -27,7 +28,7 @@ class CollectionService(collection_service_pb2_grpc.CollectionServiceServicer):
         metric = metric_from_wire(request.metric)
         deadline_s = time_left_s(context, _CREATE_DEADLINE_S)
         created, reason = await self._collections.create(
-            request.collection, request.model, metric, shard_count, deadline_s
+            request.collection, request.model, metric, index_from_wire(request.index), shard_count, deadline_s
         )
         return pb.CreateCollectionResponse(collection=to_collection(created, 0), model_choice=reason)
 
@@ -48,6 +49,16 @@ class CollectionService(collection_service_pb2_grpc.CollectionServiceServicer):
         token = encode_page_token(_PAGES, found[-1][0].name) if len(found) == limit else ""
         collections = [to_collection(collection, count) for collection, count in found]
         return pb.ListCollectionsResponse(collections=collections, next_page_token=token)
+
+    async def UpdateCollection(
+        self,
+        request: pb.UpdateCollectionRequest,
+        context: Any,  # noqa: ARG002
+    ) -> pb.UpdateCollectionResponse:
+        """Change how a collection is indexed."""
+        change = index_change(request.index, request.update_mask.paths)
+        collection, image_count = await self._collections.change_index(request.collection, request.space, change)
+        return pb.UpdateCollectionResponse(collection=to_collection(collection, image_count))
 
     async def DeleteCollection(
         self,

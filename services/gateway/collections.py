@@ -2,9 +2,10 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 
 from pixvec.catalogue.interfaces import Catalogue
-from pixvec.domain import Collection, Metric, Space
+from pixvec.domain import Collection, IndexSettings, Metric, Space
 from pixvec.errors import CollectionExists, CollectionNotFound, PixvecError
 from pixvec.rpc.blocking import BlockingCalls
 from pixvec.rpc.embedder_client import EmbedderClient
@@ -39,7 +40,13 @@ class Collections:
         self._replicas = replicas
 
     async def create(
-        self, name: str, model: str, metric: Metric, shard_count: int | None, deadline_s: float
+        self,
+        name: str,
+        model: str,
+        metric: Metric,
+        index: IndexSettings,
+        shard_count: int | None,
+        deadline_s: float,
     ) -> tuple[Collection, str]:
         """Create a collection, and wait a while until searchers hold it. Return it with the reason for its model.
 
@@ -47,7 +54,7 @@ class Collections:
         """
         await self._refuse_taken(name)
         resolved = await self._embedder.resolve_model(model or "auto", deadline_s)
-        space = Space(_SPACE, resolved.model, resolved.dim, metric, resolved.digest)
+        space = Space(_SPACE, resolved.model, resolved.dim, metric, resolved.digest, index)
         collection = await self._sql.run(
             self._catalogue.collections.create, name, [space], shard_count or self._default_shard_count, self._replicas
         )
@@ -65,6 +72,15 @@ class Collections:
         collections = await self._sql.run(self._catalogue.collections.page, after_name, limit)
         counts = await self._sql.run(self._count_all, collections)
         return list(zip(collections, counts, strict=True))
+
+    async def change_index(
+        self, name: str, space: str, change: Callable[[IndexSettings], IndexSettings]
+    ) -> tuple[Collection, int]:
+        """Index a space otherwise, or every space where `space` is empty. Return the collection as `get` does. Raises
+        CollectionNotFound, SpaceNotFound."""
+        collection = await self._sql.run(self._catalogue.collections.change_index, name, space, change)
+        self._directory.learn(collection)
+        return collection, await self._sql.run(self._catalogue.collections.count_images, collection.collection_id)
 
     async def delete(self, name: str) -> None:
         """Take a collection out of sight. Raises CollectionNotFound."""

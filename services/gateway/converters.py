@@ -1,71 +1,25 @@
 """Messages of the public API from and to plain values."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from pixvec.api.v1 import (
     collection_service_pb2,
-    common_pb2,
     image_service_pb2,
     job_service_pb2,
-    search_service_pb2,
 )
 from pixvec.catalogue.interfaces import DeletedImages, ItemStatus
-from pixvec.domain import Attributes, Collection, Hit, Image, Job
+from pixvec.domain import Collection, Image, Job
 from pixvec.rpc.attributes import to_values
 from pixvec.rpc.conversions import (
-    consistency_from_wire,
     image_state_to_wire,
     item_error_to_wire,
     job_state_to_wire,
-    params_from_wire,
     position_to_wire,
     space_to_wire,
     stage_to_wire,
     time_to_wire,
-    token_from_wire,
     token_to_wire,
 )
-from services.gateway.query import Query, QueryAnswer
-
-_DEFAULT_LIMIT = 10
-
-
-def to_query(request: search_service_pb2.QueryRequest) -> Query:
-    """Return the query a request asks."""
-    return Query(
-        collection=request.collection,
-        space=request.space,
-        image=request.image,
-        image_id=request.image_id,
-        vector=request.vector.data,
-        limit=request.limit if request.HasField("limit") else _DEFAULT_LIMIT,
-        offset=request.offset,
-        min_score=request.min_score if request.HasField("min_score") else None,
-        options=params_from_wire(request.params),
-        consistency=consistency_from_wire(request.consistency),
-        token=token_from_wire(request.token),
-        attributes=request.include.attributes,
-    )
-
-
-def to_query_response(answer: QueryAnswer) -> search_service_pb2.QueryResponse:
-    """Return an answer as it travels."""
-    timings = answer.timings
-    return search_service_pb2.QueryResponse(
-        hits=_to_hits(answer),
-        coverage=search_service_pb2.Coverage(shards_total=answer.shards_total, shards_answered=answer.shards_answered),
-        timings=search_service_pb2.Timings(
-            total=timings.total,
-            queue=timings.queue,
-            decode=timings.decode,
-            inference=timings.inference,
-            search=timings.search,
-            merge=timings.merge,
-            hydrate=timings.hydrate,
-        ),
-        space=answer.space,
-        attributes_missing=answer.attributes_missing,
-    )
 
 
 def to_collection(collection: Collection, image_count: int) -> collection_service_pb2.Collection:
@@ -142,17 +96,6 @@ def to_failure(failure: tuple[ItemStatus, str]) -> job_service_pb2.ItemFailure:
         uri=uri,
         error=item_error_to_wire(status.error) if status.error else None,
     )
-
-
-def _to_hits(answer: QueryAnswer) -> list[search_service_pb2.Hit]:
-    if answer.attributes:
-        return [_to_full_hit(hit, answer.attributes) for hit in answer.hits]
-    return [search_service_pb2.Hit(image_id=hit.image_id, score=hit.score) for hit in answer.hits]
-
-
-def _to_full_hit(hit: Hit, attributes: Mapping[str, Attributes]) -> search_service_pb2.Hit:
-    found: dict[str, common_pb2.Value] = to_values(attributes.get(hit.image_id, {}))
-    return search_service_pb2.Hit(image_id=hit.image_id, score=hit.score, attributes=found)
 
 
 def _to_status(status: ItemStatus) -> image_service_pb2.IngestItemStatus:

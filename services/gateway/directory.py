@@ -32,7 +32,7 @@ class Directory:
         return await self._routing.refreshed(None)
 
     def learn(self, collection: Collection) -> None:
-        """Know a collection that was just created."""
+        """Know a collection that was just created or changed."""
         self._collections.put(collection.name, collection)
 
     def forget(self, name: str) -> None:

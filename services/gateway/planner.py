@@ -1,15 +1,18 @@
-"""Turns what a query shows into the vector to search for."""
+"""Checks that what a query asks fits its collection."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
-from pixvec.catalogue.sharding import shard_of
-from pixvec.domain import Collection, Consistency, ItemError, Metric, ShardPosition, Space
-from pixvec.errors import ImageNotFound, InvalidRequest, InvalidVector, PixvecError, SpaceNotFound
-from pixvec.rpc.embedder_client import EmbedderClient
-from services.gateway.query import Deadline, Query, Timings
-from services.gateway.scatter import Scatter, StoredVectorQuery
+from pixvec.domain import Collection, Consistency, Metric, ShardPosition, Space
+from pixvec.errors import InvalidRequest, InvalidVector, SpaceNotFound
+from services.gateway.query import BatchQuery, Query
+
+MAX_BATCH_QUERIES = 1_000
+# Keeps an answer within a message: an id has up to 512 bytes.
+MAX_BATCH_HITS = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,63 +26,30 @@ class Plan:
     complete: bool
 
 
-@dataclass(frozen=True, slots=True)
-class QueryVector:
-    """Packed little-endian float32, and the digest of what made it; empty for one from outside."""
-
-    data: bytes
-    digest: bytes
-
-
 def plan_query(query: Query, collection: Collection) -> Plan:
     """Raise SpaceNotFound, InvalidVector or InvalidRequest for a query that cannot be answered here."""
-    space = collection.space(query.space)
-    if space is None:
-        known = ", ".join(each.name for each in collection.spaces)
-        raise SpaceNotFound(f"{collection.name} has no space {query.space!r}; it has {known}", field="space")
+    plan = _plan(query, collection)
     if query.vector:
-        check_vector(query.vector, space)
-    complete = query.consistency is Consistency.SESSION
-    return Plan(collection, space, _positions(query, collection) if complete else (), complete)
+        check_vector(query.vector, plan.space)
+    return plan
 
 
-class QueryResolver:
-    """Gets the vector of a plan: from the query, from the embedder, or from the shard that holds the image."""
-
-    def __init__(self, embedder: EmbedderClient, scatter: Scatter) -> None:
-        self._embedder = embedder
-        self._scatter = scatter
-
-    async def resolve(self, query: Query, plan: Plan, deadline: Deadline, timings: Timings) -> QueryVector:
-        """Return the vector. Raises PictureError, ImageNotFound, EmbedderUnavailable, ShardUnavailable."""
-        if query.vector:
-            return QueryVector(query.vector, b"")
-        digest = bytes.fromhex(plan.space.digest)
-        if query.image_id:
-            return QueryVector(await self._stored(query.image_id, plan, deadline), digest)
-        return QueryVector(await self._embedded(query.image, plan, deadline, timings), digest)
-
-    async def _embedded(self, image: bytes, plan: Plan, deadline: Deadline, timings: Timings) -> bytes:
-        space = plan.space
-        embedded = await self._embedder.embed_images(space.model, space.digest, [image], deadline.left_s)
-        timings.queue, timings.decode, timings.inference = embedded.queue_s, embedded.decode_s, embedded.inference_s
-        (result,) = embedded.results
-        if isinstance(result, ItemError):
-            raise _picture_error(result)
-        return result
-
-    async def _stored(self, image_id: str, plan: Plan, deadline: Deadline) -> bytes:
-        collection, space = plan.collection, plan.space
-        shard = shard_of(image_id, collection.shard_count)
-        wait_for = tuple(position for position in plan.wait_for if position.shard == shard)
-        wanted = StoredVectorQuery(collection, shard, space.name, image_id, wait_for)
-        rows = await self._scatter.get_vector(wanted, deadline, complete=plan.complete)
-        if rows is None:
-            raise ImageNotFound(
-                f"{collection.name} holds no searchable image {image_id!r}; check the id, or wait until it is indexed",
-                field="image_id",
-            )
-        return rows[: 4 * space.dim]
+def plan_batch(batch: BatchQuery, collection: Collection) -> Plan:
+    """Raise SpaceNotFound, InvalidVector or InvalidRequest for a batch that cannot be answered here."""
+    plan = _plan(batch, collection)
+    if batch.count > MAX_BATCH_QUERIES:
+        raise InvalidRequest(
+            f"{batch.count} queries are too many for a batch: send at most {MAX_BATCH_QUERIES} at once", field="vectors"
+        )
+    if batch.count * batch.limit > MAX_BATCH_HITS:
+        raise InvalidRequest(
+            f"{batch.count} queries of {batch.limit} hits are more than the {MAX_BATCH_HITS} hits of a batch: lower the"
+            " limit, or send fewer queries at once",
+            field="limit",
+        )
+    if batch.vectors:
+        check_vectors(batch.vectors, batch.dim, plan.space)
+    return plan
 
 
 def check_vector(data: bytes, space: Space) -> None:
@@ -90,16 +60,54 @@ def check_vector(data: bytes, space: Space) -> None:
             f"the vector has {given}; space {space.name!r} (model {space.model}) takes {space.dim} dimensions",
             field="vector",
         )
-    vector = np.frombuffer(data, "<f4")
+    (fault,) = _faults(np.frombuffer(data, "<f4")[None], space)
+    if fault:
+        raise InvalidVector(fault, field="vector")
+
+
+def check_vectors(data: bytes, dim: int, space: Space) -> None:
+    """Raise InvalidVector unless rows of packed float32 numbers can be searched for in this space, naming the first
+    that cannot."""
+    if dim != space.dim:
+        raise InvalidVector(
+            f"the vectors have {dim} dimensions; space {space.name!r} (model {space.model}) takes {space.dim}",
+            field="vectors.dim",
+        )
+    if len(data) % (4 * dim):
+        raise InvalidVector(
+            f"{len(data)} bytes are no whole rows of {dim} float32 numbers, which take {4 * dim} bytes each",
+            field="vectors.data",
+        )
+    for index, fault in enumerate(_faults(np.frombuffer(data, "<f4").reshape(-1, dim), space)):
+        if fault:
+            raise InvalidVector(f"query {index}: {fault}", field="vectors.data")
+
+
+def _faults(vectors: npt.NDArray[np.float32], space: Space) -> list[str]:
+    """Return what is wrong with each row, nothing where it can be searched for."""
     # In double precision: the square of a large float32 is not finite, that of a small one is zero.
-    length = float(np.dot(wide := vector.astype(np.float64), wide))
-    if not np.isfinite(length):
-        raise InvalidVector("the vector has a value that is not finite (NaN or infinity)", field="vector")
+    lengths = np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64)
+    return [_fault(length, space) for length in lengths.tolist()]
+
+
+def _fault(length: float, space: Space) -> str:
+    if not math.isfinite(length):
+        return "the vector has a value that is not finite (NaN or infinity)"
     if length == 0 and space.metric is Metric.COSINE:
-        raise InvalidVector("a vector of zeros has no direction, which the cosine metric compares", field="vector")
+        return "a vector of zeros has no direction, which the cosine metric compares"
+    return ""
 
 
-def _positions(query: Query, collection: Collection) -> tuple[ShardPosition, ...]:
+def _plan(query: Query | BatchQuery, collection: Collection) -> Plan:
+    space = collection.space(query.space)
+    if space is None:
+        known = ", ".join(each.name for each in collection.spaces)
+        raise SpaceNotFound(f"{collection.name} has no space {query.space!r}; it has {known}", field="space")
+    complete = query.consistency is Consistency.SESSION
+    return Plan(collection, space, _positions(query, collection) if complete else (), complete)
+
+
+def _positions(query: Query | BatchQuery, collection: Collection) -> tuple[ShardPosition, ...]:
     for position in query.token.positions:
         if position.shard >= collection.shard_count:
             raise InvalidRequest(
@@ -108,7 +116,3 @@ def _positions(query: Query, collection: Collection) -> tuple[ShardPosition, ...
                 field="token",
             )
     return query.token.positions
-
-
-def _picture_error(error: ItemError) -> PixvecError:
-    return PixvecError.by_reason(error.reason)(f"the query picture: {error.message}", field="image")

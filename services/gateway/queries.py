@@ -9,12 +9,14 @@ from pixvec.domain import Attributes, Hit
 from pixvec.errors import Overloaded, Unavailable
 from pixvec.rpc.blocking import BlockingCalls
 from pixvec.rpc.embedder_client import EmbedderClient
-from pixvec.rpc.shard_search import ShardSearch
+from pixvec.rpc.shard_search import ShardAnswer, ShardSearch, best_first
 from pixvec.telemetry.metrics import QUERY_SHARDS_MISSING, QUERY_STAGE_SECONDS
 from services.gateway.directory import Directory
-from services.gateway.planner import Plan, QueryResolver, QueryVector, plan_query
+from services.gateway.gathered import Gathered
+from services.gateway.planner import Plan, plan_query
 from services.gateway.query import STAGES, Deadline, Query, QueryAnswer, Timings
-from services.gateway.scatter import Gathered, Scatter
+from services.gateway.resolver import QueryResolver, QueryVectors
+from services.gateway.scatter import Scatter
 
 _HYDRATE_LIMIT_S = 2.0
 
@@ -44,7 +46,7 @@ class Queries:
         plan = plan_query(query, await self._directory.collection(query.collection))
         vector = await self._resolver.resolve(query, plan, deadline, timings)
         gathered = await self._gather(query, plan, vector, deadline, timings)
-        hits = _best(gathered, query, timings)
+        hits = _best(gathered.answers, query, timings)
         attributes = await self._hydrate(plan, hits, deadline, timings) if query.attributes else None
         self._observe(query, timings, begun)
         return QueryAnswer(
@@ -58,8 +60,8 @@ class Queries:
         )
 
     async def _gather(
-        self, query: Query, plan: Plan, vector: QueryVector, deadline: Deadline, timings: Timings
-    ) -> Gathered:
+        self, query: Query, plan: Plan, vector: QueryVectors, deadline: Deadline, timings: Timings
+    ) -> Gathered[ShardAnswer]:
         begun = time.perf_counter()
         search = ShardSearch(
             collection_id=plan.collection.collection_id,
@@ -73,7 +75,7 @@ class Queries:
             options=query.options,
         )
         gathered = await self._scatter.search(plan.collection, search, deadline, complete=plan.complete)
-        if missing := plan.collection.shard_count - len(gathered.answered):
+        if missing := len(gathered.missing):
             QUERY_SHARDS_MISSING.inc(missing)
         timings.search = time.perf_counter() - begun
         return gathered
@@ -101,9 +103,10 @@ class Queries:
                 series.observe(seconds)
 
 
-def _best(gathered: Gathered, query: Query, timings: Timings) -> list[Hit]:
+def _best(answers: Sequence[ShardAnswer], query: Query, timings: Timings) -> list[Hit]:
     begun = time.perf_counter()
-    hits = gathered.best(query.offset + query.limit)[query.offset :]
+    hits = answers[0].hits if len(answers) == 1 else best_first(hit for answer in answers for hit in answer.hits)
+    hits = hits[query.offset : query.offset + query.limit]
     if query.min_score is not None:
         hits = [hit for hit in hits if hit.score >= query.min_score]
     timings.merge = time.perf_counter() - begun

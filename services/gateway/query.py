@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from pixvec.domain import Attributes, Consistency, Hit, SearchOptions, SeqToken
+from pixvec.rpc.shard_search import RankedHits
 
 STAGES = ("queue", "decode", "inference", "search", "merge", "hydrate")
 
@@ -26,6 +27,29 @@ class Query:
     consistency: Consistency = Consistency.EVENTUAL
     token: SeqToken = field(default_factory=SeqToken)
     attributes: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class BatchQuery:
+    """Queries that are asked alike. Exactly one of `vectors` (rows of `dim` numbers, packed little-endian float32),
+    `image_ids` and `images` (bytes of pictures) is set."""
+
+    collection: str
+    space: str = ""
+    vectors: bytes = b""
+    dim: int = 0
+    image_ids: tuple[str, ...] = ()
+    images: tuple[bytes, ...] = ()
+    limit: int = 10
+    min_score: float | None = None
+    options: SearchOptions = field(default_factory=SearchOptions)
+    consistency: Consistency = Consistency.EVENTUAL
+    token: SeqToken = field(default_factory=SeqToken)
+
+    @property
+    def count(self) -> int:
+        """The number of queries."""
+        return len(self.vectors) // (4 * self.dim) if self.vectors else len(self.image_ids) + len(self.images)
 
 
 @dataclass(slots=True)
@@ -52,6 +76,17 @@ class QueryAnswer:
     timings: Timings
     attributes: Mapping[str, Attributes] | None = None
     attributes_missing: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class BatchQueryAnswer:
+    """The hits of each query, in order. `timings` are those of all together."""
+
+    results: list[RankedHits]
+    space: str
+    shards_total: int
+    shards_answered: int
+    timings: Timings
 
 
 class Deadline:

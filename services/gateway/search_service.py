@@ -5,9 +5,10 @@ from typing import Any
 from pixvec.api.v1 import search_service_pb2 as pb
 from pixvec.api.v1 import search_service_pb2_grpc
 from pixvec.rpc.deadlines import time_left_s
-from services.gateway.converters import to_query, to_query_response
+from services.gateway.batches import Batches
 from services.gateway.queries import Queries
 from services.gateway.query import Deadline
+from services.gateway.query_converters import to_batch_query, to_batch_response, to_query, to_query_response
 
 _DEFAULT_DEADLINE_S = 10.0
 
@@ -15,11 +16,18 @@ _DEFAULT_DEADLINE_S = 10.0
 class SearchService(search_service_pb2_grpc.SearchServiceServicer):
     """Finds pictures."""
 
-    def __init__(self, queries: Queries) -> None:
+    def __init__(self, queries: Queries, batches: Batches) -> None:
         self._queries = queries
+        self._batches = batches
 
     async def Query(self, request: pb.QueryRequest, context: Any) -> pb.QueryResponse:
         """Answer one query."""
         query = to_query(request)
         answer = await self._queries.run(query, Deadline(time_left_s(context, _DEFAULT_DEADLINE_S)))
         return to_query_response(answer)
+
+    async def QueryBatch(self, request: pb.QueryBatchRequest, context: Any) -> pb.QueryBatchResponse:
+        """Answer many queries."""
+        batch = to_batch_query(request)
+        answer = await self._batches.run(batch, Deadline(time_left_s(context, _DEFAULT_DEADLINE_S)))
+        return to_batch_response(answer)

@@ -3,6 +3,7 @@
 import asyncio
 import functools
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -24,8 +25,9 @@ from pixvec.internal.v1 import embedder_service_pb2_grpc, searcher_service_pb2_g
 from pixvec.internal.v1 import searcher_service_pb2 as searcher_pb
 from pixvec.rpc.conversions import item_error_to_wire, params_from_wire, position_from_wire
 from pixvec.rpc.embedder_client import GrpcEmbedder, MemoryEmbedder, ResolvedModel, vector_from_bytes
-from pixvec.rpc.searcher_client import GrpcSearchers, MemorySearchers
-from pixvec.rpc.shard_search import ShardSearch, best_first
+from pixvec.rpc.memory_searchers import MemorySearchers
+from pixvec.rpc.searcher_client import GrpcSearchers
+from pixvec.rpc.shard_search import ShardSearch, ShardVectors, best_first
 from tests.contract.rpc_server import served
 from tests.in_loop import in_loop
 
@@ -137,7 +139,7 @@ class SearcherService(searcher_service_pb2_grpc.SearcherServiceServicer):
         self.twin = twin
 
     async def Search(self, request, context):
-        found = await self.twin.search(
+        found = await self.twin.search_batch(
             "memory",
             ShardSearch(
                 request.collection_id,
@@ -149,22 +151,22 @@ class SearcherService(searcher_service_pb2_grpc.SearcherServiceServicer):
                 request.min_score if request.HasField("min_score") else None,
                 tuple(map(position_from_wire, request.wait_for)),
                 params_from_wire(request.params),
+                len(request.vectors) // 4 // request.dim,
             ),
             10,
         )
-        row = searcher_pb.RowHits(
-            image_ids=[hit.image_id for hit in found.hits], scores=[hit.score for hit in found.hits]
-        )
-        return searcher_pb.SearchResponse(rows=[row], shards_answered=found.shards_answered)
+        rows = [searcher_pb.RowHits(image_ids=hits.image_ids, scores=hits.scores) for hits in found.results]
+        # As a searcher does that holds none of the shards.
+        rows = rows if found.shards_answered else []
+        return searcher_pb.SearchResponse(rows=rows, shards_answered=found.shards_answered)
 
     async def GetVectors(self, request, context):
-        (image_id,) = request.image_ids
-        wait_for = [position_from_wire(position) for position in request.wait_for]
-        data = await self.twin.get_vector(
-            "memory", request.collection_id, request.shard, request.space, image_id, wait_for, 10
+        wait_for = tuple(position_from_wire(position) for position in request.wait_for)
+        wanted = ShardVectors(request.collection_id, request.shard, request.space, tuple(request.image_ids), wait_for)
+        found = await self.twin.get_vectors("memory", wanted, 10)
+        return searcher_pb.GetVectorsResponse(
+            vectors=[searcher_pb.StoredVector(image_id=image_id, data=data) for image_id, data in found.items()]
         )
-        vectors = [] if data is None else [searcher_pb.StoredVector(image_id=image_id, data=data)]
-        return searcher_pb.GetVectorsResponse(vectors=vectors)
 
     def not_served(self, request, context):
         raise NotImplementedError
@@ -206,6 +208,38 @@ async def test_shards_are_searched_together(kind):
         assert [hit.image_id for hit in found.hits] == ["0/0", "1/0", "0/10"]
         assert found.hits[0].score == pytest.approx(1)
         assert sorted(found.shards_answered) == [0, 1]
+
+
+@in_loop
+async def test_a_batch_answers_each_vector_as_a_single_search_does(kind):
+    angles = (0, 33, 77)
+    vectors = b"".join(direction(angle).tobytes() for angle in angles)
+    async with searchers(kind) as (client, address):
+        batch = await client.search_batch(address, replace(looking(0), vector=vectors, rows=3), 10)
+        singles = [await client.search(address, looking(angle), 10) for angle in angles]
+        assert sorted(batch.shards_answered) == [0, 1]
+        assert [hits.image_ids for hits in batch.results] == [
+            [hit.image_id for hit in single.hits] for single in singles
+        ]
+        for hits, single in zip(batch.results, singles, strict=True):
+            assert hits.scores == pytest.approx([hit.score for hit in single.hits])
+
+
+@in_loop
+async def test_a_batch_keeps_threshold_and_limit(kind):
+    vectors = direction(0).tobytes() * 2
+    async with searchers(kind) as (client, address):
+        search = replace(looking(0, min_score=0.9999, k=1), vector=vectors, rows=2)
+        assert [hits.image_ids for hits in (await client.search_batch(address, search, 10)).results] == [["0/0"]] * 2
+
+
+@in_loop
+async def test_a_batch_that_no_shard_answers_has_no_hits(kind):
+    async with searchers(kind) as (client, address):
+        search = replace(looking(0, shards=(5,)), vector=direction(0).tobytes() * 2, rows=2)
+        batch = await client.search_batch(address, search, 10)
+        assert [(hits.image_ids, hits.scores) for hits in batch.results] == [([], [])] * 2
+        assert batch.shards_answered == ()
 
 
 @in_loop
@@ -260,9 +294,9 @@ async def test_vectors_of_another_dimension_are_refused(kind):
 @in_loop
 async def test_stored_vectors_are_returned(kind):
     async with searchers(kind) as (client, address):
-        data = await client.get_vector(address, 1, 0, "image", "0/30", (), 10)
-        assert np.frombuffer(data, "<f4") == pytest.approx(direction(30)[0], abs=1e-6)
-        assert await client.get_vector(address, 1, 0, "image", "nothing", (), 10) is None
+        found = await client.get_vectors(address, ShardVectors(1, 0, "image", ("0/30", "nothing", "0/0")), 10)
+        assert set(found) == {"0/30", "0/0"}
+        assert np.frombuffer(found["0/30"], "<f4") == pytest.approx(direction(30)[0], abs=1e-6)
 
 
 @in_loop

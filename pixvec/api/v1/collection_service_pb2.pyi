@@ -1,9 +1,11 @@
 import datetime
 
 from buf.validate import validate_pb2 as _validate_pb2
+from google.protobuf import field_mask_pb2 as _field_mask_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from pixvec.api.v1 import common_pb2 as _common_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from collections.abc import Iterable as _Iterable, Mapping as _Mapping
@@ -11,19 +13,65 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class IndexKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    INDEX_KIND_UNSPECIFIED: _ClassVar[IndexKind]
+    INDEX_KIND_AUTO: _ClassVar[IndexKind]
+    INDEX_KIND_FLAT: _ClassVar[IndexKind]
+    INDEX_KIND_FLAT_INT8: _ClassVar[IndexKind]
+    INDEX_KIND_FLAT_BINARY: _ClassVar[IndexKind]
+    INDEX_KIND_HNSW: _ClassVar[IndexKind]
+    INDEX_KIND_IVF_SQ8: _ClassVar[IndexKind]
+    INDEX_KIND_IVF_PQ: _ClassVar[IndexKind]
+    INDEX_KIND_IVF_RABITQ: _ClassVar[IndexKind]
+
+class VectorStorage(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    VECTOR_STORAGE_UNSPECIFIED: _ClassVar[VectorStorage]
+    VECTOR_STORAGE_FLOAT16: _ClassVar[VectorStorage]
+    VECTOR_STORAGE_FLOAT32: _ClassVar[VectorStorage]
+INDEX_KIND_UNSPECIFIED: IndexKind
+INDEX_KIND_AUTO: IndexKind
+INDEX_KIND_FLAT: IndexKind
+INDEX_KIND_FLAT_INT8: IndexKind
+INDEX_KIND_FLAT_BINARY: IndexKind
+INDEX_KIND_HNSW: IndexKind
+INDEX_KIND_IVF_SQ8: IndexKind
+INDEX_KIND_IVF_PQ: IndexKind
+INDEX_KIND_IVF_RABITQ: IndexKind
+VECTOR_STORAGE_UNSPECIFIED: VectorStorage
+VECTOR_STORAGE_FLOAT16: VectorStorage
+VECTOR_STORAGE_FLOAT32: VectorStorage
+
+class IndexSettings(_message.Message):
+    __slots__ = ("kind", "storage", "hnsw_m", "ef_construction", "nlist")
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    STORAGE_FIELD_NUMBER: _ClassVar[int]
+    HNSW_M_FIELD_NUMBER: _ClassVar[int]
+    EF_CONSTRUCTION_FIELD_NUMBER: _ClassVar[int]
+    NLIST_FIELD_NUMBER: _ClassVar[int]
+    kind: IndexKind
+    storage: VectorStorage
+    hnsw_m: int
+    ef_construction: int
+    nlist: int
+    def __init__(self, kind: _Optional[_Union[IndexKind, str]] = ..., storage: _Optional[_Union[VectorStorage, str]] = ..., hnsw_m: _Optional[int] = ..., ef_construction: _Optional[int] = ..., nlist: _Optional[int] = ...) -> None: ...
+
 class Space(_message.Message):
-    __slots__ = ("name", "model", "dim", "metric", "digest")
+    __slots__ = ("name", "model", "dim", "metric", "digest", "index")
     NAME_FIELD_NUMBER: _ClassVar[int]
     MODEL_FIELD_NUMBER: _ClassVar[int]
     DIM_FIELD_NUMBER: _ClassVar[int]
     METRIC_FIELD_NUMBER: _ClassVar[int]
     DIGEST_FIELD_NUMBER: _ClassVar[int]
+    INDEX_FIELD_NUMBER: _ClassVar[int]
     name: str
     model: str
     dim: int
     metric: _common_pb2.Metric
     digest: str
-    def __init__(self, name: _Optional[str] = ..., model: _Optional[str] = ..., dim: _Optional[int] = ..., metric: _Optional[_Union[_common_pb2.Metric, str]] = ..., digest: _Optional[str] = ...) -> None: ...
+    index: IndexSettings
+    def __init__(self, name: _Optional[str] = ..., model: _Optional[str] = ..., dim: _Optional[int] = ..., metric: _Optional[_Union[_common_pb2.Metric, str]] = ..., digest: _Optional[str] = ..., index: _Optional[_Union[IndexSettings, _Mapping]] = ...) -> None: ...
 
 class Collection(_message.Message):
     __slots__ = ("name", "spaces", "shard_count", "image_count", "create_time")
@@ -40,16 +88,18 @@ class Collection(_message.Message):
     def __init__(self, name: _Optional[str] = ..., spaces: _Optional[_Iterable[_Union[Space, _Mapping]]] = ..., shard_count: _Optional[int] = ..., image_count: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class CreateCollectionRequest(_message.Message):
-    __slots__ = ("collection", "model", "metric", "shard_count")
+    __slots__ = ("collection", "model", "metric", "shard_count", "index")
     COLLECTION_FIELD_NUMBER: _ClassVar[int]
     MODEL_FIELD_NUMBER: _ClassVar[int]
     METRIC_FIELD_NUMBER: _ClassVar[int]
     SHARD_COUNT_FIELD_NUMBER: _ClassVar[int]
+    INDEX_FIELD_NUMBER: _ClassVar[int]
     collection: str
     model: str
     metric: _common_pb2.Metric
     shard_count: int
-    def __init__(self, collection: _Optional[str] = ..., model: _Optional[str] = ..., metric: _Optional[_Union[_common_pb2.Metric, str]] = ..., shard_count: _Optional[int] = ...) -> None: ...
+    index: IndexSettings
+    def __init__(self, collection: _Optional[str] = ..., model: _Optional[str] = ..., metric: _Optional[_Union[_common_pb2.Metric, str]] = ..., shard_count: _Optional[int] = ..., index: _Optional[_Union[IndexSettings, _Mapping]] = ...) -> None: ...
 
 class CreateCollectionResponse(_message.Message):
     __slots__ = ("collection", "model_choice")
@@ -86,6 +136,24 @@ class ListCollectionsResponse(_message.Message):
     collections: _containers.RepeatedCompositeFieldContainer[Collection]
     next_page_token: str
     def __init__(self, collections: _Optional[_Iterable[_Union[Collection, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class UpdateCollectionRequest(_message.Message):
+    __slots__ = ("collection", "space", "index", "update_mask")
+    COLLECTION_FIELD_NUMBER: _ClassVar[int]
+    SPACE_FIELD_NUMBER: _ClassVar[int]
+    INDEX_FIELD_NUMBER: _ClassVar[int]
+    UPDATE_MASK_FIELD_NUMBER: _ClassVar[int]
+    collection: str
+    space: str
+    index: IndexSettings
+    update_mask: _field_mask_pb2.FieldMask
+    def __init__(self, collection: _Optional[str] = ..., space: _Optional[str] = ..., index: _Optional[_Union[IndexSettings, _Mapping]] = ..., update_mask: _Optional[_Union[_field_mask_pb2.FieldMask, _Mapping]] = ...) -> None: ...
+
+class UpdateCollectionResponse(_message.Message):
+    __slots__ = ("collection",)
+    COLLECTION_FIELD_NUMBER: _ClassVar[int]
+    collection: Collection
+    def __init__(self, collection: _Optional[_Union[Collection, _Mapping]] = ...) -> None: ...
 
 class DeleteCollectionRequest(_message.Message):
     __slots__ = ("collection",)

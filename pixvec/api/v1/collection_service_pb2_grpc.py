@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class CollectionServiceStub:
-    """Creates, describes and deletes collections of images.
+    """Creates, describes, changes and deletes collections of images.
     """
 
     def __init__(self, channel):
@@ -50,6 +50,11 @@ class CollectionServiceStub:
                 request_serializer=pixvec_dot_api_dot_v1_dot_collection__service__pb2.ListCollectionsRequest.SerializeToString,
                 response_deserializer=pixvec_dot_api_dot_v1_dot_collection__service__pb2.ListCollectionsResponse.FromString,
                 _registered_method=True)
+        self.UpdateCollection = channel.unary_unary(
+                '/pixvec.api.v1.CollectionService/UpdateCollection',
+                request_serializer=pixvec_dot_api_dot_v1_dot_collection__service__pb2.UpdateCollectionRequest.SerializeToString,
+                response_deserializer=pixvec_dot_api_dot_v1_dot_collection__service__pb2.UpdateCollectionResponse.FromString,
+                _registered_method=True)
         self.DeleteCollection = channel.unary_unary(
                 '/pixvec.api.v1.CollectionService/DeleteCollection',
                 request_serializer=pixvec_dot_api_dot_v1_dot_collection__service__pb2.DeleteCollectionRequest.SerializeToString,
@@ -58,7 +63,7 @@ class CollectionServiceStub:
 
 
 class CollectionServiceServicer:
-    """Creates, describes and deletes collections of images.
+    """Creates, describes, changes and deletes collections of images.
     """
 
     def CreateCollection(self, request, context):
@@ -77,6 +82,13 @@ class CollectionServiceServicer:
 
     def ListCollections(self, request, context):
         """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateCollection(self, request, context):
+        """Changes how a collection is indexed. Nothing else of it can change.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
@@ -106,6 +118,11 @@ def add_CollectionServiceServicer_to_server(servicer, server):
                     request_deserializer=pixvec_dot_api_dot_v1_dot_collection__service__pb2.ListCollectionsRequest.FromString,
                     response_serializer=pixvec_dot_api_dot_v1_dot_collection__service__pb2.ListCollectionsResponse.SerializeToString,
             ),
+            'UpdateCollection': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateCollection,
+                    request_deserializer=pixvec_dot_api_dot_v1_dot_collection__service__pb2.UpdateCollectionRequest.FromString,
+                    response_serializer=pixvec_dot_api_dot_v1_dot_collection__service__pb2.UpdateCollectionResponse.SerializeToString,
+            ),
             'DeleteCollection': grpc.unary_unary_rpc_method_handler(
                     servicer.DeleteCollection,
                     request_deserializer=pixvec_dot_api_dot_v1_dot_collection__service__pb2.DeleteCollectionRequest.FromString,
@@ -120,7 +137,7 @@ def add_CollectionServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class CollectionService:
-    """Creates, describes and deletes collections of images.
+    """Creates, describes, changes and deletes collections of images.
     """
 
     @staticmethod
@@ -194,6 +211,33 @@ class CollectionService:
             '/pixvec.api.v1.CollectionService/ListCollections',
             pixvec_dot_api_dot_v1_dot_collection__service__pb2.ListCollectionsRequest.SerializeToString,
             pixvec_dot_api_dot_v1_dot_collection__service__pb2.ListCollectionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateCollection(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pixvec.api.v1.CollectionService/UpdateCollection',
+            pixvec_dot_api_dot_v1_dot_collection__service__pb2.UpdateCollectionRequest.SerializeToString,
+            pixvec_dot_api_dot_v1_dot_collection__service__pb2.UpdateCollectionResponse.FromString,
             options,
             channel_credentials,
             insecure,

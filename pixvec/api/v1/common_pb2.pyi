@@ -72,3 +72,11 @@ class Vector(_message.Message):
     DATA_FIELD_NUMBER: _ClassVar[int]
     data: bytes
     def __init__(self, data: _Optional[bytes] = ...) -> None: ...
+
+class Vectors(_message.Message):
+    __slots__ = ("data", "dim")
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    DIM_FIELD_NUMBER: _ClassVar[int]
+    data: bytes
+    dim: int
+    def __init__(self, data: _Optional[bytes] = ..., dim: _Optional[int] = ...) -> None: ...

@@ -26,7 +26,7 @@ from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from pixvec.api.v1 import common_pb2 as pixvec_dot_api_dot_v1_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"pixvec/api/v1/search_service.proto\x12\rpixvec.api.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1apixvec/api/v1/common.proto\"\xe8\x04\n\x0cQueryRequest\x12\x1d\n\ncollection\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18?\x12\x18\n\x05image\x18\x02 \x01(\x0c\x42\x07\xbaH\x04z\x02\x10\x01H\x00\x12\x1e\n\x08image_id\x18\x04 \x01(\tB\n\xbaH\x07r\x05 \x01(\x80\x04H\x00\x12\'\n\x06vector\x18\x07 \x01(\x0b\x32\x15.pixvec.api.v1.VectorH\x00\x12\x16\n\x05space\x18\n \x01(\tB\x07\xbaH\x04r\x02\x18?\x12\x1e\n\x05limit\x18\x0c \x01(\rB\n\xbaH\x07*\x05\x18\x90N(\x01H\x01\x88\x01\x01\x12\x18\n\x06offset\x18\r \x01(\rB\x08\xbaH\x05*\x03\x18\x90N\x12\x1f\n\tmin_score\x18\x0e \x01(\x02\x42\x07\xbaH\x04\n\x02@\x01H\x02\x88\x01\x01\x12+\n\x06params\x18\x11 \x01(\x0b\x32\x1b.pixvec.api.v1.SearchParams\x12\x39\n\x0b\x63onsistency\x18\x12 \x01(\x0e\x32\x1a.pixvec.api.v1.ConsistencyB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12&\n\x05token\x18\x13 \x01(\x0b\x32\x17.pixvec.api.v1.SeqToken\x12\'\n\x07include\x18\x14 \x01(\x0b\x32\x16.pixvec.api.v1.Include:\x81\x01\xbaH~\x1a|\n\x0cquery.window\x12$offset + limit must be at most 10000\x1a\x46this.offset + (has(this.limit) ? this.limit : uint(10)) <= uint(10000)B\x0e\n\x05query\x12\x05\xbaH\x02\x08\x01\x42\x08\n\x06_limitB\x0c\n\n_min_score\"\x1d\n\x07Include\x12\x12\n\nattributes\x18\x01 \x01(\x08\"\xa7\x01\n\x03Hit\x12\x10\n\x08image_id\x18\x01 \x01(\t\x12\r\n\x05score\x18\x02 \x01(\x02\x12\x36\n\nattributes\x18\x05 \x03(\x0b\x32\".pixvec.api.v1.Hit.AttributesEntry\x1aG\n\x0f\x41ttributesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12#\n\x05value\x18\x02 \x01(\x0b\x32\x14.pixvec.api.v1.Value:\x02\x38\x01\"9\n\x08\x43overage\x12\x14\n\x0cshards_total\x18\x01 \x01(\r\x12\x17\n\x0fshards_answered\x18\x02 \x01(\r\"z\n\x07Timings\x12\r\n\x05total\x18\x01 \x01(\x01\x12\r\n\x05queue\x18\x02 \x01(\x01\x12\x0e\n\x06\x64\x65\x63ode\x18\x03 \x01(\x01\x12\x11\n\tinference\x18\x04 \x01(\x01\x12\x0e\n\x06search\x18\x05 \x01(\x01\x12\r\n\x05merge\x18\x06 \x01(\x01\x12\x0f\n\x07hydrate\x18\x07 \x01(\x01\"\xb0\x01\n\rQueryResponse\x12 \n\x04hits\x18\x01 \x03(\x0b\x32\x12.pixvec.api.v1.Hit\x12)\n\x08\x63overage\x18\x02 \x01(\x0b\x32\x17.pixvec.api.v1.Coverage\x12\'\n\x07timings\x18\x03 \x01(\x0b\x32\x16.pixvec.api.v1.Timings\x12\r\n\x05space\x18\x04 \x01(\t\x12\x1a\n\x12\x61ttributes_missing\x18\x05 \x01(\x08*]\n\x0b\x43onsistency\x12\x1b\n\x17\x43ONSISTENCY_UNSPECIFIED\x10\x00\x12\x18\n\x14\x43ONSISTENCY_EVENTUAL\x10\x01\x12\x17\n\x13\x43ONSISTENCY_SESSION\x10\x02\x32S\n\rSearchService\x12\x42\n\x05Query\x12\x1b.pixvec.api.v1.QueryRequest\x1a\x1c.pixvec.api.v1.QueryResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"pixvec/api/v1/search_service.proto\x12\rpixvec.api.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1apixvec/api/v1/common.proto\"\xe8\x04\n\x0cQueryRequest\x12\x1d\n\ncollection\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18?\x12\x18\n\x05image\x18\x02 \x01(\x0c\x42\x07\xbaH\x04z\x02\x10\x01H\x00\x12\x1e\n\x08image_id\x18\x04 \x01(\tB\n\xbaH\x07r\x05 \x01(\x80\x04H\x00\x12\'\n\x06vector\x18\x07 \x01(\x0b\x32\x15.pixvec.api.v1.VectorH\x00\x12\x16\n\x05space\x18\n \x01(\tB\x07\xbaH\x04r\x02\x18?\x12\x1e\n\x05limit\x18\x0c \x01(\rB\n\xbaH\x07*\x05\x18\x90N(\x01H\x01\x88\x01\x01\x12\x18\n\x06offset\x18\r \x01(\rB\x08\xbaH\x05*\x03\x18\x90N\x12\x1f\n\tmin_score\x18\x0e \x01(\x02\x42\x07\xbaH\x04\n\x02@\x01H\x02\x88\x01\x01\x12+\n\x06params\x18\x11 \x01(\x0b\x32\x1b.pixvec.api.v1.SearchParams\x12\x39\n\x0b\x63onsistency\x18\x12 \x01(\x0e\x32\x1a.pixvec.api.v1.ConsistencyB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12&\n\x05token\x18\x13 \x01(\x0b\x32\x17.pixvec.api.v1.SeqToken\x12\'\n\x07include\x18\x14 \x01(\x0b\x32\x16.pixvec.api.v1.Include:\x81\x01\xbaH~\x1a|\n\x0cquery.window\x12$offset + limit must be at most 10000\x1a\x46this.offset + (has(this.limit) ? this.limit : uint(10)) <= uint(10000)B\x0e\n\x05query\x12\x05\xbaH\x02\x08\x01\x42\x08\n\x06_limitB\x0c\n\n_min_score\"\x1d\n\x07Include\x12\x12\n\nattributes\x18\x01 \x01(\x08\"\xa7\x01\n\x03Hit\x12\x10\n\x08image_id\x18\x01 \x01(\t\x12\r\n\x05score\x18\x02 \x01(\x02\x12\x36\n\nattributes\x18\x05 \x03(\x0b\x32\".pixvec.api.v1.Hit.AttributesEntry\x1aG\n\x0f\x41ttributesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12#\n\x05value\x18\x02 \x01(\x0b\x32\x14.pixvec.api.v1.Value:\x02\x38\x01\"9\n\x08\x43overage\x12\x14\n\x0cshards_total\x18\x01 \x01(\r\x12\x17\n\x0fshards_answered\x18\x02 \x01(\r\"z\n\x07Timings\x12\r\n\x05total\x18\x01 \x01(\x01\x12\r\n\x05queue\x18\x02 \x01(\x01\x12\x0e\n\x06\x64\x65\x63ode\x18\x03 \x01(\x01\x12\x11\n\tinference\x18\x04 \x01(\x01\x12\x0e\n\x06search\x18\x05 \x01(\x01\x12\r\n\x05merge\x18\x06 \x01(\x01\x12\x0f\n\x07hydrate\x18\x07 \x01(\x01\"\xb0\x01\n\rQueryResponse\x12 \n\x04hits\x18\x01 \x03(\x0b\x32\x12.pixvec.api.v1.Hit\x12)\n\x08\x63overage\x18\x02 \x01(\x0b\x32\x17.pixvec.api.v1.Coverage\x12\'\n\x07timings\x18\x03 \x01(\x0b\x32\x16.pixvec.api.v1.Timings\x12\r\n\x05space\x18\x04 \x01(\t\x12\x1a\n\x12\x61ttributes_missing\x18\x05 \x01(\x08\"-\n\x08ImageIds\x12!\n\x03ids\x18\x01 \x03(\tB\x14\xbaH\x11\x92\x01\x0e\x08\x01\x10\xe8\x07\"\x07r\x05 \x01(\x80\x04\"-\n\x06Images\x12#\n\x08\x63ontents\x18\x01 \x03(\x0c\x42\x11\xbaH\x0e\x92\x01\x0b\x08\x01\x10\xe8\x07\"\x04z\x02\x10\x01\"\xc7\x03\n\x11QueryBatchRequest\x12\x1d\n\ncollection\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18?\x12)\n\x07vectors\x18\x02 \x01(\x0b\x32\x16.pixvec.api.v1.VectorsH\x00\x12,\n\timage_ids\x18\x03 \x01(\x0b\x32\x17.pixvec.api.v1.ImageIdsH\x00\x12\'\n\x06images\x18\x04 \x01(\x0b\x32\x15.pixvec.api.v1.ImagesH\x00\x12\x16\n\x05space\x18\n \x01(\tB\x07\xbaH\x04r\x02\x18?\x12\x1e\n\x05limit\x18\x0c \x01(\rB\n\xbaH\x07*\x05\x18\x90N(\x01H\x01\x88\x01\x01\x12\x1f\n\tmin_score\x18\x0e \x01(\x02\x42\x07\xbaH\x04\n\x02@\x01H\x02\x88\x01\x01\x12+\n\x06params\x18\x11 \x01(\x0b\x32\x1b.pixvec.api.v1.SearchParams\x12\x39\n\x0b\x63onsistency\x18\x12 \x01(\x0e\x32\x1a.pixvec.api.v1.ConsistencyB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12&\n\x05token\x18\x13 \x01(\x0b\x32\x17.pixvec.api.v1.SeqTokenB\x10\n\x07queries\x12\x05\xbaH\x02\x08\x01\x42\x08\n\x06_limitB\x0c\n\n_min_score\"/\n\nPackedHits\x12\x11\n\timage_ids\x18\x01 \x03(\t\x12\x0e\n\x06scores\x18\x02 \x03(\x02\"\xa3\x01\n\x12QueryBatchResponse\x12*\n\x07results\x18\x01 \x03(\x0b\x32\x19.pixvec.api.v1.PackedHits\x12)\n\x08\x63overage\x18\x02 \x01(\x0b\x32\x17.pixvec.api.v1.Coverage\x12\'\n\x07timings\x18\x03 \x01(\x0b\x32\x16.pixvec.api.v1.Timings\x12\r\n\x05space\x18\x04 \x01(\t*]\n\x0b\x43onsistency\x12\x1b\n\x17\x43ONSISTENCY_UNSPECIFIED\x10\x00\x12\x18\n\x14\x43ONSISTENCY_EVENTUAL\x10\x01\x12\x17\n\x13\x43ONSISTENCY_SESSION\x10\x02\x32\xa6\x01\n\rSearchService\x12\x42\n\x05Query\x12\x1b.pixvec.api.v1.QueryRequest\x1a\x1c.pixvec.api.v1.QueryResponse\x12Q\n\nQueryBatch\x12 .pixvec.api.v1.QueryBatchRequest\x1a!.pixvec.api.v1.QueryBatchResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -55,8 +55,24 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_QUERYREQUEST']._serialized_options = b'\272H~\032|\n\014query.window\022$offset + limit must be at most 10000\032Fthis.offset + (has(this.limit) ? this.limit : uint(10)) <= uint(10000)'
   _globals['_HIT_ATTRIBUTESENTRY']._loaded_options = None
   _globals['_HIT_ATTRIBUTESENTRY']._serialized_options = b'8\001'
-  _globals['_CONSISTENCY']._serialized_start=1292
-  _globals['_CONSISTENCY']._serialized_end=1385
+  _globals['_IMAGEIDS'].fields_by_name['ids']._loaded_options = None
+  _globals['_IMAGEIDS'].fields_by_name['ids']._serialized_options = b'\272H\021\222\001\016\010\001\020\350\007\"\007r\005 \001(\200\004'
+  _globals['_IMAGES'].fields_by_name['contents']._loaded_options = None
+  _globals['_IMAGES'].fields_by_name['contents']._serialized_options = b'\272H\016\222\001\013\010\001\020\350\007\"\004z\002\020\001'
+  _globals['_QUERYBATCHREQUEST'].oneofs_by_name['queries']._loaded_options = None
+  _globals['_QUERYBATCHREQUEST'].oneofs_by_name['queries']._serialized_options = b'\272H\002\010\001'
+  _globals['_QUERYBATCHREQUEST'].fields_by_name['collection']._loaded_options = None
+  _globals['_QUERYBATCHREQUEST'].fields_by_name['collection']._serialized_options = b'\272H\006r\004\020\001\030?'
+  _globals['_QUERYBATCHREQUEST'].fields_by_name['space']._loaded_options = None
+  _globals['_QUERYBATCHREQUEST'].fields_by_name['space']._serialized_options = b'\272H\004r\002\030?'
+  _globals['_QUERYBATCHREQUEST'].fields_by_name['limit']._loaded_options = None
+  _globals['_QUERYBATCHREQUEST'].fields_by_name['limit']._serialized_options = b'\272H\007*\005\030\220N(\001'
+  _globals['_QUERYBATCHREQUEST'].fields_by_name['min_score']._loaded_options = None
+  _globals['_QUERYBATCHREQUEST'].fields_by_name['min_score']._serialized_options = b'\272H\004\n\002@\001'
+  _globals['_QUERYBATCHREQUEST'].fields_by_name['consistency']._loaded_options = None
+  _globals['_QUERYBATCHREQUEST'].fields_by_name['consistency']._serialized_options = b'\272H\005\202\001\002\020\001'
+  _globals['_CONSISTENCY']._serialized_start=2059
+  _globals['_CONSISTENCY']._serialized_end=2152
   _globals['_QUERYREQUEST']._serialized_start=111
   _globals['_QUERYREQUEST']._serialized_end=727
   _globals['_INCLUDE']._serialized_start=729
@@ -71,6 +87,16 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TIMINGS']._serialized_end=1111
   _globals['_QUERYRESPONSE']._serialized_start=1114
   _globals['_QUERYRESPONSE']._serialized_end=1290
-  _globals['_SEARCHSERVICE']._serialized_start=1387
-  _globals['_SEARCHSERVICE']._serialized_end=1470
+  _globals['_IMAGEIDS']._serialized_start=1292
+  _globals['_IMAGEIDS']._serialized_end=1337
+  _globals['_IMAGES']._serialized_start=1339
+  _globals['_IMAGES']._serialized_end=1384
+  _globals['_QUERYBATCHREQUEST']._serialized_start=1387
+  _globals['_QUERYBATCHREQUEST']._serialized_end=1842
+  _globals['_PACKEDHITS']._serialized_start=1844
+  _globals['_PACKEDHITS']._serialized_end=1891
+  _globals['_QUERYBATCHRESPONSE']._serialized_start=1894
+  _globals['_QUERYBATCHRESPONSE']._serialized_end=2057
+  _globals['_SEARCHSERVICE']._serialized_start=2155
+  _globals['_SEARCHSERVICE']._serialized_end=2321
 # @@protoc_insertion_point(module_scope)

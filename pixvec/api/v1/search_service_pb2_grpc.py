@@ -40,6 +40,11 @@ class SearchServiceStub:
                 request_serializer=pixvec_dot_api_dot_v1_dot_search__service__pb2.QueryRequest.SerializeToString,
                 response_deserializer=pixvec_dot_api_dot_v1_dot_search__service__pb2.QueryResponse.FromString,
                 _registered_method=True)
+        self.QueryBatch = channel.unary_unary(
+                '/pixvec.api.v1.SearchService/QueryBatch',
+                request_serializer=pixvec_dot_api_dot_v1_dot_search__service__pb2.QueryBatchRequest.SerializeToString,
+                response_deserializer=pixvec_dot_api_dot_v1_dot_search__service__pb2.QueryBatchResponse.FromString,
+                _registered_method=True)
 
 
 class SearchServiceServicer:
@@ -52,6 +57,14 @@ class SearchServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def QueryBatch(self, request, context):
+        """Answers many queries of one kind, each as Query would, in one message. One that cannot be answered fails them all,
+        and the error says which: `query 7: …`, counted from 0.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_SearchServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -59,6 +72,11 @@ def add_SearchServiceServicer_to_server(servicer, server):
                     servicer.Query,
                     request_deserializer=pixvec_dot_api_dot_v1_dot_search__service__pb2.QueryRequest.FromString,
                     response_serializer=pixvec_dot_api_dot_v1_dot_search__service__pb2.QueryResponse.SerializeToString,
+            ),
+            'QueryBatch': grpc.unary_unary_rpc_method_handler(
+                    servicer.QueryBatch,
+                    request_deserializer=pixvec_dot_api_dot_v1_dot_search__service__pb2.QueryBatchRequest.FromString,
+                    response_serializer=pixvec_dot_api_dot_v1_dot_search__service__pb2.QueryBatchResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -89,6 +107,33 @@ class SearchService:
             '/pixvec.api.v1.SearchService/Query',
             pixvec_dot_api_dot_v1_dot_search__service__pb2.QueryRequest.SerializeToString,
             pixvec_dot_api_dot_v1_dot_search__service__pb2.QueryResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def QueryBatch(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pixvec.api.v1.SearchService/QueryBatch',
+            pixvec_dot_api_dot_v1_dot_search__service__pb2.QueryBatchRequest.SerializeToString,
+            pixvec_dot_api_dot_v1_dot_search__service__pb2.QueryBatchResponse.FromString,
             options,
             channel_credentials,
             insecure,

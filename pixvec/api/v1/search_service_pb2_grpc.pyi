@@ -34,6 +34,10 @@ class SearchServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> SearchServiceAsyncStub: ...
     Query: _grpc.UnaryUnaryMultiCallable[_search_service_pb2.QueryRequest, _search_service_pb2.QueryResponse]
+    QueryBatch: _grpc.UnaryUnaryMultiCallable[_search_service_pb2.QueryBatchRequest, _search_service_pb2.QueryBatchResponse]
+    """Answers many queries of one kind, each as Query would, in one message. One that cannot be answered fails them all,
+    and the error says which: `query 7: …`, counted from 0.
+    """
 
 @_typing.type_check_only
 class SearchServiceAsyncStub(SearchServiceStub):
@@ -41,6 +45,10 @@ class SearchServiceAsyncStub(SearchServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Query: _aio.UnaryUnaryMultiCallable[_search_service_pb2.QueryRequest, _search_service_pb2.QueryResponse]  # type: ignore[assignment]
+    QueryBatch: _aio.UnaryUnaryMultiCallable[_search_service_pb2.QueryBatchRequest, _search_service_pb2.QueryBatchResponse]  # type: ignore[assignment]
+    """Answers many queries of one kind, each as Query would, in one message. One that cannot be answered fails them all,
+    and the error says which: `query 7: …`, counted from 0.
+    """
 
 class SearchServiceServicer(metaclass=_abc_1.ABCMeta):
     """Finds pictures."""
@@ -51,5 +59,15 @@ class SearchServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _search_service_pb2.QueryRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_search_service_pb2.QueryResponse, _abc.Awaitable[_search_service_pb2.QueryResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def QueryBatch(
+        self,
+        request: _search_service_pb2.QueryBatchRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_search_service_pb2.QueryBatchResponse, _abc.Awaitable[_search_service_pb2.QueryBatchResponse]]:
+        """Answers many queries of one kind, each as Query would, in one message. One that cannot be answered fails them all,
+        and the error says which: `query 7: …`, counted from 0.
+        """
 
 def add_SearchServiceServicer_to_server(servicer: SearchServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

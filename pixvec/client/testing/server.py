@@ -17,7 +17,8 @@ from pixvec.api.v1.collection_service_pb2_grpc import add_CollectionServiceServi
 from pixvec.api.v1.image_service_pb2_grpc import add_ImageServiceServicer_to_server
 from pixvec.api.v1.job_service_pb2_grpc import add_JobServiceServicer_to_server
 from pixvec.api.v1.search_service_pb2_grpc import add_SearchServiceServicer_to_server
-from pixvec.client.testing.servicers import FakeCollections, FakeImages, FakeJobs, FakeSearch
+from pixvec.client.testing.searches import FakeSearch
+from pixvec.client.testing.servicers import FakeCollections, FakeImages, FakeJobs
 from pixvec.client.testing.store import Store
 from pixvec.errors import PixvecError
 from pixvec.rpc.channels import MAX_MESSAGE_BYTES

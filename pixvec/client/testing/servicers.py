@@ -7,13 +7,13 @@ from typing import Protocol
 import grpc
 from google.protobuf.message import Message
 
-from pixvec.api.v1 import collection_service_pb2, common_pb2, image_service_pb2, job_service_pb2, search_service_pb2
+from pixvec.api.v1 import collection_service_pb2, common_pb2, image_service_pb2, job_service_pb2
 from pixvec.api.v1.collection_service_pb2_grpc import CollectionServiceServicer
 from pixvec.api.v1.image_service_pb2_grpc import ImageServiceServicer
 from pixvec.api.v1.job_service_pb2_grpc import JobServiceServicer
-from pixvec.api.v1.search_service_pb2_grpc import SearchServiceServicer
-from pixvec.client.testing.store import DIM, Store, StoredCollection, StoredJob, cosine, embed, unpack
-from pixvec.errors import InvalidVector, StaleToken, Unavailable
+from pixvec.client.testing.store import DIM, Store, StoredCollection, StoredJob
+from pixvec.errors import SpaceNotFound, Unavailable
+from pixvec.rpc.index_settings import index_change, index_from_wire, index_to_wire
 
 
 class Faults(Protocol):
@@ -26,12 +26,14 @@ class Faults(Protocol):
         """Return after how many items the stream that just opened has to break."""
 
 
-class _Servicer:
+class Servicer:
+    """Base of the fake services."""
+
     def __init__(self, server: Faults) -> None:
         self._server = server
 
 
-class FakeCollections(_Servicer, CollectionServiceServicer):
+class FakeCollections(Servicer, CollectionServiceServicer):
     """Collections."""
 
     def CreateCollection(
@@ -41,7 +43,12 @@ class FakeCollections(_Servicer, CollectionServiceServicer):
         with self._server.answering("CreateCollection", request, context) as store:
             model = "fake" if request.model in ("", "auto") else request.model
             space = collection_service_pb2.Space(
-                name="image", model=model, dim=DIM, metric=request.metric or common_pb2.METRIC_COSINE, digest="0" * 64
+                name="image",
+                model=model,
+                dim=DIM,
+                metric=request.metric or common_pb2.METRIC_COSINE,
+                digest="0" * 64,
+                index=index_to_wire(index_from_wire(request.index)),
             )
             created = store.create(
                 collection_service_pb2.Collection(
@@ -72,6 +79,19 @@ class FakeCollections(_Servicer, CollectionServiceServicer):
             token = page[-1].name if len(page) < len(found) else ""
             return collection_service_pb2.ListCollectionsResponse(collections=page, next_page_token=token)
 
+    def UpdateCollection(
+        self, request: collection_service_pb2.UpdateCollectionRequest, context: grpc.ServicerContext
+    ) -> collection_service_pb2.UpdateCollectionResponse:
+        """Note other index settings."""
+        with self._server.answering("UpdateCollection", request, context) as store:
+            collection = store.collection(request.collection)
+            (space,) = collection.message.spaces
+            if request.space not in ("", space.name):
+                raise SpaceNotFound(f"no space {request.space!r}; the collection has {space.name}", field="space")
+            change = index_change(request.index, request.update_mask.paths)
+            space.index.CopyFrom(index_to_wire(change(index_from_wire(space.index))))
+            return collection_service_pb2.UpdateCollectionResponse(collection=_counted(collection))
+
     def DeleteCollection(
         self, request: collection_service_pb2.DeleteCollectionRequest, context: grpc.ServicerContext
     ) -> collection_service_pb2.DeleteCollectionResponse:
@@ -87,7 +107,7 @@ def _counted(collection: StoredCollection) -> collection_service_pb2.Collection:
     return collection.message
 
 
-class FakeImages(_Servicer, ImageServiceServicer):
+class FakeImages(Servicer, ImageServiceServicer):
     """Images."""
 
     def Ingest(
@@ -147,7 +167,7 @@ def _statuses(statuses: list[image_service_pb2.IngestItemStatus]) -> image_servi
     return image_service_pb2.IngestResponse(statuses=image_service_pb2.IngestStatuses(statuses=statuses))
 
 
-class FakeJobs(_Servicer, JobServiceServicer):
+class FakeJobs(Servicer, JobServiceServicer):
     """Jobs. A job by URI ends at once, having found nothing."""
 
     def CreateIngest(
@@ -195,48 +215,3 @@ def _failures(job: StoredJob) -> Iterator[job_service_pb2.ItemFailure]:
     for ordinal, status in sorted(job.statuses.items()):
         if status.HasField("error"):
             yield job_service_pb2.ItemFailure(ordinal=ordinal, image_id=status.image_id, error=status.error)
-
-
-class FakeSearch(_Servicer, SearchServiceServicer):
-    """Search by brute force."""
-
-    def Query(
-        self, request: search_service_pb2.QueryRequest, context: grpc.ServicerContext
-    ) -> search_service_pb2.QueryResponse:
-        """Compare with every image."""
-        with self._server.answering("Query", request, context) as store:
-            collection = store.collection(request.collection)
-            for position in request.token.positions:
-                if position.epoch != collection.epoch:
-                    raise StaleToken("the token is from before the collection was made anew")
-            vector = _query_vector(store, request)
-            hits = [
-                search_service_pb2.Hit(
-                    image_id=image_id,
-                    score=cosine(vector, image.vector),
-                    attributes=image.message.attributes if request.include.attributes else None,
-                )
-                for image_id, image in collection.images.items()
-            ]
-            kept = sorted(hits, key=lambda hit: (-hit.score, hit.image_id))
-            if request.HasField("min_score"):
-                kept = [hit for hit in kept if hit.score >= request.min_score]
-            window = kept[request.offset : request.offset + (request.limit if request.HasField("limit") else 10)]
-            return search_service_pb2.QueryResponse(
-                hits=window,
-                coverage=search_service_pb2.Coverage(shards_total=1, shards_answered=1),
-                timings=search_service_pb2.Timings(total=0.001, search=0.001),
-                space="image",
-            )
-
-
-def _query_vector(store: Store, request: search_service_pb2.QueryRequest) -> list[float]:
-    kind = request.WhichOneof("query")
-    if kind == "image_id":
-        return store.image(request.collection, request.image_id).vector
-    if kind == "image":
-        return embed(request.image)
-    vector = unpack(request.vector.data)
-    if len(vector) != DIM:
-        raise InvalidVector(f"the vector has {len(vector)} dimensions, space 'image' has {DIM}", field="vector")
-    return vector

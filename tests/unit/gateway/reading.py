@@ -10,7 +10,8 @@ from pixvec.index.brute import NumpyShard
 from pixvec.index.interfaces import Change, SpaceSpec
 from pixvec.rpc.blocking import BlockingCalls
 from pixvec.rpc.embedder_client import MemoryEmbedder, ResolvedModel, vector_from_bytes
-from pixvec.rpc.searcher_client import MemorySearchers
+from pixvec.rpc.memory_searchers import MemorySearchers
+from services.gateway.batches import Batches
 from services.gateway.directory import Directory
 from services.gateway.queries import Queries
 from services.gateway.scatter import Scatter
@@ -41,10 +42,18 @@ class ReadSide:
         self.directory = Directory(self.catalogue, self.sql)
         self.scatter = Scatter(self.directory, self.searchers)
         self.queries = Queries(self.directory, self.scatter, self.embedder, self.catalogue.images, self.sql)
+        self.batches = Batches(self.directory, self.scatter, self.embedder)
 
     def report(self, address, shards):
         reports = [ShardReport(self.collection.collection_id, shard, True, 0) for shard in shards]
         self.catalogue.topology.heartbeat(address, address, reports, lease_s=3600)
+
+    def split(self):
+        """Give each of two searchers one of the two shards."""
+        key = self.collection.collection_id
+        for number, address in enumerate(self.addresses):
+            del self.searchers.shards[address][key, 1 - number]
+            self.report(address, [number])
 
     def put(self, *image_ids):
         for image_id in image_ids:

@@ -10,6 +10,7 @@ from pixvec.errors import (
     EmbedderUnavailable,
     InvalidRequest,
     ModelNotFound,
+    SpaceNotFound,
 )
 from pixvec.rpc.blocking import BlockingCalls
 from pixvec.rpc.embedder_client import MemoryEmbedder, ResolvedModel
@@ -116,6 +117,80 @@ async def test_models_that_cannot_be_had(monkeypatch):
     with pytest.raises(EmbedderUnavailable):
         await side.create()
     assert side.catalogue.collections.page("", 10) == []
+
+
+def settings(made):
+    (space,) = made.collection.spaces
+    return space.index
+
+
+@in_loop
+async def test_a_collection_says_how_it_is_indexed():
+    side = Side()
+    made = await side.create(index=pb.IndexSettings(kind=pb.INDEX_KIND_HNSW, hnsw_m=48))
+    stored = pb.IndexSettings(kind=pb.INDEX_KIND_HNSW, storage=pb.VECTOR_STORAGE_FLOAT16, hnsw_m=48)
+    assert settings(made) == stored
+    got = await side.service.GetCollection(pb.GetCollectionRequest(collection="photos"), NoDeadline())
+    assert settings(got) == stored
+    defaults = pb.IndexSettings(kind=pb.INDEX_KIND_AUTO, storage=pb.VECTOR_STORAGE_FLOAT16)
+    assert settings(await side.create("others")) == defaults
+
+
+_BEFORE = pb.IndexSettings(kind=pb.INDEX_KIND_HNSW, storage=pb.VECTOR_STORAGE_FLOAT32, hnsw_m=48, nlist=5)
+
+
+@pytest.mark.parametrize(
+    ("index", "paths", "after"),
+    [
+        ({"kind": pb.INDEX_KIND_IVF_PQ}, [], {"kind": pb.INDEX_KIND_IVF_PQ}),
+        ({"hnsw_m": 9, "nlist": 70}, [], {"hnsw_m": 9, "nlist": 70}),
+        ({"hnsw_m": 9, "nlist": 70}, ["index.nlist"], {"nlist": 70}),
+        ({}, ["index.hnsw_m", "index.kind"], {"kind": pb.INDEX_KIND_AUTO, "hnsw_m": None}),
+        (
+            {"nlist": 70},
+            ["index"],
+            {"kind": pb.INDEX_KIND_AUTO, "storage": pb.VECTOR_STORAGE_FLOAT16, "hnsw_m": None, "nlist": 70},
+        ),
+        (
+            {},
+            ["*"],
+            {"kind": pb.INDEX_KIND_AUTO, "storage": pb.VECTOR_STORAGE_FLOAT16, "hnsw_m": None, "nlist": None},
+        ),
+    ],
+)
+@in_loop
+async def test_an_update_changes_what_its_mask_names(index, paths, after):
+    side = Side()
+    await side.create(index=_BEFORE)
+    request = pb.UpdateCollectionRequest(collection="photos", index=index, update_mask={"paths": paths})
+    updated = await side.service.UpdateCollection(request, NoDeadline())
+    expected = {field.name: value for field, value in _BEFORE.ListFields()} | after
+    assert settings(updated) == pb.IndexSettings(**expected)
+    got = await side.service.GetCollection(pb.GetCollectionRequest(collection="photos"), NoDeadline())
+    assert got.collection == updated.collection
+    assert (await side.directory.collection("photos")) == side.catalogue.collections.get("photos")
+
+
+@pytest.mark.parametrize(
+    ("fields", "error", "field"),
+    [
+        ({"index": {"nlist": 5}, "update_mask": {"paths": ["shard_count"]}}, InvalidRequest, "update_mask"),
+        ({"index": {"nlist": 5}, "update_mask": {"paths": ["index.nlist", "nlist"]}}, InvalidRequest, "update_mask"),
+        ({}, InvalidRequest, "index"),
+        ({"space": "region", "index": {"nlist": 5}}, SpaceNotFound, "space"),
+        ({"collection": "elsewhere", "index": {"nlist": 5}}, CollectionNotFound, "collection"),
+    ],
+)
+@in_loop
+async def test_updates_that_cannot_be_made(fields, error, field):
+    side = Side()
+    await side.create(index=_BEFORE)
+    request = pb.UpdateCollectionRequest(**{"collection": "photos"} | fields)
+    with pytest.raises(error) as caught:
+        await side.service.UpdateCollection(request, NoDeadline())
+    assert caught.value.field == field
+    got = await side.service.GetCollection(pb.GetCollectionRequest(collection="photos"), NoDeadline())
+    assert settings(got) == _BEFORE
 
 
 @in_loop

@@ -157,18 +157,10 @@ async def test_another_replica_answers_for_one_that_is_down(consistency):
         assert (await ask(side, image_id="p/3")).hits[0].image_id == "p/3"
 
 
-def split(side):
-    """Give each searcher one of the two shards."""
-    key = side.collection.collection_id
-    for number, address in enumerate(side.addresses):
-        del side.searchers.shards[address][key, 1 - number]
-        side.report(address, [number])
-
-
 @in_loop
 async def test_eventual_answers_say_what_they_cover():
     side = ReadSide(2, searchers=2)
-    split(side)
+    side.split()
     side.put(*IDS)
     whole = await ask(side, vector=vector_from_bytes(b"x", DIM), limit=40)
     assert (whole.shards_answered, len(whole.hits)) == (2, 40)
@@ -192,7 +184,7 @@ async def test_no_shard_at_all_is_an_error():
 @in_loop
 async def test_a_session_never_gets_a_part():
     side = ReadSide(2, searchers=2)
-    split(side)
+    side.split()
     side.put(*IDS)
     side.searchers.down.add("searcher-1")
     with pytest.raises(ShardUnavailable, match="shard 1 of photos") as caught:

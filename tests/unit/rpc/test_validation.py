@@ -1,6 +1,6 @@
 import pytest
 
-from pixvec.api.v1 import image_service_pb2, search_service_pb2
+from pixvec.api.v1 import collection_service_pb2, image_service_pb2, search_service_pb2
 from pixvec.errors import InvalidRequest, PixvecError
 from pixvec.rpc.validation import check
 
@@ -26,6 +26,64 @@ def test_a_rule_over_the_whole_message_names_no_field():
 
 def test_the_reason_still_names_the_public_error():
     assert PixvecError.by_reason("INVALID_REQUEST") is InvalidRequest
+
+
+def test_an_item_of_a_list_is_named_by_its_index():
+    batch = search_service_pb2.QueryBatchRequest(collection="a", images={"contents": [b"x", b"", b"y"]})
+    with pytest.raises(InvalidRequest) as caught:
+        check(batch)
+    assert caught.value.field == "images.contents[1]"
+
+
+@pytest.mark.parametrize(
+    ("params", "field"),
+    [
+        ({"ef": 10_001}, "params.ef"),
+        ({"nprobe": 1_000_001}, "params.nprobe"),
+        ({"rescore": -0.5}, "params.rescore"),
+        ({"rescore": float("nan")}, "params.rescore"),
+        ({"rescore": 1001}, "params.rescore"),
+    ],
+)
+def test_params_that_no_search_can_have(params, field):
+    for request in (
+        search_service_pb2.QueryRequest(collection="a", image_id="a", params=params),
+        search_service_pb2.QueryBatchRequest(collection="a", image_ids={"ids": ["a"]}, params=params),
+    ):
+        with pytest.raises(InvalidRequest) as caught:
+            check(request)
+        assert caught.value.field == field
+
+
+@pytest.mark.parametrize(
+    "params",
+    [{"exact": True}, {"ef": 10_000}, {"nprobe": 1_000_000}, {"rescore": -1}, {"rescore": 1.5}, {"rescore": 0}],
+)
+def test_params_that_a_search_can_have(params):
+    check(search_service_pb2.QueryRequest(collection="a", image_id="a", params=params))
+
+
+@pytest.mark.parametrize(
+    ("index", "field"),
+    [
+        ({"kind": 99}, "index.kind"),
+        ({"storage": 99}, "index.storage"),
+        ({"hnsw_m": 3}, "index.hnsw_m"),
+        ({"hnsw_m": 129}, "index.hnsw_m"),
+        ({"ef_construction": 7}, "index.ef_construction"),
+        ({"ef_construction": 2001}, "index.ef_construction"),
+        ({"nlist": 0}, "index.nlist"),
+        ({"nlist": 1_000_001}, "index.nlist"),
+    ],
+)
+def test_index_settings_that_no_index_can_have(index, field):
+    for request in (
+        collection_service_pb2.CreateCollectionRequest(collection="a", index=index),
+        collection_service_pb2.UpdateCollectionRequest(collection="a", index=index),
+    ):
+        with pytest.raises(InvalidRequest) as caught:
+            check(request)
+        assert caught.value.field == field
 
 
 @pytest.mark.parametrize("image_id", ["", "a\nb", "x" * 600])

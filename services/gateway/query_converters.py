@@ -1,0 +1,91 @@
+"""Messages of SearchService to values, and back."""
+
+from collections.abc import Mapping
+
+from pixvec.api.v1 import common_pb2
+from pixvec.api.v1 import search_service_pb2 as pb
+from pixvec.domain import Attributes, Hit
+from pixvec.rpc.attributes import to_values
+from pixvec.rpc.conversions import consistency_from_wire, params_from_wire, token_from_wire
+from services.gateway.query import BatchQuery, BatchQueryAnswer, Query, QueryAnswer, Timings
+
+_DEFAULT_LIMIT = 10
+
+
+def to_query(request: pb.QueryRequest) -> Query:
+    """Return the query a request asks."""
+    return Query(
+        collection=request.collection,
+        space=request.space,
+        image=request.image,
+        image_id=request.image_id,
+        vector=request.vector.data,
+        limit=request.limit if request.HasField("limit") else _DEFAULT_LIMIT,
+        offset=request.offset,
+        min_score=request.min_score if request.HasField("min_score") else None,
+        options=params_from_wire(request.params),
+        consistency=consistency_from_wire(request.consistency),
+        token=token_from_wire(request.token),
+        attributes=request.include.attributes,
+    )
+
+
+def to_query_response(answer: QueryAnswer) -> pb.QueryResponse:
+    """Return an answer as it travels."""
+    return pb.QueryResponse(
+        hits=_to_hits(answer),
+        coverage=pb.Coverage(shards_total=answer.shards_total, shards_answered=answer.shards_answered),
+        timings=_to_timings(answer.timings),
+        space=answer.space,
+        attributes_missing=answer.attributes_missing,
+    )
+
+
+def to_batch_query(request: pb.QueryBatchRequest) -> BatchQuery:
+    """Return the queries a request asks."""
+    return BatchQuery(
+        collection=request.collection,
+        space=request.space,
+        vectors=request.vectors.data,
+        dim=request.vectors.dim,
+        image_ids=tuple(request.image_ids.ids),
+        images=tuple(request.images.contents),
+        limit=request.limit if request.HasField("limit") else _DEFAULT_LIMIT,
+        min_score=request.min_score if request.HasField("min_score") else None,
+        options=params_from_wire(request.params),
+        consistency=consistency_from_wire(request.consistency),
+        token=token_from_wire(request.token),
+    )
+
+
+def to_batch_response(answer: BatchQueryAnswer) -> pb.QueryBatchResponse:
+    """Return answers as they travel."""
+    return pb.QueryBatchResponse(
+        results=[pb.PackedHits(image_ids=hits.image_ids, scores=hits.scores) for hits in answer.results],
+        coverage=pb.Coverage(shards_total=answer.shards_total, shards_answered=answer.shards_answered),
+        timings=_to_timings(answer.timings),
+        space=answer.space,
+    )
+
+
+def _to_hits(answer: QueryAnswer) -> list[pb.Hit]:
+    if answer.attributes:
+        return [_to_full_hit(hit, answer.attributes) for hit in answer.hits]
+    return [pb.Hit(image_id=hit.image_id, score=hit.score) for hit in answer.hits]
+
+
+def _to_full_hit(hit: Hit, attributes: Mapping[str, Attributes]) -> pb.Hit:
+    found: dict[str, common_pb2.Value] = to_values(attributes.get(hit.image_id, {}))
+    return pb.Hit(image_id=hit.image_id, score=hit.score, attributes=found)
+
+
+def _to_timings(timings: Timings) -> pb.Timings:
+    return pb.Timings(
+        total=timings.total,
+        queue=timings.queue,
+        decode=timings.decode,
+        inference=timings.inference,
+        search=timings.search,
+        merge=timings.merge,
+        hydrate=timings.hydrate,
+    )
