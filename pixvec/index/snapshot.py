@@ -43,6 +43,8 @@ log = get_logger(__name__)
 
 _PREFIX = "snapshot-"
 SEGMENT_PREFIX = "segment-"
+# Snapshots on their way from and to elsewhere: see `portable`.
+INCOMING, OUTGOING = "incoming-", "outgoing-"
 _KEPT = 2
 
 
@@ -51,8 +53,7 @@ def write_snapshot(folder: Path, view: ShardView, identity: ShardIdentity) -> Pa
 
     Raises OSError, a full disk for one, leaving the snapshots that were there.
     """
-    number = 1 + max(map(_number, folder.glob(f"{_PREFIX}*")), default=0)
-    created = folder / f"{_PREFIX}{view.applied_seq:020d}-{number:08d}"
+    created = new_folder(folder, view.applied_seq)
     created.mkdir(parents=True)
     try:
         parts, sealed = tuple(_write_parts(created, view)), tuple(_write_dead(created, view))
@@ -63,6 +64,12 @@ def write_snapshot(folder: Path, view: ShardView, identity: ShardIdentity) -> Pa
     sync_folder(folder)
     _delete_old(folder, created)
     return created
+
+
+def new_folder(folder: Path, seq: int) -> Path:
+    """Return where the next snapshot of this shard goes."""
+    number = 1 + max(map(_number, folder.glob(f"{_PREFIX}*")), default=0)
+    return folder / f"{_PREFIX}{seq:020d}-{number:08d}"
 
 
 def load_newest(folder: Path, identity: ShardIdentity, *, min_seq: int = 0, max_seq: int | None = None) -> Shard | None:
@@ -91,11 +98,11 @@ def remove_segments(folder: Path, in_use: Callable[[], set[str]]) -> None:
 
 
 def clean(folder: Path) -> None:
-    """Remove what a crash left unfinished."""
-    for path in folder.glob(f"{_PREFIX}*"):
-        if not (path / MANIFEST).exists():
-            log.info("unfinished_snapshot_removed", path=str(path))
-            shutil.rmtree(path, ignore_errors=True)
+    """Remove what a crash left unfinished, or on its way to or from elsewhere."""
+    unfinished = [path for path in folder.glob(f"{_PREFIX}*") if not (path / MANIFEST).exists()]
+    for path in (*unfinished, *folder.glob(f"{INCOMING}*"), *folder.glob(f"{OUTGOING}*")):
+        log.info("unfinished_snapshot_removed", path=str(path))
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def _write_parts(folder: Path, view: ShardView) -> Iterator[Part]:
