@@ -13,9 +13,10 @@ from pixvec.errors import PictureError
 from pixvec.internal.v1 import embedder_service_pb2 as pb
 from pixvec.internal.v1 import embedder_service_pb2_grpc
 from pixvec.vision.decode import Picture
+from pixvec.vision.registry import Extractor
 from workers.batcher import Batcher
 from workers.decode_pool import Decoder
-from workers.model_host import ModelHost
+from workers.model_host import ModelHost, check_digest
 
 
 class EmbedderService(embedder_service_pb2_grpc.EmbedderServiceServicer):
@@ -28,7 +29,8 @@ class EmbedderService(embedder_service_pb2_grpc.EmbedderServiceServicer):
 
     async def EmbedImages(self, request: pb.EmbedImagesRequest, context: Any) -> pb.EmbedImagesResponse:  # noqa: ARG002
         """Decode, embed in one submission, and answer in order."""
-        extractor = await asyncio.to_thread(self._host.get, request.model, request.digest.hex())
+        extractor = await self._model(request.model)
+        check_digest(extractor, request.digest.hex())
         begun = time.monotonic()
         decoding = [self._decoder.decode(image, extractor.preprocess, priority=True) for image in request.images]
         outcomes = await _settled(decoding)
@@ -58,7 +60,8 @@ class EmbedderService(embedder_service_pb2_grpc.EmbedderServiceServicer):
 
     async def ResolveModel(self, request: pb.ResolveModelRequest, context: Any) -> pb.ResolveModelResponse:  # noqa: ARG002
         """Load a model, fetching its weights if need be."""
-        extractor, reason = await asyncio.to_thread(self._host.resolve, request.model)
+        name, reason = await asyncio.to_thread(self._host.choose, request.model)
+        extractor = await self._model(name)
         return pb.ResolveModelResponse(
             model=extractor.name, dim=extractor.dim, digest=bytes.fromhex(extractor.digest), reason=reason
         )
@@ -67,6 +70,13 @@ class EmbedderService(embedder_service_pb2_grpc.EmbedderServiceServicer):
         """Render a small JPEG."""
         jpeg = await asyncio.wrap_future(self._decoder.thumbnail(request.image, request.max_side))
         return pb.RenderThumbnailResponse(jpeg=jpeg)
+
+    async def _model(self, name: str) -> Extractor:
+        found = self._host.find(name)
+        if found is not None:
+            return found
+        # Others may wait for the same: it is not cancelled with this caller.
+        return await asyncio.shield(asyncio.wrap_future(self._host.begin(name)))
 
 
 async def _settled(decoding: "Sequence[Future[Picture]]") -> list[Picture | PictureError]:

@@ -1,45 +1,73 @@
 """Loaded models, by name."""
 
 import threading
+from concurrent.futures import Future, ThreadPoolExecutor
 
 from pixvec.errors import DigestMismatch
 from pixvec.vision.registry import Extractor, ModelInfo, describe, load, resolve_auto
 from pixvec.vision.weights import WeightSource
 
 AUTO = "auto"
+# Loading may take minutes, when weights have to be fetched first.
+_LOADS_AT_ONCE = 4
 
 
 class ModelHost:
-    """Loads each model once and keeps it. Thread-safe; loads one at a time."""
+    """Loads each model once, in threads of its own, and keeps it. Thread-safe; one model waits for no other."""
 
     def __init__(self, weights: WeightSource) -> None:
         self._weights = weights
         self._models: dict[str, Extractor] = {}
+        self._loading: dict[str, Future[Extractor]] = {}
         self._lock = threading.Lock()
+        self._threads = ThreadPoolExecutor(_LOADS_AT_ONCE, thread_name_prefix="models")
+
+    def find(self, name: str) -> Extractor | None:
+        """Return the model if it is loaded: waits for nothing."""
+        return self._models.get(name)
+
+    def begin(self, name: str) -> "Future[Extractor]":
+        """Load the model, or join whoever does. The future raises ModelNotFound and WeightsUnavailable; the next call
+        then tries again."""
+        with self._lock:
+            if name not in self._loading and name not in self._models:
+                self._loading[name] = self._threads.submit(self._load, name)
+            return self._loading.get(name) or _ended(self._models[name])
 
     def get(self, name: str, digest: str = "") -> Extractor:
-        """Return the model. Raises ModelNotFound, WeightsUnavailable, and DigestMismatch if it is not the one meant."""
-        extractor = self._models.get(name) or self._load(name)
-        if digest and extractor.digest != digest:
-            raise DigestMismatch(
-                f"model {name} here has digest {extractor.digest}, the collection was made with {digest}: start the"
-                f" worker with the weights the collection was made with, or make a new collection"
-            )
+        """Return the model once it is loaded. Raises as `begin` and `check_digest` do."""
+        extractor = self.find(name) or self.begin(name).result()
+        check_digest(extractor, digest)
         return extractor
 
-    def resolve(self, name: str) -> tuple[Extractor, str]:
-        """Return the model and, for `auto`, why it was taken."""
-        if name != AUTO:
-            return self.get(name), ""
-        chosen, reason = resolve_auto(self._weights)
-        return self.get(chosen), reason
+    def choose(self, name: str) -> tuple[str, str]:
+        """Return a model's name and, for `auto`, why it was taken. May fetch weights."""
+        return resolve_auto(self._weights) if name == AUTO else (name, "")
 
     def describe(self) -> list[ModelInfo]:
         """Return what there is."""
         return describe(self._weights)
 
     def _load(self, name: str) -> Extractor:
-        with self._lock:
-            if name not in self._models:
-                self._models[name] = load(name, self._weights)
-            return self._models[name]
+        try:
+            extractor = load(name, self._weights)
+            self._models[name] = extractor
+            return extractor
+        finally:
+            with self._lock:
+                del self._loading[name]
+
+
+def check_digest(extractor: Extractor, digest: str) -> None:
+    """Raise DigestMismatch if it is not the model that is meant; any is where `digest` is empty."""
+    if digest and extractor.digest != digest:
+        raise DigestMismatch(
+            f"model {extractor.name} here has digest {extractor.digest}, the collection was made with {digest}: start"
+            f" the worker with the weights the collection was made with, or make a new collection"
+        )
+
+
+def _ended(extractor: Extractor) -> "Future[Extractor]":
+    ended: Future[Extractor] = Future()
+    ended.set_result(extractor)
+    return ended
