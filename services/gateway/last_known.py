@@ -26,4 +26,4 @@ class LastKnown:
         if self._clock() - self._outage_at >= _TRUSTED_S:
             self._ready = {shard: held for shard, held in routing.replicas.items() if any(each.ready for each in held)}
             return routing
-        return Routing(routing.version, self._ready | routing.replicas)
+        return Routing(routing.version, {**self._ready, **routing.replicas})
