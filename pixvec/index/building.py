@@ -55,7 +55,7 @@ def write_index(folder: Path, kind: IndexKind, metric: Metric, settings: IndexSe
     """
     faiss = load_faiss()
     faiss.omp_set_num_threads(threads)
-    stored = faiss.read_index(str(folder / VECTORS), faiss.IO_FLAG_MMAP_IFC)
+    stored = _read_index(faiss, folder / VECTORS)
     index = faiss.index_factory(stored.d, factory(kind, stored.d, stored.ntotal, settings), faiss_metric(metric))
     _prepare(faiss, index, kind, metric, settings)
     index.train(_sample(stored, training_rows(kind, stored.ntotal, settings)))
@@ -93,6 +93,14 @@ def _sample(stored: Any, count: int) -> Float32Array:
     rows = np.random.default_rng(_SEED).choice(stored.ntotal, count, replace=False)
     sample: Float32Array = stored.reconstruct_batch(np.sort(rows))
     return sample
+
+
+def _read_index(faiss: Any, path: Path) -> Any:
+    try:
+        return faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC)
+    except RuntimeError as error:
+        # Short: FAISS does not notice a disk that fills up at the very end of a file.
+        raise OSError(f"{path.name} cannot be read: {error}") from error
 
 
 def _write_index(faiss: Any, index: Any, path: Path) -> None:
