@@ -1,6 +1,5 @@
 """`pixvec …`: every command. Exit codes: 0 done, 1 refused or failed (one line says why), 2 wrong usage, 130 Ctrl-C."""
 
-import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -10,8 +9,8 @@ import typer
 from rich.table import Column, Table
 from rich.text import Text
 
-from pixvec.cli import doctor, local
-from pixvec.cli.console import plain_console
+from pixvec.cli import collections, doctor, local
+from pixvec.cli.console import Address, AsJson, plain_console, print_json
 from pixvec.cli.contact_sheet import show_contact_sheet
 from pixvec.cli.hits import print_hits
 from pixvec.client import Client
@@ -21,9 +20,8 @@ from pixvec.client.sources import count_pictures
 from pixvec.errors import NotFound, PixvecError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Image retrieval: pictures in, pictures found.")
-collections = typer.Typer(no_args_is_help=True, help="Create, list, show and delete collections.")
 jobs = typer.Typer(invoke_without_command=True, help="List jobs and what failed in them.")
-app.add_typer(collections, name="collection")
+app.add_typer(collections.app, name="collection")
 app.add_typer(jobs, name="jobs")
 app.command("up")(local.up)
 app.command("down")(local.down)
@@ -31,8 +29,6 @@ app.command("status")(local.status)
 app.command("doctor")(doctor.doctor)
 
 console = plain_console()
-Address = Annotated[str, typer.Option(envvar="PIXVEC_ADDRESS", help="The gateway.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 @app.command()
@@ -47,47 +43,6 @@ def demo(
     from pixvec.cli.demo import run_demo
 
     run_demo(console, images, model, output)
-
-
-@collections.command("create")
-def create(name: str, model: str = "auto", shards: int | None = None, address: Address = DEFAULT_ADDRESS) -> None:
-    """Create a collection."""
-    with Client(address) as client:
-        made = client.create_collection(name, model=model, shards=shards)
-    space = made.spaces[0]
-    console.print(f"Created {made.name}: model {space.model}, {space.dim} dimensions, {made.shard_count} shards.")
-    if made.model_choice:
-        console.print(made.model_choice)
-
-
-@collections.command("list")
-def list_all(address: Address = DEFAULT_ADDRESS, as_json: AsJson = False) -> None:
-    """List collections."""
-    with Client(address) as client:
-        found = list(client.list_collections())
-    if as_json:
-        _print_json([asdict(each) for each in found])
-        return
-    table = Table(Column("collection", overflow="fold"), "images", "model", "dimensions", "shards")
-    for each in found:
-        space = each.spaces[0]
-        table.add_row(each.name, f"{each.image_count:,}", space.model, str(space.dim), str(each.shard_count))
-    console.print(table)
-
-
-@collections.command("show")
-def show(name: str, address: Address = DEFAULT_ADDRESS) -> None:
-    """Show one collection as JSON."""
-    with Client(address) as client:
-        _print_json(asdict(client.get_collection(name)), indent=2)
-
-
-@collections.command("delete")
-def delete(name: str, address: Address = DEFAULT_ADDRESS) -> None:
-    """Delete a collection with all its images."""
-    with Client(address) as client:
-        client.delete_collection(name)
-    console.print(f"Deleted {name}.")
 
 
 @app.command()
@@ -112,7 +67,7 @@ def ingest(
                 job.wait(on_progress=show)
     if as_json:
         failures = [asdict(failure) for failure in job.failures]
-        _print_json({"job_id": job.job_id, **asdict(job.counts), "failures": failures})
+        print_json({"job_id": job.job_id, **asdict(job.counts), "failures": failures})
     else:
         for failure in job.failures:
             console.print(f"failed: {failure.error.message}")
@@ -127,6 +82,12 @@ def search(
     like: Annotated[str | None, typer.Option(help="Search by an image of the collection.")] = None,
     limit: int = 10,
     min_score: float | None = None,
+    exact: Annotated[bool, typer.Option("--exact", help="Compare every vector.")] = False,
+    ef: Annotated[int, typer.Option(help="Candidates kept in a graph; 0: the default.")] = 0,
+    nprobe: Annotated[int, typer.Option(help="Inverted lists looked through; 0: the default.")] = 0,
+    rescore: Annotated[
+        float, typer.Option(help="Candidates compared again, times the limit; 0: the default, -1: none.")
+    ] = 0.0,
     open_sheet: Annotated[bool, typer.Option("--open", help="Show the hits in a browser.")] = False,
     address: Address = DEFAULT_ADDRESS,
     as_json: AsJson = False,
@@ -135,9 +96,19 @@ def search(
     if (picture is None) == (like is None):
         raise typer.BadParameter("give a picture, or --like ID")
     with Client(address) as client:
-        result = client.search(collection, image=picture, image_id=like, limit=limit, min_score=min_score)
+        result = client.search(
+            collection,
+            image=picture,
+            image_id=like,
+            limit=limit,
+            min_score=min_score,
+            exact=exact,
+            ef=ef,
+            nprobe=nprobe,
+            rescore=rescore,
+        )
         if as_json:
-            _print_json({"hits": [asdict(hit) for hit in result], "timings": asdict(result.timings)})
+            print_json({"hits": [asdict(hit) for hit in result], "timings": asdict(result.timings)})
             return
         print_hits(console, result)
         if open_sheet:
@@ -153,7 +124,7 @@ def list_jobs(context: typer.Context, address: Address = DEFAULT_ADDRESS, as_jso
     with Client(address) as client:
         found = list(client.list_jobs())
     if as_json:
-        _print_json([asdict(job) for job in found])
+        print_json([asdict(job) for job in found])
         return
     table = Table(
         Column("job", no_wrap=True), Column("collection", overflow="fold"), "state", "total", "indexed", "failed"
@@ -169,14 +140,10 @@ def job_failures(job_id: str, address: Address = DEFAULT_ADDRESS, as_json: AsJso
     """List what failed in a job, and why."""
     with Client(address) as client:
         if as_json:
-            _print_json([asdict(failure) for failure in client.failures(job_id)])
+            print_json([asdict(failure) for failure in client.failures(job_id)])
             return
         for failure in client.failures(job_id):
             console.print(f"{failure.error.reason}: {failure.error.message}")
-
-
-def _print_json(value: object, indent: int | None = None) -> None:
-    typer.echo(json.dumps(value, default=str, indent=indent))
 
 
 def main() -> None:

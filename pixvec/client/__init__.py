@@ -6,6 +6,8 @@ from pixvec.client.jobs import IngestJob, UriJob
 from pixvec.client.sources import NewImage
 from pixvec.client.sync_client import Client
 from pixvec.client.values import (
+    BatchHits,
+    BatchResult,
     CollectionInfo,
     Coverage,
     DeleteResult,
@@ -15,18 +17,22 @@ from pixvec.client.values import (
     SearchResult,
     Timings,
 )
-from pixvec.domain import JobInfo
+from pixvec.domain import IndexKind, IndexSettings, JobInfo, VectorStorage
 
 __all__ = [
     "AsyncClient",
     "AsyncIngestJob",
     "AsyncUriJob",
+    "BatchHits",
+    "BatchResult",
     "Client",
     "CollectionInfo",
     "Coverage",
     "DeleteResult",
     "Failure",
     "Hit",
+    "IndexKind",
+    "IndexSettings",
     "IngestCounts",
     "IngestJob",
     "JobInfo",
@@ -34,4 +40,5 @@ __all__ = [
     "SearchResult",
     "Timings",
     "UriJob",
+    "VectorStorage",
 ]

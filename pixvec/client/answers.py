@@ -2,6 +2,8 @@
 
 from pixvec.api.v1 import collection_service_pb2, image_service_pb2, job_service_pb2, search_service_pb2
 from pixvec.client.values import (
+    BatchHits,
+    BatchResult,
     CollectionInfo,
     Coverage,
     DeleteResult,
@@ -84,21 +86,38 @@ def delete_result(message: image_service_pb2.DeleteImagesResponse) -> DeleteResu
 
 def search_result(message: search_service_pb2.QueryResponse) -> SearchResult:
     """Return the answer to a search."""
-    timings = message.timings
     return SearchResult(
         hits=tuple([_hit(hit) for hit in message.hits]),
-        coverage=Coverage(message.coverage.shards_total, message.coverage.shards_answered),
-        timings=Timings(
-            timings.total,
-            timings.queue,
-            timings.decode,
-            timings.inference,
-            timings.search,
-            timings.merge,
-            timings.hydrate,
-        ),
+        coverage=_coverage(message.coverage),
+        timings=_timings(message.timings),
         space=message.space,
         attributes_missing=message.attributes_missing,
+    )
+
+
+def batch_result(message: search_service_pb2.QueryBatchResponse) -> BatchResult:
+    """Return the answers to a batch."""
+    return BatchResult(
+        results=tuple(BatchHits(tuple(hits.image_ids), tuple(hits.scores)) for hits in message.results),
+        coverage=_coverage(message.coverage),
+        timings=_timings(message.timings),
+        space=message.space,
+    )
+
+
+def _coverage(message: search_service_pb2.Coverage) -> Coverage:
+    return Coverage(message.shards_total, message.shards_answered)
+
+
+def _timings(message: search_service_pb2.Timings) -> Timings:
+    return Timings(
+        message.total,
+        message.queue,
+        message.decode,
+        message.inference,
+        message.search,
+        message.merge,
+        message.hydrate,
     )
 
 

@@ -2,11 +2,11 @@
 
 from typing import TypeVar
 
-from pixvec.domain import Consistency, Metric, OnExisting
+from pixvec.domain import Consistency, IndexKind, IndexSettings, Metric, OnExisting, SearchOptions, VectorStorage
 from pixvec.errors import InvalidRequest, PictureTooLarge
 from pixvec.rpc.channels import MAX_MESSAGE_BYTES
 
-_Choice = TypeVar("_Choice", Metric, OnExisting, Consistency)
+_Choice = TypeVar("_Choice", Metric, OnExisting, Consistency, IndexKind, VectorStorage)
 
 # What a message may hold beside the picture: id and attributes.
 _ENVELOPE_BYTES = 2 * 2**20
@@ -26,6 +26,24 @@ def not_negative(field: str, value: int) -> int:
     if not 0 <= value < 2**32:
         raise InvalidRequest(f"{field} must be a number that is not negative, not {value}", field=field)
     return value
+
+
+def search_options(*, exact: bool, ef: int, nprobe: int, rescore: float) -> SearchOptions:
+    """Return how hard to search. Raises InvalidRequest."""
+    return SearchOptions(exact, not_negative("ef", ef), not_negative("nprobe", nprobe), rescore)
+
+
+def index_settings(index: IndexSettings | str) -> IndexSettings:
+    """Return index settings, of a kind's name those with its defaults. Raises InvalidRequest."""
+    if isinstance(index, str):
+        return IndexSettings(choice("index", IndexKind, index))
+    return IndexSettings(
+        choice("index.kind", IndexKind, index.kind),
+        choice("index.storage", VectorStorage, index.storage),
+        not_negative("index.hnsw_m", index.hnsw_m),
+        not_negative("index.ef_construction", index.ef_construction),
+        not_negative("index.nlist", index.nlist),
+    )
 
 
 def check_size(name: str, size_bytes: int) -> None:

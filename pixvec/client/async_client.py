@@ -14,16 +14,27 @@ from pixvec.api.v1.image_service_pb2_grpc import ImageServiceStub
 from pixvec.api.v1.job_service_pb2_grpc import JobServiceStub
 from pixvec.api.v1.search_service_pb2_grpc import SearchServiceStub
 from pixvec.client import answers, requests
+from pixvec.client.arguments import search_options
 from pixvec.client.async_jobs import AsyncIngestJob, AsyncUriJob
 from pixvec.client.channel import CREATE_TIMEOUT_S, DEFAULT_ADDRESS, channel_options
 from pixvec.client.failures import client_error
 from pixvec.client.ingest_run import IngestLimits, IngestRun
-from pixvec.client.queries import PictureLike, query_request, read_picture
+from pixvec.client.queries import PictureLike, batch_request, query_request, read_picture, read_pictures
 from pixvec.client.sources import AttributeSource, Sources, read_sources
 from pixvec.client.tokens import SessionTokens
-from pixvec.client.values import CollectionInfo, DeleteResult, Failure, SearchResult
-from pixvec.client.vectors import VectorLike
-from pixvec.domain import Consistency, Image, IngestStage, JobInfo, Metric, OnExisting
+from pixvec.client.values import BatchResult, CollectionInfo, DeleteResult, Failure, SearchResult
+from pixvec.client.vectors import MatrixLike, VectorLike
+from pixvec.domain import (
+    Consistency,
+    Image,
+    IndexKind,
+    IndexSettings,
+    IngestStage,
+    JobInfo,
+    Metric,
+    OnExisting,
+    VectorStorage,
+)
 from pixvec.errors import StaleToken
 
 _Request = TypeVar("_Request", contravariant=True)
@@ -71,13 +82,20 @@ class AsyncClient:
         await self._channel.close(None)
 
     async def create_collection(
-        self, name: str, model: str = "auto", *, metric: Metric | str = Metric.COSINE, shards: int | None = None
+        self,
+        name: str,
+        model: str = "auto",
+        *,
+        metric: Metric | str = Metric.COSINE,
+        shards: int | None = None,
+        index: IndexSettings | str = IndexKind.AUTO,
     ) -> CollectionInfo:
-        """Create a collection; `auto` takes the best model that can be had now and says why in `model_choice`.
+        """Create a collection; `auto` takes the best model that can be had now and says why in `model_choice`. `index`
+        says how its vectors are searched: `IndexSettings`, or the name of a kind such as `hnsw`.
 
         Raises CollectionExists, ModelNotFound, WeightsUnavailable.
         """
-        request = requests.create_collection(name, model, metric, shards)
+        request = requests.create_collection(name, model, metric, shards, index)
         response = await self._call(self._collections.CreateCollection, request, CREATE_TIMEOUT_S)
         self._tokens.forget(name)
         return answers.collection_info(response.collection, response.model_choice)
@@ -92,6 +110,26 @@ class AsyncClient:
         async for page in self._pages(self._collections.ListCollections, requests.list_collections()):
             for item in page.collections:
                 yield answers.collection_info(item)
+
+    async def update_collection(
+        self,
+        name: str,
+        *,
+        space: str = "",
+        kind: IndexKind | str | None = None,
+        storage: VectorStorage | str | None = None,
+        hnsw_m: int | None = None,
+        ef_construction: int | None = None,
+        nlist: int | None = None,
+    ) -> CollectionInfo:
+        """Index a collection otherwise, or one space of it: what is given changes, 0 brings a number's default back.
+        Vectors that are indexed already are indexed again in the background, while searches go on.
+
+        Raises CollectionNotFound, SpaceNotFound.
+        """
+        numbers = {"hnsw_m": hnsw_m, "ef_construction": ef_construction, "nlist": nlist}
+        request = requests.update_collection(name, space, kind=kind, storage=storage, **numbers)
+        return answers.collection_info((await self._call(self._collections.UpdateCollection, request)).collection)
 
     async def delete_collection(self, name: str) -> None:
         """Delete a collection with all its images. Raises CollectionNotFound."""
@@ -168,10 +206,18 @@ class AsyncClient:
         offset: int = 0,
         min_score: float | None = None,
         attributes: bool = False,
+        exact: bool = False,
+        ef: int = 0,
+        nprobe: int = 0,
+        rescore: float = 0.0,
         consistency: Consistency | str = Consistency.SESSION,
         timeout_s: float = 10.0,
     ) -> SearchResult:
         """Find images like a picture (bytes or a file), like one of the collection, or near a vector.
+
+        `exact` compares every vector. Otherwise `ef` (of a graph) and `nprobe` (of inverted lists) say how far to look,
+        and `rescore` how many times `limit` candidates are compared again as they are stored, -1 for none; 0 stands for
+        the default of each.
 
         By default the answer has seen every write of this client; `eventual` takes what each shard has now and says in
         `coverage` how many answered. Raises CollectionNotFound, ImageNotFound, InvalidVector, PictureError,
@@ -188,15 +234,47 @@ class AsyncClient:
             offset=offset,
             min_score=min_score,
             attributes=attributes,
+            options=search_options(exact=exact, ef=ef, nprobe=nprobe, rescore=rescore),
             consistency=consistency,
             token=self._tokens.newest(collection),
         )
-        try:
-            return answers.search_result(await self._call(self._search.Query, request, timeout_s))
-        except StaleToken:
-            # The writes it spoke of are no longer in the feed: the next search can only ask for what there is.
-            self._tokens.forget(collection)
-            raise
+        return answers.search_result(await self._fresh(collection, self._search.Query, request, timeout_s))
+
+    async def search_batch(
+        self,
+        collection: str,
+        *,
+        images: Iterable[PictureLike] | None = None,
+        image_ids: Iterable[str] | None = None,
+        vectors: MatrixLike | None = None,
+        space: str = "",
+        limit: int = 10,
+        min_score: float | None = None,
+        exact: bool = False,
+        ef: int = 0,
+        nprobe: int = 0,
+        rescore: float = 0.0,
+        consistency: Consistency | str = Consistency.SESSION,
+        timeout_s: float = 30.0,
+    ) -> BatchResult:
+        """Find images like each of up to 1,000 pictures, images or vectors (rows of an array) in one call: quicker than
+        one by one. `limit` times their number is at most 100,000. One that cannot be answered fails them all, and the
+        error says which. See `search` for the rest.
+        """
+        pictures = images if images is None else await asyncio.to_thread(read_pictures, images)
+        request = batch_request(
+            collection,
+            pictures,
+            image_ids,
+            vectors,
+            space=space,
+            limit=limit,
+            min_score=min_score,
+            options=search_options(exact=exact, ef=ef, nprobe=nprobe, rescore=rescore),
+            consistency=consistency,
+            token=self._tokens.newest(collection),
+        )
+        return answers.batch_result(await self._fresh(collection, self._search.QueryBatch, request, timeout_s))
 
     async def get_job(self, job_id: str) -> JobInfo:
         """Return a job. Raises JobNotFound."""
@@ -236,6 +314,16 @@ class AsyncClient:
             yield page
             if not requests.turn_page(request, page):
                 return
+
+    async def _fresh(
+        self, collection: str, method: _Method[_Request, _Response], request: _Request, timeout_s: float
+    ) -> _Response:
+        try:
+            return await self._call(method, request, timeout_s)
+        except StaleToken:
+            # The writes it spoke of are no longer in the feed: the next search can only ask for what there is.
+            self._tokens.forget(collection)
+            raise
 
     async def _call(
         self, method: _Method[_Request, _Response], request: _Request, timeout_s: float | None = None

@@ -1,15 +1,16 @@
 """A search's arguments into its request."""
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TypeAlias
 
 from pixvec.api.v1 import search_service_pb2
 from pixvec.client.arguments import check_size, choice, not_negative
-from pixvec.client.vectors import VectorLike, pack_vector
-from pixvec.domain import Consistency, SeqToken
+from pixvec.client.vectors import MatrixLike, VectorLike, pack_vector, pack_vectors
+from pixvec.domain import Consistency, SearchOptions, SeqToken
 from pixvec.errors import InvalidRequest
-from pixvec.rpc.conversions import consistency_to_wire, token_to_wire
+from pixvec.rpc.conversions import consistency_to_wire, params_to_wire, token_to_wire
 
 PictureLike: TypeAlias = bytes | bytearray | str | os.PathLike[str]
 
@@ -25,6 +26,7 @@ def query_request(
     offset: int,
     min_score: float | None,
     attributes: bool,
+    options: SearchOptions,
     consistency: Consistency | str,
     token: SeqToken,
 ) -> search_service_pb2.QueryRequest:
@@ -33,7 +35,11 @@ def query_request(
     if (image is not None) + (image_id is not None) + (vector is not None) != 1:
         raise InvalidRequest("search needs exactly one of image, image_id and vector", field="query")
     request = search_service_pb2.QueryRequest(
-        collection=collection, space=space, limit=not_negative("limit", limit), offset=not_negative("offset", offset)
+        collection=collection,
+        space=space,
+        limit=not_negative("limit", limit),
+        offset=not_negative("offset", offset),
+        params=params_to_wire(options),
     )
     if vector is not None:
         request.vector.data = pack_vector(vector)
@@ -49,6 +55,45 @@ def query_request(
     return request
 
 
+def batch_request(
+    collection: str,
+    images: Iterable[PictureLike] | None,
+    image_ids: Iterable[str] | None,
+    vectors: MatrixLike | None,
+    *,
+    space: str,
+    limit: int,
+    min_score: float | None,
+    options: SearchOptions,
+    consistency: Consistency | str,
+    token: SeqToken,
+) -> search_service_pb2.QueryBatchRequest:
+    """Build a batch of searches by exactly one of `images`, `image_ids` and `vectors`. Raises InvalidRequest,
+    InvalidVector, and OSError for a picture file that cannot be read."""
+    if (images is not None) + (image_ids is not None) + (vectors is not None) != 1:
+        raise InvalidRequest("search_batch needs exactly one of images, image_ids and vectors", field="queries")
+    request = search_service_pb2.QueryBatchRequest(
+        collection=collection, space=space, limit=not_negative("limit", limit), params=params_to_wire(options)
+    )
+    if vectors is not None:
+        request.vectors.data, request.vectors.dim = pack_vectors(vectors)
+    elif image_ids is not None:
+        request.image_ids.ids.extend(image_ids)
+    elif images is not None:
+        request.images.contents.extend(read_pictures(images))
+    if min_score is not None:
+        request.min_score = min_score
+    _ask_consistency(request, consistency, token)
+    return request
+
+
+def read_pictures(images: Iterable[PictureLike]) -> list[bytes]:
+    """Return the bytes of pictures, as `read_picture` does, that go in one message."""
+    contents = [read_picture(image) for image in images]
+    check_size("the batch of pictures", sum(map(len, contents)))
+    return contents
+
+
 def read_picture(image: PictureLike) -> bytes:
     """Return the bytes of a picture given as bytes or as the path of its file."""
     content = bytes(image) if isinstance(image, bytes | bytearray) else Path(image).read_bytes()
@@ -56,7 +101,11 @@ def read_picture(image: PictureLike) -> bytes:
     return content
 
 
-def _ask_consistency(request: search_service_pb2.QueryRequest, consistency: Consistency | str, token: SeqToken) -> None:
+def _ask_consistency(
+    request: search_service_pb2.QueryRequest | search_service_pb2.QueryBatchRequest,
+    consistency: Consistency | str,
+    token: SeqToken,
+) -> None:
     asked = choice("consistency", Consistency, consistency)
     if asked is Consistency.SESSION and not token.positions:
         # This client wrote nothing that it could wait for.

@@ -3,13 +3,16 @@
 from collections.abc import Iterable
 from typing import Protocol
 
+from google.protobuf.field_mask_pb2 import FieldMask
+
 from pixvec.api.v1 import collection_service_pb2, image_service_pb2, job_service_pb2
-from pixvec.client.arguments import check_size, choice, not_negative
+from pixvec.client.arguments import check_size, choice, index_settings, not_negative
 from pixvec.client.sources import NewImage
-from pixvec.domain import IngestStage, Metric, OnExisting
+from pixvec.domain import IndexKind, IndexSettings, IngestStage, Metric, OnExisting, VectorStorage
 from pixvec.errors import InvalidRequest
 from pixvec.rpc.attributes import to_values
 from pixvec.rpc.conversions import metric_to_wire, on_existing_to_wire, stage_to_wire
+from pixvec.rpc.index_settings import index_to_wire
 
 
 class ListRequest(Protocol):
@@ -34,11 +37,14 @@ def turn_page(request: ListRequest, page: Page) -> bool:
 
 
 def create_collection(
-    name: str, model: str, metric: Metric | str, shards: int | None
+    name: str, model: str, metric: Metric | str, shards: int | None, index: IndexSettings | str
 ) -> collection_service_pb2.CreateCollectionRequest:
     """Build the request for a new collection."""
     request = collection_service_pb2.CreateCollectionRequest(
-        collection=name, model=model, metric=metric_to_wire(choice("metric", Metric, metric))
+        collection=name,
+        model=model,
+        metric=metric_to_wire(choice("metric", Metric, metric)),
+        index=index_to_wire(index_settings(index)),
     )
     if shards is not None:
         request.shard_count = not_negative("shards", shards)
@@ -53,6 +59,35 @@ def get_collection(name: str) -> collection_service_pb2.GetCollectionRequest:
 def list_collections() -> collection_service_pb2.ListCollectionsRequest:
     """Build the request for the first page of all collections."""
     return collection_service_pb2.ListCollectionsRequest()
+
+
+def update_collection(
+    name: str,
+    space: str,
+    *,
+    kind: IndexKind | str | None,
+    storage: VectorStorage | str | None,
+    hnsw_m: int | None,
+    ef_construction: int | None,
+    nlist: int | None,
+) -> collection_service_pb2.UpdateCollectionRequest:
+    """Build the request to index a collection otherwise: what is not None changes."""
+    index = index_settings(
+        IndexSettings(
+            choice("kind", IndexKind, kind or IndexKind.AUTO),
+            choice("storage", VectorStorage, storage or VectorStorage.FLOAT16),
+            hnsw_m or 0,
+            ef_construction or 0,
+            nlist or 0,
+        )
+    )
+    given = {"kind": kind, "storage": storage, "hnsw_m": hnsw_m, "ef_construction": ef_construction, "nlist": nlist}
+    paths = [f"index.{field}" for field, value in given.items() if value is not None]
+    if not paths:
+        raise InvalidRequest(f"nothing to change: give some of {', '.join(given)}", field="index")
+    return collection_service_pb2.UpdateCollectionRequest(
+        collection=name, space=space, index=index_to_wire(index), update_mask=FieldMask(paths=paths)
+    )
 
 
 def delete_collection(name: str) -> collection_service_pb2.DeleteCollectionRequest:

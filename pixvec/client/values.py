@@ -111,6 +111,50 @@ class SearchResult(Sequence[Hit]):
 
 
 @dataclass(frozen=True, slots=True)
+class BatchHits(Sequence[Hit]):
+    """The hits of one query of a batch, best first: ids and scores side by side, or a `Hit` each when asked for one."""
+
+    image_ids: tuple[str, ...]
+    scores: tuple[float, ...]
+
+    def __len__(self) -> int:
+        return len(self.image_ids)
+
+    @overload
+    def __getitem__(self, index: int) -> Hit: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Hit]: ...
+
+    def __getitem__(self, index: int | slice) -> Hit | Sequence[Hit]:
+        if isinstance(index, slice):
+            return BatchHits(self.image_ids[index], self.scores[index])
+        return Hit(self.image_ids[index], self.scores[index])
+
+
+@dataclass(frozen=True, slots=True)
+class BatchResult(Sequence[BatchHits]):
+    """The hits of each query of a batch, in order, with what the answer covers and where its time went."""
+
+    results: tuple[BatchHits, ...]
+    coverage: Coverage
+    timings: Timings
+    space: str
+
+    def __len__(self) -> int:
+        return len(self.results)
+
+    @overload
+    def __getitem__(self, index: int) -> BatchHits: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[BatchHits]: ...
+
+    def __getitem__(self, index: int | slice) -> BatchHits | Sequence[BatchHits]:
+        return self.results[index]
+
+
+@dataclass(frozen=True, slots=True)
 class DeleteResult:
     """What a delete did."""
 

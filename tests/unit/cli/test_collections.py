@@ -1,3 +1,6 @@
+import pytest
+
+from pixvec.api.v1 import collection_service_pb2 as pb
 from pixvec.errors import Overloaded
 
 
@@ -29,7 +32,7 @@ def test_a_name_that_is_taken_is_refused_in_one_line(run, photos):
 
 
 def test_a_collection_that_is_not_there_is_named(run, server):
-    for command in (("show", "cats"), ("delete", "cats")):
+    for command in (("show", "cats"), ("delete", "cats"), ("update", "cats", "--nlist", 5)):
         assert run("collection", *command) == (1, "", "error: there is no collection 'cats'\n")
 
 
@@ -45,3 +48,38 @@ def test_a_long_name_in_a_list_is_not_cut(run, server, monkeypatch):
     run("collection", "create", name)
     shown = "".join(character for character in run("collection", "list").out if character == "x")
     assert shown == name
+
+
+def index_of(run):
+    (space,) = run("collection", "show", "photos").json["spaces"]
+    return space["index"]
+
+
+def test_how_it_is_indexed_can_be_said_and_changed(run, server):
+    assert run("collection", "create", "photos", "--index", "hnsw", "--storage", "float32", "--hnsw-m", 48).status == 0
+    made = {"kind": "hnsw", "storage": "float32", "hnsw_m": 48, "ef_construction": 0, "nlist": 0}
+    assert index_of(run) == made
+    told = run("collection", "update", "photos", "--index", "ivf_sq8", "--nlist", 100, "--hnsw-m", 0)
+    assert told.out == "photos, space image: index ivf_sq8, vectors as float32, nlist 100.\n"
+    assert index_of(run) == made | {"kind": "ivf_sq8", "nlist": 100, "hnsw_m": 0}
+    [request] = server.called("UpdateCollection")
+    assert sorted(request.update_mask.paths) == ["index.hnsw_m", "index.kind", "index.nlist"]
+
+
+def test_without_a_word_about_it_a_collection_chooses_its_index(run, server):
+    run("collection", "create", "photos")
+    index = server.called("CreateCollection")[0].index
+    assert index == pb.IndexSettings(kind=pb.INDEX_KIND_AUTO, storage=pb.VECTOR_STORAGE_FLOAT16)
+
+
+@pytest.mark.parametrize("command", ["create", "update"])
+def test_an_index_that_there_is_not_is_wrong_usage_and_the_others_are_named(run, photos, command):
+    ended = run("collection", command, "photos", "--index", "tree")
+    assert ended.status == 2
+    assert "'ivf_rabitq'" in ended.err
+
+
+def test_an_update_of_nothing_says_what_can_be_updated(run, photos):
+    status, out, err = run("collection", "update", "photos")
+    assert (status, out) == (1, "")
+    assert err == "error: nothing to change: give some of kind, storage, hnsw_m, ef_construction, nlist\n"

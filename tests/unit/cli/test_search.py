@@ -2,6 +2,7 @@ import webbrowser
 
 import pytest
 
+from pixvec.api.v1.common_pb2 import SearchParams
 from pixvec.cli import contact_sheet
 from pixvec.errors import InvalidRequest
 
@@ -29,6 +30,14 @@ def test_an_image_that_is_in_finds_its_likes(run, stored, server):
     assert run("search", "photos", "--like", "sub/b[all].png", "--limit", 1).status == 0
     query = server.called("Query")[0]
     assert (query.image_id, query.limit) == ("sub/b[all].png", 1)
+
+
+def test_how_hard_to_search_can_be_said(run, stored, server):
+    assert run("search", "photos", stored / "a.jpg").status == 0
+    run("search", "photos", stored / "a.jpg", "--exact", "--ef", 300, "--nprobe", 20, "--rescore", -1)
+    plain, hard = server.called("Query")
+    assert not plain.HasField("params")
+    assert hard.params == SearchParams(exact=True, ef=300, nprobe=20, rescore=-1)
 
 
 def test_as_json_it_says_the_same(run, stored):

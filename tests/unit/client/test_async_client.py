@@ -2,7 +2,7 @@ import asyncio
 
 import pytest
 
-from pixvec.client import AsyncClient
+from pixvec.client import AsyncClient, IndexKind, IndexSettings
 from pixvec.errors import CollectionNotFound, ImageNotFound
 
 
@@ -32,6 +32,24 @@ def test_the_whole_round(server):
         await client.delete_collection("photos")
         with pytest.raises(CollectionNotFound):
             await client.get_collection("photos")
+
+    run_with_client(server, work)
+
+
+def test_batches_and_index_settings(server, tmp_path):
+    (tmp_path / "query.jpg").write_bytes(b"b")
+
+    async def work(client):
+        await client.create_collection("tuned", index=IndexSettings(IndexKind.HNSW, hnsw_m=48))
+        changed = await client.update_collection("tuned", kind="flat", ef_construction=90)
+        assert changed.spaces[0].index == IndexSettings(IndexKind.FLAT, hnsw_m=48, ef_construction=90)
+        await client.ingest("photos", [("a", b"a"), ("b", b"b")]).wait()
+        for queries in ({"images": [b"a", tmp_path / "query.jpg"]}, {"image_ids": ["a", "b"]}):
+            found = await client.search_batch("photos", limit=1, exact=True, **queries)
+            assert [hits.image_ids for hits in found] == [("a",), ("b",)]
+        await client.search("photos", image_id="a", ef=77)
+        assert server.called("Query")[-1].params.ef == 77
+        assert [query.params.exact for query in server.called("QueryBatch")] == [True, True]
 
     run_with_client(server, work)
 

@@ -1,9 +1,13 @@
 from array import array
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
+import numpy as np
 import pytest
 
-from pixvec.client import Client
+from pixvec.api.v1.common_pb2 import SearchParams
+from pixvec.client import Client, IndexKind, IndexSettings, VectorStorage
+from pixvec.client.testing.store import embed
 from pixvec.errors import (
     CollectionExists,
     CollectionNotFound,
@@ -11,6 +15,8 @@ from pixvec.errors import (
     ImageNotFound,
     InvalidRequest,
     InvalidVector,
+    PictureEmpty,
+    SpaceNotFound,
     StaleToken,
     Unavailable,
 )
@@ -55,6 +61,89 @@ def test_a_delete_moves_the_token_on(client, server):
 def test_without_writes_search_is_eventual(client, server):
     client.search("photos", image=b"a")
     assert server.called("Query")[0].consistency == 1
+
+
+def test_how_hard_to_search_is_told(client, server):
+    client.search("photos", image=b"a")
+    client.search("photos", image=b"a", exact=True, ef=300, nprobe=20, rescore=1.5)
+    client.search_batch("photos", images=[b"a"], exact=True, ef=300, nprobe=20, rescore=1.5)
+    plain, hard = server.called("Query")
+    assert not plain.HasField("params")
+    [batch] = server.called("QueryBatch")
+    assert hard.params == batch.params == SearchParams(exact=True, ef=300, nprobe=20, rescore=1.5)
+    for effort in ({"ef": -1}, {"nprobe": 2**32}):
+        with pytest.raises(InvalidRequest, match=next(iter(effort))):
+            client.search("photos", image=b"a", **effort)
+
+
+def test_index_settings_are_told_and_changed(client, server):
+    assert client.get_collection("photos").spaces[0].index == IndexSettings()
+    tuned = IndexSettings(IndexKind.HNSW, VectorStorage.FLOAT32, 48, 200, 0)
+    assert client.create_collection("tuned", index=tuned).spaces[0].index == tuned
+    assert client.create_collection("named", index="ivf_pq").spaces[0].index == IndexSettings(IndexKind.IVF_PQ)
+    changed = client.update_collection("tuned", kind="flat_int8", hnsw_m=0)
+    assert changed.spaces[0].index == replace(tuned, kind=IndexKind.FLAT_INT8, hnsw_m=0)
+    assert client.get_collection("tuned") == changed
+    with pytest.raises(SpaceNotFound):
+        client.update_collection("tuned", space="region", nlist=5)
+    with pytest.raises(InvalidRequest, match="nothing to change"):
+        client.update_collection("tuned")
+    with pytest.raises(InvalidRequest, match="index must be one of auto, flat"):
+        client.create_collection("x", index="tree")
+    with pytest.raises(InvalidRequest, match="hnsw_m"):
+        client.update_collection("tuned", hnsw_m=-1)
+
+
+def ranking(hits):
+    return [(hit.image_id, pytest.approx(hit.score, abs=1e-6)) for hit in hits]
+
+
+def test_a_batch_by_each_kind_of_query_answers_as_one_by_one(client, tmp_path):
+    client.ingest("photos", [("a", b"aaa"), ("b", b"bbb"), ("c", b"ccc")]).wait()
+    (tmp_path / "query.jpg").write_bytes(b"bbb")
+    pictures = [b"aaa", tmp_path / "query.jpg"]
+    vectors = [embed(b"aaa"), embed(b"bbb")]
+    singles = [ranking(client.search("photos", image=picture, limit=2)) for picture in pictures]
+    for queries in (
+        {"images": pictures},
+        {"image_ids": ["a", "b"]},
+        {"vectors": vectors},
+        {"vectors": np.array(vectors, "f4")},
+        {"vectors": np.array(vectors, "f4")[:, ::-1][:, ::-1]},
+    ):
+        found = client.search_batch("photos", limit=2, **queries)
+        assert [[(hit.image_id, hit.score) for hit in hits] for hits in found] == singles
+        assert found[0].image_ids[0] == "a"
+        assert (len(found), len(found[1]), found.space, found.coverage.complete) == (2, 2, "image", True)
+    assert len(client.search_batch("photos", image_ids=["a"], min_score=0.999)[0]) == 1
+
+
+def test_a_batch_sees_the_clients_own_writes(client, server):
+    client.ingest("photos", [("a", b"a")]).wait()
+    client.search_batch("photos", image_ids=["a"])
+    [query] = server.called("QueryBatch")
+    assert (query.consistency, [position.seq for position in query.token.positions]) == (2, [1])
+    server.store.collections["photos"].epoch = "another"
+    with pytest.raises(StaleToken):
+        client.search_batch("photos", image_ids=["a"])
+    assert len(client.search_batch("photos", image_ids=["a"])[0]) == 1
+
+
+def test_a_batch_names_the_query_that_cannot_be_answered(client):
+    client.ingest("photos", [("a", b"a")]).wait()
+    with pytest.raises(ImageNotFound, match="query 1") as caught:
+        client.search_batch("photos", image_ids=["a", "gone"])
+    assert caught.value.field == "image_ids.ids[1]"
+    with pytest.raises(PictureEmpty, match="query 2"):
+        client.search_batch("photos", images=[b"a", b"a", b""])
+    with pytest.raises(InvalidVector, match="query 0"):
+        client.search_batch("photos", vectors=[[1.0] * 3])
+
+
+def test_exactly_one_kind_of_batch_is_asked_for(client):
+    for queries in ({}, {"images": [b"a"], "image_ids": ["a"]}):
+        with pytest.raises(InvalidRequest, match="exactly one"):
+            client.search_batch("photos", **queries)
 
 
 def test_a_stale_token_is_told_once(client, server):

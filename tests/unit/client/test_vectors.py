@@ -4,7 +4,7 @@ from array import array
 import numpy as np
 import pytest
 
-from pixvec.client.vectors import pack_vector
+from pixvec.client.vectors import pack_vector, pack_vectors
 from pixvec.errors import InvalidVector
 
 NUMBERS = [0.0, 1.0, 2.0, 100.0]
@@ -59,3 +59,48 @@ def test_what_is_no_row_of_numbers_is_refused(vector):
     with pytest.raises(InvalidVector) as caught:
         pack_vector(vector)
     assert caught.value.field == "vector"
+
+
+ROWS = [NUMBERS, NUMBERS[::-1], NUMBERS]
+PACKED_ROWS = b"".join(struct.pack("<4f", *row) for row in ROWS)
+
+
+@pytest.mark.parametrize(
+    "vectors",
+    [
+        ROWS,
+        iter(ROWS),
+        [struct.pack("<4f", *row) for row in ROWS],
+        [np.array(row, "f8") for row in ROWS],
+        np.array(ROWS, "f4"),
+        np.array(ROWS, ">f4"),
+        np.array(ROWS, "f2"),
+        np.array(ROWS, "i8"),
+        np.asfortranarray(np.array(ROWS, "f4")),
+        np.repeat(np.array(ROWS, "f4"), 2, axis=0)[::2],
+        memoryview(PACKED_ROWS).cast("f", (3, 4)),
+    ],
+)
+def test_rows_of_any_kind_are_packed_with_their_length(vectors):
+    assert pack_vectors(vectors) == (PACKED_ROWS, 4)
+
+
+@pytest.mark.parametrize(
+    ("vectors", "message"),
+    [
+        ([], "at least one"),
+        (np.zeros((0, 4), "f4"), r"shape \(0, 4\)"),
+        (np.zeros((4, 0), "f4"), r"shape \(4, 0\)"),
+        (np.zeros(4, "f4"), r"shape \(4,\)"),
+        (np.zeros((2, 2, 2), "f4"), "shape"),
+        (PACKED, "shape"),
+        (np.zeros((2, 2), "c8"), "real numbers"),
+        ([NUMBERS, NUMBERS[:2]], "query 1: a vector of 2 numbers after those of 4"),
+        ([NUMBERS, ["one"]], "query 1: "),
+        ([1.0, 2.0], "query 0: "),
+        (5, "rows of numbers"),
+    ],
+)
+def test_what_is_no_rows_of_numbers_is_refused(vectors, message):
+    with pytest.raises(InvalidVector, match=message):
+        pack_vectors(vectors)
