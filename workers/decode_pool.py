@@ -12,7 +12,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
-from pixvec.errors import PictureError, Unavailable
+from pixvec.errors import Overloaded, PictureError, Unavailable
 from pixvec.vision.decode import DecodeLimits, Picture, checked_format, decode, render_thumbnail
 from pixvec.vision.preprocess import Preprocess
 from workers.decoder_lane import DecoderLane
@@ -24,7 +24,9 @@ _STOP, _INTERACTIVE, _BULK = range(3)
 
 
 class Decoder(Protocol):
-    """Turns files into pixels, off the caller's thread. Futures raise the PictureErrors of `pixvec.vision.decode`."""
+    """Turns files into pixels, off the caller's thread. Futures raise the PictureErrors of `pixvec.vision.decode`.
+
+    Work with priority is refused with Overloaded when too much of it waits; other work is bounded by who sends it."""
 
     def start(self) -> None:
         """Be ready to decode on return. Raises Unavailable."""
@@ -52,7 +54,8 @@ class _Item:
 
 
 class DecodePool:
-    """`processes` decoders. Each may take `memory_bytes` of address space and `item_timeout_s` a picture.
+    """`processes` decoders. Each may take `memory_bytes` of address space and `item_timeout_s` a picture. At most
+    `max_waiting` items with priority wait for one.
 
     A process is replaced after `recycle_items` pictures, or once it keeps half its memory between two.
     """
@@ -65,10 +68,12 @@ class DecodePool:
         item_timeout_s: float = 10.0,
         memory_bytes: int = 2**30,
         recycle_items: int = 10_000,
+        max_waiting: int = 512,
     ) -> None:
         self._limits = limits
         self._queue: queue.PriorityQueue[_Item] = queue.PriorityQueue()
         self._numbers = itertools.count()
+        self._places = threading.BoundedSemaphore(max_waiting)
         self._closed = False
         self._lanes = [DecoderLane(limits, item_timeout_s, memory_bytes, recycle_items) for _ in range(processes)]
         self._ready: list[Future[None]] = [Future() for _ in self._lanes]
@@ -123,6 +128,8 @@ class DecodePool:
             refused: Future[_T] = Future()
             refused.set_exception(error)
             return refused
+        if priority == _INTERACTIVE and not self._places.acquire(blocking=False):
+            raise Overloaded("too many pictures wait for a decoder; try again later", retry_after_s=0.5)
         future = self._put(priority, run)
         if self._closed:
             # It may have come after the last look at the queue: no one would end it.
@@ -143,6 +150,8 @@ class DecodePool:
             return
         ready.set_result(None)
         while (item := self._queue.get()).priority != _STOP:
+            if item.priority == _INTERACTIVE:
+                self._places.release()
             if item.future.set_running_or_notify_cancel():
                 lane.work(item.run, item.future)
                 lane.recycle()

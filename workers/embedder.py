@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from pixvec.api.v1 import image_service_pb2
-from pixvec.errors import PictureError
+from pixvec.errors import PictureError, PixvecError
 from pixvec.internal.v1 import embedder_service_pb2 as pb
 from pixvec.internal.v1 import embedder_service_pb2_grpc
 from pixvec.vision.decode import Picture
@@ -32,8 +32,7 @@ class EmbedderService(embedder_service_pb2_grpc.EmbedderServiceServicer):
         extractor = await self._model(request.model)
         check_digest(extractor, request.digest.hex())
         begun = time.monotonic()
-        decoding = [self._decoder.decode(image, extractor.preprocess, priority=True) for image in request.images]
-        outcomes = await _settled(decoding)
+        outcomes = await _settled(self._decode(request.images, extractor))
         decode_s = time.monotonic() - begun
         pictures = [outcome for outcome in outcomes if isinstance(outcome, Picture)]
         if not pictures:
@@ -70,6 +69,17 @@ class EmbedderService(embedder_service_pb2_grpc.EmbedderServiceServicer):
         """Render a small JPEG."""
         jpeg = await asyncio.wrap_future(self._decoder.thumbnail(request.image, request.max_side))
         return pb.RenderThumbnailResponse(jpeg=jpeg)
+
+    def _decode(self, images: Sequence[bytes], extractor: Extractor) -> "list[Future[Picture]]":
+        decoding: list[Future[Picture]] = []
+        try:
+            decoding.extend(self._decoder.decode(image, extractor.preprocess, priority=True) for image in images)
+        except PixvecError:
+            # Nobody waits for those that there was room for.
+            for each in decoding:
+                each.cancel()
+            raise
+        return decoding
 
     async def _model(self, name: str) -> Extractor:
         found = self._host.find(name)

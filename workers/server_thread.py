@@ -9,6 +9,8 @@ from pixvec.rpc.server import build_server
 from workers.embedder import EmbedderService
 
 SERVICES = ("pixvec.internal.v1.EmbedderService",)
+# Each may bring many megabytes of pictures, and has to wait for the one model.
+MAX_CONCURRENT_CALLS = 256
 
 
 class ServerThread:
@@ -45,7 +47,7 @@ class ServerThread:
             runner.run(self._serve())
 
     async def _serve(self) -> None:
-        handle = build_server(self._listen)
+        handle = build_server(self._listen, max_concurrent_calls=MAX_CONCURRENT_CALLS)
         embedder_service_pb2_grpc.add_EmbedderServiceServicer_to_server(self._servicer, handle.server)
         try:
             await handle.start(SERVICES)

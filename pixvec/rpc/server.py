@@ -18,6 +18,8 @@ log = get_logger(__name__)
 
 # Long enough for a load balancer or a client's health watch to look elsewhere.
 DRAIN_S = 0.2
+# A call that waits holds its messages in memory.
+MAX_CONCURRENT_CALLS = 1024
 
 
 @dataclass(slots=True)
@@ -68,13 +70,13 @@ def build_server(
     interceptors: Sequence[Interceptor] = (),
     self_checking: frozenset[str] = frozenset(),
     reflected: Sequence[str] = (),
-    max_concurrent_calls: int | None = None,
+    max_concurrent_calls: int = MAX_CONCURRENT_CALLS,
 ) -> ServerHandle:
     """Return a server for `host:port` or `unix:/path`, to be called in its event loop.
 
     Every call is counted, checked and its errors translated (CallGuard, outermost, then `interceptors`). `reflected`
-    names services to describe by reflection; none by default. `max_concurrent_calls` refuses more with
-    RESOURCE_EXHAUSTED.
+    names services to describe by reflection; none by default. More than `max_concurrent_calls`, streams
+    and health checks among them, are refused with RESOURCE_EXHAUSTED.
     """
     server = grpc.aio.server(
         interceptors=[CallGuard(self_checking), *interceptors],

@@ -56,6 +56,8 @@ SERVICES = (
 DATABASE_THREADS = 8
 # Of each kind: calls beyond this wait longer than their callers would.
 MAX_WAITING_CALLS = 256
+# Every open stream is one.
+MAX_CONCURRENT_CALLS = 4096
 
 log = get_logger(__name__)
 
@@ -121,6 +123,7 @@ async def serve(settings: GatewaySettings, catalogue: Catalogue) -> None:
         settings.gateway_listen,
         self_checking=frozenset({INGEST_METHOD}),
         reflected=SERVICES if settings.gateway_reflection else (),
+        max_concurrent_calls=MAX_CONCURRENT_CALLS,
     )
     add_services(handle.server, settings, threads, backends, publisher, watcher, closing)
 

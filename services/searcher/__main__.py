@@ -34,6 +34,8 @@ SERVICES = ("pixvec.internal.v1.SearcherService",)
 DATABASE_CONNECTIONS = 3
 # Searches beyond this wait longer than their callers would.
 MAX_WAITING_SEARCHES = 512
+# Searches, those that wait for a shard to catch up, and pushes.
+MAX_CONCURRENT_CALLS = 1024
 COMPACTION_INTERVAL_S = 1.0
 
 log = get_logger(__name__)
@@ -49,7 +51,7 @@ async def serve(settings: SearcherSettings, catalogue: Catalogue, data: DataFold
     disk = BlockingCalls("disk", 1)
     building = BlockingCalls("builds", 1)
 
-    handle = build_server(settings.searcher_listen)
+    handle = build_server(settings.searcher_listen, max_concurrent_calls=MAX_CONCURRENT_CALLS)
     host = ShardHost(max_growing_bytes=settings.searcher_growing_bytes)
     snapshots = Snapshots(host, data, disk)
     catch_up = CatchUp(host, catalogue.feed_reader, snapshots, reading, applying)

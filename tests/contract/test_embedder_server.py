@@ -8,9 +8,12 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from pixvec.errors import Overloaded
 from pixvec.internal.v1 import embedder_service_pb2 as pb
 from pixvec.internal.v1 import embedder_service_pb2_grpc
+from pixvec.rpc.errors import from_rpc_error
 from pixvec.vision.weights import WeightSource
+from workers import server_thread
 from workers.batcher import Batcher
 from workers.embedder import EmbedderService
 from workers.model_host import ModelHost
@@ -56,6 +59,25 @@ def test_calls_under_way_end_and_new_ones_are_turned_away(tmp_path: Path) -> Non
         with pytest.raises(grpc.RpcError):
             stub.RenderThumbnail(picture, timeout=LIMIT_S)
     server.stop()
+
+
+def test_more_calls_than_it_can_hold_are_refused_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server_thread, "MAX_CONCURRENT_CALLS", 1)
+    listen, decoder = f"unix:{tmp_path}/embedder.sock", SlowDecoder()
+    server = ServerThread(listen, service(decoder), grace_s=LIMIT_S)
+    server.start()
+    with grpc.insecure_channel(listen) as channel:
+        stub = embedder_service_pb2_grpc.EmbedderServiceStub(channel)
+        picture = pb.RenderThumbnailRequest(image=b"a picture", max_side=256)
+        rendering = stub.RenderThumbnail.future(picture, timeout=LIMIT_S)
+        assert decoder.asked.wait(LIMIT_S)
+        with pytest.raises(grpc.RpcError) as caught:
+            stub.RenderThumbnail(picture, timeout=LIMIT_S)
+        assert isinstance(from_rpc_error(caught.value), Overloaded)
+        decoder.thumbnail_made.set_result(b"a thumbnail")
+        assert rendering.result(LIMIT_S).jpeg == b"a thumbnail"
+    server.stop()
+    server.join()
 
 
 def test_an_address_in_use_is_told_to_the_caller(tmp_path: Path) -> None:

@@ -79,6 +79,34 @@ async def test_a_domain_error_arrives_with_its_details():
 
 
 @in_loop
+async def test_more_calls_than_a_server_holds_are_refused_at_once():
+    entered, may_go = asyncio.Event(), asyncio.Event()
+
+    async def hold(request):
+        entered.set()
+        await may_go.wait()
+        return await empty(request)
+
+    async with (
+        served(searching(hold), max_concurrent_calls=1) as handle,
+        grpc.aio.insecure_channel(handle.address) as channel,
+    ):
+        held = search_service_pb2_grpc.SearchServiceStub(channel).Query(QUERY)
+        await entered.wait()
+        assert type(from_rpc_error(await failure_of(handle))) is Overloaded
+        may_go.set()
+        assert (await held).space == "image"
+
+
+def test_no_server_is_without_a_bound(monkeypatch):
+    told = {}
+    monkeypatch.setattr(grpc.aio, "server", lambda **options: told.update(options))
+    with pytest.raises(AttributeError):
+        build_server("127.0.0.1:0")
+    assert told["maximum_concurrent_rpcs"] > 0
+
+
+@in_loop
 async def test_an_unexpected_error_says_nothing_of_the_inside(caplog):
     async with served(searching(functools.partial(raising, KeyError("secret")))) as handle:
         failed = await failure_of(handle)

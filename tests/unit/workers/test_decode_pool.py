@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from pixvec.errors import PictureEmpty, PictureNotRecognised, Unavailable
+from pixvec.errors import Overloaded, PictureEmpty, PictureNotRecognised, Unavailable
 from pixvec.vision.decode import DecodeLimits
 from pixvec.vision.preprocess import Preprocess
 from tests.unit.workers.decoding import Works
@@ -73,6 +73,24 @@ def test_what_needs_no_decoding_to_be_refused_waits_for_nobody(
     assert works.entered.wait(30)
     for future in (pool.decode(content, PREPROCESS), pool.thumbnail(content, 64)):
         assert isinstance(future.exception(0), error)
+
+
+def test_more_than_can_wait_with_priority_is_refused_at_once(works: Works) -> None:
+    pool = DecodePool(1, DecodeLimits(), max_waiting=2)
+    pool.start()
+    futures = [pool.decode(png("held"), PREPROCESS)]
+    assert works.entered.wait(30)
+    futures += [pool.decode(png("urgent"), PREPROCESS, priority=True), pool.thumbnail(png("thumbnail"), 64)]
+    for refused in (lambda: pool.decode(png("late"), PREPROCESS, priority=True), lambda: pool.thumbnail(png("t"), 64)):
+        with pytest.raises(Overloaded, match="decoder") as caught:
+            refused()
+        assert caught.value.retry_after_s
+    futures.append(pool.decode(png("bulk"), PREPROCESS))
+    works.may_go.set()
+    for future in futures:
+        future.result(30)
+    assert pool.decode(png("again"), PREPROCESS, priority=True).result(30)
+    pool.close()
 
 
 def test_as_many_processes_as_asked_for(works: Works) -> None:
