@@ -1,16 +1,18 @@
 """Builds sealed segments in the background: one at a time, the shard that needs it most first."""
 
 import asyncio
+import shutil
 import time
 from collections.abc import Callable
 
 from pixvec.index.durable import Damaged
 from pixvec.index.plan import BuildPolicy
 from pixvec.index.sealing import MakeIndex, seal
+from pixvec.index.shard import Shard
 from pixvec.index.space_rows import Build
 from pixvec.rpc.blocking import BlockingCalls
 from pixvec.telemetry.logging import get_logger
-from pixvec.telemetry.metrics import BUILD_FAILURES, BUILD_SECONDS, SHARD_SEGMENTS
+from pixvec.telemetry.metrics import BUILD_FAILURES, BUILD_SECONDS
 from services.searcher.data_folder import DataFolder
 from services.searcher.held_shard import HeldShard
 from services.searcher.shard_host import ShardHost
@@ -54,29 +56,37 @@ class Compaction:
 
     async def build_next(self, held: HeldShard) -> bool | None:
         """Do the build that this shard needs most. Return whether there was one, None when it failed."""
-        if not held.ready or held.dropped:
+        # Also while it catches up: a long feed would fill the growing part, which then takes no more of it.
+        if not held.loaded or held.dropped:
             return False
-        build = held.index.begin_build(self._policy(), is_idle=self._is_idle(held))
+        index = held.index
+        build = index.begin_build(self._policy(), is_idle=self._is_idle(held))
         if build is None:
             return False
-        done = await self._building.run(self._build, held, build)
-        if done:
+        built = await self._building.run(self._build, held, index, build)
+        if built:
             await self._snapshots.write(held)
-        return done or None
+        return built
 
-    def _build(self, held: HeldShard, build: Build) -> bool:
+    def _build(self, held: HeldShard, index: Shard, build: Build) -> bool | None:
         begun = time.perf_counter()
         try:
             segment = seal(self._data.of_shard(held.key), build, self._make_index)
         except (OSError, Damaged) as error:
-            held.index.abandon_build(build)
+            index.abandon_build(build)
+            if held.dropped:
+                # Its folder has been removed under the build.
+                return False
             BUILD_FAILURES.inc()
             log.error("build_failed", collection=held.collection.name, shard=held.shard, error=str(error))
+            return None
+        index.finish_build(build, segment)
+        if held.dropped and segment is not None:
+            # Its folder may have been removed before this one was made.
+            shutil.rmtree(segment.folder, ignore_errors=True)
             return False
-        held.index.finish_build(build, segment)
         seconds = time.perf_counter() - begun
         BUILD_SECONDS.labels(build.kind).observe(seconds)
-        SHARD_SEGMENTS.labels(held.collection.name, str(held.shard)).set(len(held.index.segment_names))
         log.info(
             "segment_built",
             collection=held.collection.name,

@@ -11,7 +11,13 @@ from services.searcher.held_shard import HeldShard
 
 log = get_logger(__name__)
 
-_GAUGES = (metrics.SHARD_APPLIED_SEQ, metrics.SHARD_LAG, metrics.SHARD_IMAGES, metrics.SHARD_VECTOR_BYTES)
+_GAUGES = (
+    metrics.SHARD_APPLIED_SEQ,
+    metrics.SHARD_LAG,
+    metrics.SHARD_IMAGES,
+    metrics.SHARD_VECTOR_BYTES,
+    metrics.SHARD_SEGMENTS,
+)
 
 
 class ShardHost:
@@ -79,6 +85,7 @@ def _reason_to_drop(held: HeldShard, assignment: Assignment | None, stood_at: di
 
 
 def _measure(held: HeldShard) -> None:
-    values = (held.applied_seq, held.head_seq - held.applied_seq, held.index.image_count, held.index.vector_bytes)
-    for gauge, value in zip(_GAUGES, values, strict=True):
+    index = held.index
+    values = (held.applied_seq, held.head_seq - held.applied_seq, index.image_count, index.vector_bytes)
+    for gauge, value in zip(_GAUGES, (*values, len(index.segment_names)), strict=True):
         gauge.labels(held.collection.name, str(held.shard)).set(value)
