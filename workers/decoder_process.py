@@ -148,5 +148,9 @@ class DecoderProcess:
             if not part:
                 raise DecoderDied
             line += part
-        reply: dict[str, Any] = json.loads(line)
+        try:
+            reply: dict[str, Any] = json.loads(line)
+        except ValueError as error:
+            # Something else has written to its output: what it says can be relied on no more.
+            raise DecoderDied from error
         return reply

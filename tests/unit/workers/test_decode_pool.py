@@ -4,6 +4,7 @@ import queue
 import sys
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -155,3 +156,14 @@ def test_a_machine_that_cannot_start_a_process_is_told_and_not_waited_for(monkey
     monkeypatch.setattr(sys, "executable", "/nowhere/python")
     with pytest.raises(Unavailable, match=r"could not be started.*/nowhere/python"):
         DecodePool(2, DecodeLimits()).start()
+
+
+def test_a_process_that_says_what_cannot_be_read_has_not_started(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    babbling = tmp_path / "python"
+    babbling.write_text("#!/bin/sh\necho I am no decoder\nread line\n")
+    babbling.chmod(0o700)
+    monkeypatch.setattr(sys, "executable", str(babbling))
+    with pytest.raises(Unavailable, match="did not start"):
+        DecodePool(1, DecodeLimits()).start()
