@@ -5,6 +5,7 @@ built again a number of times that grows with the logarithm of the shard, and on
 When nothing else is to be done, a segment built by other settings than those wanted now is built again.
 """
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,12 +19,11 @@ _MAX_DEAD_SHARE = 0.25
 @dataclass(frozen=True, slots=True)
 class BuildPolicy:
     """`seal_rows`: growing rows worth a segment. `least_rows`: fewer are left growing even when nothing is written.
-    `max_growing_bytes`: beyond it writes are pushed back. `max_segment_rows`: no merge makes a larger one.
+    `max_segment_rows`: no merge makes a larger one.
     `budget_bytes`: what all indexes of a shard may take, for the kind `auto` chooses."""
 
     seal_rows: int = 10_000
     least_rows: int = 1_000
-    max_growing_bytes: int = 512 * 2**20
     max_segment_rows: int = 4_000_000
     budget_bytes: int = 2**40
 
@@ -51,14 +51,7 @@ def next_build(
 
 def _swallowed(growing_rows: int, free: Sequence[SegmentSize], policy: BuildPolicy) -> tuple[str, ...]:
     """Return segments smaller than what has grown: they cost little to build again on this occasion."""
-    small = sorted((size for size in free if size.rows <= growing_rows), key=lambda size: size.rows)
-    taken, total = [], growing_rows
-    for size in small:
-        total += size.rows - size.dead
-        if total > policy.max_segment_rows:
-            break
-        taken.append(size.name)
-    return tuple(taken)
+    return _that_fit([size for size in free if size.rows <= growing_rows], policy.max_segment_rows - growing_rows)
 
 
 def _merge(free: Sequence[SegmentSize], policy: BuildPolicy) -> BuildPlan | None:
@@ -67,10 +60,17 @@ def _merge(free: Sequence[SegmentSize], policy: BuildPolicy) -> BuildPlan | None
         tiers.setdefault(_tier(size, policy), []).append(size)
     for _, sizes in sorted(tiers.items()):
         if len(sizes) >= _MERGED_AT_ONCE:
-            taken = sorted(sizes, key=lambda size: size.rows)[:_MERGED_AT_ONCE]
-            if sum(size.rows - size.dead for size in taken) <= policy.max_segment_rows:
-                return BuildPlan(growing=False, sealed=tuple(size.name for size in taken))
+            taken = _that_fit(sizes, policy.max_segment_rows)[:_MERGED_AT_ONCE]
+            if len(taken) > 1:
+                return BuildPlan(growing=False, sealed=taken)
     return None
+
+
+def _that_fit(sizes: Sequence[SegmentSize], rows: int) -> tuple[str, ...]:
+    """Return the smallest segments as far as their live rows together are no more than `rows`."""
+    smallest = sorted(sizes, key=lambda size: size.rows)
+    totals = itertools.accumulate(size.rows - size.dead for size in smallest)
+    return tuple(size.name for size, total in zip(smallest, totals, strict=True) if total <= rows)
 
 
 def _renewal(free: Sequence[SegmentSize]) -> BuildPlan | None:
