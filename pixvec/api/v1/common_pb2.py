@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1apixvec/api/v1/common.proto\x12\rpixvec.api.v1\x1a\x1b\x62uf/validate/validate.proto\"\xa5\x01\n\x05Value\x12\x14\n\nbool_value\x18\x01 \x01(\x08H\x00\x12\x13\n\tint_value\x18\x02 \x01(\x03H\x00\x12\x16\n\x0c\x64ouble_value\x18\x03 \x01(\x01H\x00\x12!\n\x0cstring_value\x18\x04 \x01(\tB\t\xbaH\x06r\x04(\x80\x80\x04H\x00\x12.\n\nlist_value\x18\x05 \x01(\x0b\x32\x18.pixvec.api.v1.ValueListH\x00\x42\x06\n\x04kind\"<\n\tValueList\x12/\n\x06values\x18\x01 \x03(\x0b\x32\x14.pixvec.api.v1.ValueB\t\xbaH\x06\x92\x01\x03\x10\x80\x08\":\n\rShardPosition\x12\r\n\x05shard\x18\x01 \x01(\r\x12\r\n\x05\x65poch\x18\x02 \x01(\t\x12\x0b\n\x03seq\x18\x03 \x01(\x04\"F\n\x08SeqToken\x12:\n\tpositions\x18\x01 \x03(\x0b\x32\x1c.pixvec.api.v1.ShardPositionB\t\xbaH\x06\x92\x01\x03\x10\x80\x08\"\xc7\x01\n\x0cSearchParams\x12\r\n\x05\x65xact\x18\x01 \x01(\x08\x12\x14\n\x02\x65\x66\x18\x02 \x01(\rB\x08\xbaH\x05*\x03\x18\x90N\x12\x19\n\x06nprobe\x18\x03 \x01(\rB\t\xbaH\x06*\x04\x18\xc0\x84=\x12w\n\x07rescore\x18\x04 \x01(\x02\x42\x66\xbaHc\xba\x01`\n\x0eparams.rescore\x12\x1dmust be -1, or from 0 to 1000\x1a/this == -1.0 || (this >= 0.0 && this <= 1000.0)\"#\n\x06Vector\x12\x19\n\x04\x64\x61ta\x18\x01 \x01(\x0c\x42\x0b\xbaH\x08z\x06\x10\x04\x18\x80\x80\x10\"?\n\x07Vectors\x12\x1a\n\x04\x64\x61ta\x18\x01 \x01(\x0c\x42\x0c\xbaH\tz\x07\x10\x04\x18\x80\x80\x80\x1e\x12\x18\n\x03\x64im\x18\x02 \x01(\rB\x0b\xbaH\x08*\x06\x18\x80\x80\x04(\x01*c\n\x06Metric\x12\x16\n\x12METRIC_UNSPECIFIED\x10\x00\x12\x11\n\rMETRIC_COSINE\x10\x01\x12\x18\n\x14METRIC_INNER_PRODUCT\x10\x02\x12\x14\n\x10METRIC_EUCLIDEAN\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1apixvec/api/v1/common.proto\x12\rpixvec.api.v1\x1a\x1b\x62uf/validate/validate.proto\"\xa5\x01\n\x05Value\x12\x14\n\nbool_value\x18\x01 \x01(\x08H\x00\x12\x13\n\tint_value\x18\x02 \x01(\x03H\x00\x12\x16\n\x0c\x64ouble_value\x18\x03 \x01(\x01H\x00\x12!\n\x0cstring_value\x18\x04 \x01(\tB\t\xbaH\x06r\x04(\x80\x80\x04H\x00\x12.\n\nlist_value\x18\x05 \x01(\x0b\x32\x18.pixvec.api.v1.ValueListH\x00\x42\x06\n\x04kind\"<\n\tValueList\x12/\n\x06values\x18\x01 \x03(\x0b\x32\x14.pixvec.api.v1.ValueB\t\xbaH\x06\x92\x01\x03\x10\x80\x08\":\n\rShardPosition\x12\r\n\x05shard\x18\x01 \x01(\r\x12\r\n\x05\x65poch\x18\x02 \x01(\t\x12\x0b\n\x03seq\x18\x03 \x01(\x04\"F\n\x08SeqToken\x12:\n\tpositions\x18\x01 \x03(\x0b\x32\x1c.pixvec.api.v1.ShardPositionB\t\xbaH\x06\x92\x01\x03\x10\x80\x08\"\xc5\x01\n\x0cSearchParams\x12\r\n\x05\x65xact\x18\x01 \x01(\x08\x12\x14\n\x02\x65\x66\x18\x02 \x01(\rB\x08\xbaH\x05*\x03\x18\x90N\x12\x19\n\x06nprobe\x18\x03 \x01(\rB\t\xbaH\x06*\x04\x18\xc0\x84=\x12u\n\x07rescore\x18\x04 \x01(\x02\x42\x64\xbaHa\xba\x01^\n\x0eparams.rescore\x12\x1cmust be -1, or from 0 to 100\x1a.this == -1.0 || (this >= 0.0 && this <= 100.0)\"#\n\x06Vector\x12\x19\n\x04\x64\x61ta\x18\x01 \x01(\x0c\x42\x0b\xbaH\x08z\x06\x10\x04\x18\x80\x80\x10\"?\n\x07Vectors\x12\x1a\n\x04\x64\x61ta\x18\x01 \x01(\x0c\x42\x0c\xbaH\tz\x07\x10\x04\x18\x80\x80\x80\x1e\x12\x18\n\x03\x64im\x18\x02 \x01(\rB\x0b\xbaH\x08*\x06\x18\x80\x80\x04(\x01*c\n\x06Metric\x12\x16\n\x12METRIC_UNSPECIFIED\x10\x00\x12\x11\n\rMETRIC_COSINE\x10\x01\x12\x18\n\x14METRIC_INNER_PRODUCT\x10\x02\x12\x14\n\x10METRIC_EUCLIDEAN\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -43,15 +43,15 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SEARCHPARAMS'].fields_by_name['nprobe']._loaded_options = None
   _globals['_SEARCHPARAMS'].fields_by_name['nprobe']._serialized_options = b'\272H\006*\004\030\300\204='
   _globals['_SEARCHPARAMS'].fields_by_name['rescore']._loaded_options = None
-  _globals['_SEARCHPARAMS'].fields_by_name['rescore']._serialized_options = b'\272Hc\272\001`\n\016params.rescore\022\035must be -1, or from 0 to 1000\032/this == -1.0 || (this >= 0.0 && this <= 1000.0)'
+  _globals['_SEARCHPARAMS'].fields_by_name['rescore']._serialized_options = b'\272Ha\272\001^\n\016params.rescore\022\034must be -1, or from 0 to 100\032.this == -1.0 || (this >= 0.0 && this <= 100.0)'
   _globals['_VECTOR'].fields_by_name['data']._loaded_options = None
   _globals['_VECTOR'].fields_by_name['data']._serialized_options = b'\272H\010z\006\020\004\030\200\200\020'
   _globals['_VECTORS'].fields_by_name['data']._loaded_options = None
   _globals['_VECTORS'].fields_by_name['data']._serialized_options = b'\272H\tz\007\020\004\030\200\200\200\036'
   _globals['_VECTORS'].fields_by_name['dim']._loaded_options = None
   _globals['_VECTORS'].fields_by_name['dim']._serialized_options = b'\272H\010*\006\030\200\200\004(\001'
-  _globals['_METRIC']._serialized_start=740
-  _globals['_METRIC']._serialized_end=839
+  _globals['_METRIC']._serialized_start=738
+  _globals['_METRIC']._serialized_end=837
   _globals['_VALUE']._serialized_start=75
   _globals['_VALUE']._serialized_end=240
   _globals['_VALUELIST']._serialized_start=242
@@ -61,9 +61,9 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SEQTOKEN']._serialized_start=364
   _globals['_SEQTOKEN']._serialized_end=434
   _globals['_SEARCHPARAMS']._serialized_start=437
-  _globals['_SEARCHPARAMS']._serialized_end=636
-  _globals['_VECTOR']._serialized_start=638
-  _globals['_VECTOR']._serialized_end=673
-  _globals['_VECTORS']._serialized_start=675
-  _globals['_VECTORS']._serialized_end=738
+  _globals['_SEARCHPARAMS']._serialized_end=634
+  _globals['_VECTOR']._serialized_start=636
+  _globals['_VECTOR']._serialized_end=671
+  _globals['_VECTORS']._serialized_start=673
+  _globals['_VECTORS']._serialized_end=736
 # @@protoc_insertion_point(module_scope)
