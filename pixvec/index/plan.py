@@ -19,8 +19,8 @@ _MAX_DEAD_SHARE = 0.25
 @dataclass(frozen=True, slots=True)
 class BuildPolicy:
     """`seal_rows`: growing rows worth a segment. `least_rows`: fewer are left growing even when nothing is written.
-    `max_segment_rows`: no merge makes a larger one.
-    `budget_bytes`: what all indexes of a shard may take, for the kind `auto` chooses."""
+    `max_segment_rows`: no merge makes a larger one. `budget_bytes`: what all indexes of a shard may take, for the kind
+    `auto` chooses."""
 
     seal_rows: int = 10_000
     least_rows: int = 1_000

@@ -125,7 +125,8 @@ class Shard:
                     name = f"segment-{secrets.token_hex(8)}"
                     self._building.add(name)
                     build = rows.begin(name, plan.sealed, growing=plan.growing)
-                    kind = choose_kind(rows.space.index, build.row_count, rows.space.dim, budget_bytes=budget)
+                    spare = budget - rows.index_bytes(without=plan.sealed)
+                    kind = choose_kind(rows.space.index, build.row_count, rows.space.dim, budget_bytes=spare)
                     return dataclasses.replace(build, kind=kind)
         return None
 

@@ -1,11 +1,12 @@
 """The rows of one space as the shard's one writer sees them: a growing part, sealed segments, and builds between."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from pixvec.domain import IndexKind
+from pixvec.index.building import INDEX
 from pixvec.index.dead_rows import BoolArray, DeadRows
 from pixvec.index.growing import BLOCK_BYTES, GrowingRows
 from pixvec.index.interfaces import Float32Array, SpaceSpec
@@ -127,6 +128,11 @@ class SpaceRows:
     def names(self) -> set[str]:
         """The sealed segments."""
         return set(self._sealed)
+
+    def index_bytes(self, *, without: Collection[str]) -> int:
+        """Return what the indexes of sealed segments take, but for some."""
+        kept = [held.segment.seal for name, held in self._sealed.items() if name not in without]
+        return sum(file.size_bytes for seal in kept for file in seal.files if file.name == INDEX)
 
     def sizes(self, budget_bytes: int) -> list[SegmentSize]:
         """Return what is sealed, oldest first. `budget_bytes`: what an index may take, for the kind `auto` chooses."""

@@ -23,7 +23,7 @@ def test_marks_are_seen_and_counted() -> None:
 
 def test_what_was_published_stays_as_it_was() -> None:
     dead = DeadRows(4)
-    dead.bury(range(0, 1))
+    dead.bury(range(1))
     before = dead.publish()
     dead.bury(range(2, 3))
     between = dead.publish()
@@ -37,7 +37,7 @@ def test_what_was_published_stays_as_it_was() -> None:
 
 def test_nothing_is_copied_while_nobody_looks() -> None:
     dead = DeadRows(4)
-    dead.bury(range(0, 1))
+    dead.bury(range(1))
     first = dead.publish()
     dead.bury(range(1, 2))
     dead.bury(range(2, 3))
