@@ -4,7 +4,7 @@ import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,6 +18,9 @@ from pixvec.index.kinds import Effort, effort, is_exact
 from pixvec.index.library import load_faiss
 from pixvec.index.rows import exact_scores
 from pixvec.index.segment import Candidates
+
+if TYPE_CHECKING:
+    from pixvec.index.gpu import SegmentSearch
 
 # Of fewer live rows than this share a graph's paths and lists hold too few, and comparing them all takes little time.
 _LEAST_LIVE_SHARE = 0.125
@@ -54,6 +57,8 @@ class SealedSegment:
         self._exact = _exact_index(faiss, self._stored)
         self._base = None if is_exact(seal.kind) else faiss.read_index(str(folder / INDEX), faiss.IO_FLAG_MMAP_IFC)
         self._refined = self._exact if self._base is None else faiss.IndexRefine(self._base, self._stored)
+        # What a device holds of it, for those searches that a device does better.
+        self.gpu: SegmentSearch | None = None
 
     @property
     def row_count(self) -> int:
@@ -64,6 +69,15 @@ class SealedSegment:
         self, queries: Float32Array, fetch: int, options: SearchOptions, live: "LiveRows | None" = None
     ) -> Candidates:
         """Return the best `fetch` rows, scored by their stored vectors, for each prepared query, (n, dim) float32."""
+        gpu = self.gpu
+        if gpu is not None:
+            return gpu.search(queries, fetch, options, live)
+        return self.search_mapped(queries, fetch, options, live)
+
+    def search_mapped(
+        self, queries: Float32Array, fetch: int, options: SearchOptions, live: "LiveRows | None" = None
+    ) -> Candidates:
+        """Search with the CPU alone. See `search`."""
         # For its limit on threads, which is each calling thread's own.
         load_faiss()
         k = min(fetch, self.row_count)
@@ -80,6 +94,24 @@ class SealedSegment:
             parameters = _refined_parameters if selector is None else _refined_parameters.__wrapped__
             found = self._search(self._refined, queries, k, parameters(seal.kind, hard, selector))
         return self._completed(found, queries, k, live)
+
+    @property
+    def index(self) -> Any:
+        """FAISS's index as it is mapped, None for FLAT: not to be changed."""
+        return self._base
+
+    @property
+    def is_half(self) -> bool:
+        """Whether the vectors are stored as float16."""
+        return isinstance(self._stored, load_faiss().IndexScalarQuantizer)
+
+    def scores(self, query: Float32Array, rows: RowArray) -> Float32Array:
+        """Return the score of each of these rows for one prepared query, (dim,), to the bit as a search reports it."""
+        computer = self._stored.get_distance_computer()
+        computer.set_query(load_faiss().swig_ptr(query))
+        found = np.fromiter(map(computer, rows.tolist()), np.float32, len(rows))
+        scores: Float32Array = self._scores(found[None], rows[None])[0]
+        return scores
 
     def take(self, rows: RowArray) -> Float32Array:
         """Return these rows, (len(rows), dim) float32, as they are stored."""
@@ -133,6 +165,7 @@ class LiveRows:
     """The rows of a segment that are not dead, as FAISS asks for them: `count` of them."""
 
     def __init__(self, dead: BoolArray, count: int) -> None:
+        self.dead = dead
         self.count = count
         faiss = load_faiss()
         self.selector = faiss.IDSelectorBitmap(np.packbits(~dead, bitorder="little"))

@@ -40,9 +40,21 @@ SEARCH_RECALL = Gauge(
     "Share of the exact answer that searches found lately, over a sample of queries.",
     ["collection", "space", "shard", "filtered"],
 )
+GPU_QUERIES = Counter(
+    "pixvec_gpu_queries_total",
+    "Queries of segments that lie on a GPU, by what answered them: the GPU, or the CPU for this cause.",
+    ["by"],
+)
+GPU_BYTES = Gauge("pixvec_gpu_bytes", "Bytes of segments on a GPU.", ["device"])
 SNAPSHOT_SECONDS = Histogram("pixvec_snapshot_seconds", "Time to write a snapshot.", buckets=(0.1, 0.5, 1, 5, 30, 120))
 SNAPSHOTS_REFUSED = Counter("pixvec_snapshots_refused_total", "Snapshots that failed their checks.", ["cause"])
 SNAPSHOT_FAILURES = Counter("pixvec_snapshot_failures_total", "Snapshots that could not be written.")
+BASES_MADE = Counter("pixvec_bases_made_total", "Shards backed up to the blob store.", ["outcome"])
+BASES_REFUSED = Counter("pixvec_bases_refused_total", "Backups of shards that are not what was stored.")
+BOOTSTRAPS = Counter("pixvec_bootstraps_total", "Shards to be begun with their backup.", ["outcome"])
+BASE_SECONDS = Histogram(
+    "pixvec_base_seconds", "Time to store or fetch the backup of a shard.", ["step"], buckets=(0.1, 1, 5, 30, 120, 600)
+)
 BUILD_SECONDS = Histogram(
     "pixvec_build_seconds", "Time to build a sealed segment.", ["kind"], buckets=(0.1, 0.5, 1, 5, 30, 120, 600, 3600)
 )
