@@ -78,7 +78,7 @@ def code_bytes(kind: IndexKind, dim: int, hnsw_m: int = HNSW_M) -> float:
         IndexKind.FLAT_BINARY: dim / 8 + 8,
         IndexKind.HNSW: dim + links,
         IndexKind.IVF_SQ8: dim + 8,
-        IndexKind.IVF_PQ: dim / 4 + 8,
+        IndexKind.IVF_PQ: _sub_quantisers(dim) / 2 + 8,
         IndexKind.IVF_RABITQ: dim / 8 + 16,
     }[kind]
 
@@ -149,5 +149,6 @@ def _graph(settings: IndexSettings) -> tuple[int, int]:
 
 
 def _sub_quantisers(dim: int) -> int:
-    """Return how many parts of a vector get 4 bits each: one every two dimensions, where that divides."""
-    return next(parts for parts in range(max(1, dim // 2), 0, -1) if dim % parts == 0)
+    """Return how many parts of a vector get 4 bits each: one every two dimensions, up to four where two do not divide,
+    and each dimension by itself where nothing does, rather than many to so few bits."""
+    return next((parts for parts in range(dim // 2, (dim - 1) // 4, -1) if dim % parts == 0), dim)
