@@ -124,7 +124,7 @@ def effort(
     wanted = math.ceil(k * max(1.0, rescore) / live_share)
     ef = math.ceil((options.ef or max(_LEAST_EF, int(_EF_A_HIT * k))) / live_share)
     lists = list_count(rows, settings)
-    nprobe = options.nprobe or max(16, lists // 24, math.ceil(2 * wanted * lists / rows))
+    nprobe = options.nprobe or max(32, lists // 12, math.ceil(2 * wanted * lists / rows))
     return Effort(ef=max(ef, wanted), nprobe=min(nprobe, lists), rescore=rescore)
 
 
