@@ -21,9 +21,9 @@ _SPARE_FOR_DEAD = 1.25
 
 
 def fetches(wanted: int, spare: int, rows: int, live: int) -> Iterator[int]:
-    """Return how many rows to ask for, one try after the other, to get `wanted` live ones and some to spare; nothing
-    where a device selects too few."""
-    limit = min(rows, MAX_SELECTED)
+    """Return how many rows to ask for, one try after the other, to get `wanted` live ones, or all, and some to spare;
+    nothing where a device selects too few."""
+    wanted, limit = min(wanted, live), min(rows, MAX_SELECTED)
     least = wanted if live == rows else math.ceil(_SPARE_FOR_DEAD * wanted * rows / live)
     if wanted * rows > limit * live:
         return

@@ -1,14 +1,14 @@
 """What lies on the devices: brought in line with the shards that are held, again and again."""
 
 import time
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
 from pixvec.index.gpu import DeviceFailed
 from pixvec.index.gpu_loading import Loaded, load
 from pixvec.index.gpu_owner import DeviceOwner
-from pixvec.index.gpu_placement import NeedKey, Part, Refusal, needs_of, place
+from pixvec.index.gpu_placement import NeedKey, Part, Refusal, ShardKey, needs_of, place
 from pixvec.index.gpu_search import DeviceSearch
 from pixvec.index.gpu_sizes import Form
 from pixvec.index.sealed import SealedSegment
@@ -53,8 +53,9 @@ class GpuHoldings:
         self._limits = [_free_bytes(owner) // 2 if limit_bytes is None else limit_bytes for owner in owners]
         self._held: dict[_PartKey, _Held] = {}
         self._not_before: dict[_PartKey, float] = {}
+        self._is_stopping = False
 
-    def reconcile(self, shards: Mapping[Hashable, Iterable[SealedSegment]]) -> list[Refusal]:
+    def reconcile(self, shards: Mapping[ShardKey, Iterable[SealedSegment]]) -> list[Refusal]:
         """Have those segments on the devices that these shards are made of, as far as there is room; return what the
         CPU is left with."""
         needs = [need for shard, segments in shards.items() for need in needs_of(shard, segments, self._least_rows)]
@@ -65,11 +66,15 @@ class GpuHoldings:
                 self._unload(key, held)
         for key, (need, part) in wanted.items():
             device = placement.devices.get(need.key)
-            if device is not None and key not in self._held and self._clock() >= self._not_before.get(key, 0.0):
+            if device is not None and key not in self._held and self._is_due(key):
                 self._load(key, need.key, device, part)
         self._not_before = {key: moment for key, moment in self._not_before.items() if key in wanted}
         self._measure()
         return placement.refusals
+
+    def stop(self) -> None:
+        """Copy no more segments than the one under way. Any thread may call it."""
+        self._is_stopping = True
 
     def close(self) -> None:
         """Take everything off the devices and give them up."""
@@ -108,6 +113,9 @@ class GpuHoldings:
             log.warning("gpu_unload_failed", segment=segment.seal.name, form=form, error=str(error))
             return
         log.info("gpu_unloaded", segment=segment.seal.name, form=form)
+
+    def _is_due(self, key: _PartKey) -> bool:
+        return not self._is_stopping and self._clock() >= self._not_before.get(key, 0.0)
 
     def _put_off(self, key: _PartKey) -> None:
         self._not_before[key] = self._clock() + _RETRY_S

@@ -4,7 +4,7 @@ For one purpose a shard lies on one device as a whole, or not at all. What searc
 alone need, what lies on a device already before what does not, the small before the large.
 """
 
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple, TypeAlias
@@ -21,7 +21,9 @@ class Purpose(StrEnum):
     EXACT = "exact"
 
 
-NeedKey: TypeAlias = tuple[Hashable, Purpose]
+# The id of its collection, and its number.
+ShardKey: TypeAlias = tuple[int, int]
+NeedKey: TypeAlias = tuple[ShardKey, Purpose]
 
 
 class Part(NamedTuple):
@@ -64,7 +66,7 @@ class Placement(NamedTuple):
     refusals: list[Refusal]
 
 
-def needs_of(shard: Hashable, segments: Iterable[SealedSegment], least_rows: int) -> list[Need]:
+def needs_of(shard: ShardKey, segments: Iterable[SealedSegment], least_rows: int) -> list[Need]:
     """Return what a shard needs. Segments of fewer rows are searched by the CPU before a GPU has been asked."""
     large = [segment for segment in segments if segment.row_count >= least_rows]
     default = [(segment, form) for segment in large if (form := default_form(segment.seal.kind)) is not None]
