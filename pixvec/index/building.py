@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
+import xxhash
 
 from pixvec.domain import IndexKind, IndexSettings, Metric, VectorStorage
 from pixvec.index.durable import FileSeal, seal_file, write_sealed
@@ -59,8 +61,7 @@ def write_index(folder: Path, kind: IndexKind, metric: Metric, settings: IndexSe
     index = faiss.index_factory(stored.d, factory(kind, stored.d, stored.ntotal, settings), faiss_metric(metric))
     _prepare(faiss, index, kind, metric, settings)
     index.train(_sample(stored, training_rows(kind, stored.ntotal, settings)))
-    for begin in range(0, stored.ntotal, _CHUNK_ROWS):
-        index.add(stored.reconstruct_n(begin, min(_CHUNK_ROWS, stored.ntotal - begin)))
+    _add_rows(faiss, index, stored, is_graph=kind is IndexKind.HNSW)
     path = folder / INDEX
     _write_index(faiss, index, path)
     return seal_file(path)
@@ -93,6 +94,31 @@ def _sample(stored: Any, count: int) -> Float32Array:
     rows = np.random.default_rng(_SEED).choice(stored.ntotal, count, replace=False)
     sample: Float32Array = stored.reconstruct_batch(np.sort(rows))
     return sample
+
+
+def _add_rows(faiss: Any, index: Any, stored: Any, *, is_graph: bool) -> None:
+    """Add the stored rows. In a graph equal rows, of blank pictures say, would link to each other alone and cut others
+    off: all but the first are moved a step of their codes. Scores are those of the stored rows in any case."""
+    random = np.random.default_rng(_SEED)
+    repeated = _repeated(stored) if is_graph else None
+    for begin in range(0, stored.ntotal, _CHUNK_ROWS):
+        rows: Float32Array = stored.reconstruct_n(begin, min(_CHUNK_ROWS, stored.ntotal - begin))
+        if repeated is not None:
+            places = np.flatnonzero(repeated[begin : begin + len(rows)])
+            steps = faiss.vector_to_array(faiss.downcast_index(index.storage).sq.trained)[stored.d :] / 255
+            rows[places] += steps * random.integers(-1, 2, size=(len(places), stored.d))
+        index.add(rows)
+
+
+def _repeated(stored: Any) -> npt.NDArray[np.bool_]:
+    """Return which rows equal an earlier one."""
+    hashes = np.empty(stored.ntotal, np.uint64)
+    for begin in range(0, stored.ntotal, _CHUNK_ROWS):
+        rows = stored.reconstruct_n(begin, min(_CHUNK_ROWS, stored.ntotal - begin))
+        hashes[begin : begin + len(rows)] = [xxhash.xxh64_intdigest(row) for row in rows]
+    repeated = np.ones(stored.ntotal, np.bool_)
+    repeated[np.unique(hashes, return_index=True)[1]] = False
+    return repeated
 
 
 def _read_index(faiss: Any, path: Path) -> Any:
