@@ -78,6 +78,10 @@ def test_a_killed_process_loses_nothing(system: RunningSystem, stormy: Storm, vi
     stormy.strike(lambda: os.kill(pid_of(system, victim), signal.SIGKILL), after=after)
 
 
+def test_a_worker_that_is_told_to_stop_loses_nothing(system: RunningSystem, stormy: Storm) -> None:
+    stormy.strike(lambda: os.kill(pid_of(system, "worker"), signal.SIGTERM), after=100)
+
+
 def test_a_wiped_queue_loses_nothing(system: RunningSystem, stormy: Storm) -> None:
     socket = system.state.redis_url.removeprefix("redis+socket://")
     with redis.Redis(unix_socket_path=socket) as broker:
