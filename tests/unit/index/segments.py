@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pixvec.domain import IndexKind, IndexSettings, Metric, VectorStorage
+from pixvec.domain import IndexKind, IndexSettings, Metric, SearchOptions, VectorStorage
 from pixvec.index.interfaces import Change, ShardHits, SpaceSpec
 from pixvec.index.plan import BuildPolicy
 from pixvec.index.sealing import index_in_this_process, seal
@@ -16,6 +16,8 @@ from pixvec.index.space_rows import Build
 # Whatever has grown is worth a segment.
 EAGER = BuildPolicy(seal_rows=1, least_rows=1)
 BUILT_KINDS = [kind for kind in IndexKind if kind is not IndexKind.AUTO]
+LISTS = [IndexKind.IVF_SQ8, IndexKind.IVF_PQ, IndexKind.IVF_RABITQ]
+EXACT = SearchOptions(exact=True)
 
 
 def spec(
@@ -71,3 +73,9 @@ def recall(found: Sequence[ShardHits], truth: Sequence[ShardHits]) -> float:
     """Return the share of the true images that were found."""
     both = zip(found, truth, strict=True)
     return float(np.mean([len(set(a.image_ids) & set(b.image_ids)) / len(b.image_ids) for a, b in both]))
+
+
+def same(found: Sequence[ShardHits], expected: Sequence[ShardHits]) -> bool:
+    """Whether the hits are the same, and their scores but for the order of summing up."""
+    both = list(zip(found, expected, strict=True))
+    return all(a.image_ids == b.image_ids and np.allclose(a.scores, b.scores, rtol=1e-5, atol=1e-5) for a, b in both)
