@@ -16,6 +16,7 @@ from typing import TypeAlias
 import numpy as np
 
 from pixvec.errors import Overloaded, PixvecError, Unavailable
+from pixvec.index.gpu_owner import waited_s
 from pixvec.index.interfaces import Float32Array, ShardHits
 
 # Searches the rows of several queries, (n, dim) float32, and returns hits for each.
@@ -175,15 +176,19 @@ class SearchQueue:
 
 def _searched(lane: _Lane, together: Sequence[_Waiting]) -> tuple[list[ShardHits] | Exception, float]:
     """Return what a search gave, and how long it took, in seconds."""
-    begun, cpu = time.monotonic(), time.thread_time()
+    begun, spent = time.monotonic(), _spent_s()
     hits: list[ShardHits] | Exception
     try:
         hits = lane.search(_joined(together))
     except Exception as error:  # noqa: BLE001 - whatever a search raises belongs to those who wait for it
         hits = error
-    # What it costs, not how long the thread was kept from it by others.
-    lane.note(sum(len(each.vectors) for each in together), time.thread_time() - cpu)
+    lane.note(sum(len(each.vectors) for each in together), _spent_s() - spent)
     return hits, time.monotonic() - begun
+
+
+def _spent_s() -> float:
+    """Return what this thread's searches have cost, on the processor and on GPUs, not how long others kept it back."""
+    return time.thread_time() + waited_s()
 
 
 def _joined(together: Sequence[_Waiting]) -> Float32Array:

@@ -8,6 +8,7 @@ import pytest
 
 from pixvec.errors import InvalidVector, Overloaded, Unavailable
 from pixvec.index.interfaces import Float32Array, ShardHits
+from services.searcher import search_queue
 from services.searcher.search_queue import SearchQueue
 from tests.in_loop import in_loop
 
@@ -176,3 +177,23 @@ async def test_short_searches_go_in_the_loop_and_long_ones_do_not(queue: Callabl
         await searching.search("lane", search, rows(1), LATER)
     assert where[0].startswith("search-")
     assert where[-1] == threading.current_thread().name
+
+
+@in_loop
+async def test_a_search_that_waits_for_a_gpu_is_no_short_one(
+    queue: Callable[..., SearchQueue], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It takes no time on the processor, but would hold the loop up."""
+    where: list[str] = []
+    waited = threading.local()
+
+    def search(vectors: Float32Array) -> list[ShardHits]:
+        where.append(threading.current_thread().name)
+        waited.seconds = getattr(waited, "seconds", 0.0) + 0.01
+        return [ShardHits([], np.zeros(0, np.float32)) for _ in vectors]
+
+    monkeypatch.setattr(search_queue, "waited_s", lambda: getattr(waited, "seconds", 0.0))
+    searching = queue()
+    for _ in range(60):
+        await searching.search("lane", search, rows(1), LATER)
+    assert all(name.startswith("search-") for name in where)
