@@ -5,7 +5,7 @@ A setting is the variable `PIXVEC_NAME`, else the file `pixvec_name` in the dire
 
 import os
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -82,6 +82,9 @@ class SearcherSettings(_Process):
     searcher_index_bytes: int = Field(0, ge=0)
     # Queries asked again exactly in the background, to know the recall; they take a twentieth of one core at most.
     searcher_recall_share: float = Field(0.01, ge=0.0, le=1.0)
+    # Whether segments are copied to the GPUs that are there, and what may be taken of each; 0: half of what is free.
+    searcher_gpus: Literal["auto", "off"] = "auto"
+    searcher_gpu_bytes: int = Field(0, ge=0)
     # Threads of a build, which runs when nothing else wants the processor; 0: one a core.
     searcher_build_threads: int = Field(0, ge=0)
     searcher_shutdown_grace_s: float = 10.0

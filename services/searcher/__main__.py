@@ -1,6 +1,7 @@
 """The searcher process: settings, logging, metrics, catalogue, shards, server; it serves until it is told to stop."""
 
 import asyncio
+import functools
 import os
 import sys
 
@@ -22,6 +23,7 @@ from services.searcher.compaction import Compaction
 from services.searcher.data_folder import DataFolder
 from services.searcher.follower import Follower
 from services.searcher.freshness import Freshness
+from services.searcher.gpus import Gpus, open_gpus
 from services.searcher.recall import RecallProbe
 from services.searcher.search import Searches
 from services.searcher.search_queue import SearchQueue
@@ -37,6 +39,7 @@ MAX_WAITING_SEARCHES = 512
 # Searches, those that wait for a shard to catch up, and pushes.
 MAX_CONCURRENT_CALLS = 1024
 COMPACTION_INTERVAL_S = 1.0
+GPU_INTERVAL_S = 1.0
 
 log = get_logger(__name__)
 
@@ -76,6 +79,11 @@ async def serve(settings: SearcherSettings, catalogue: Catalogue, data: DataFold
         builder,
         lambda: BuildPolicy(settings.searcher_seal_rows, budget_bytes=index_bytes // max(1, len(host))),
     )
+    gpus = Gpus(
+        host,
+        BlockingCalls("gpus", 1),
+        functools.partial(open_gpus, settings.searcher_gpu_bytes, settings.searcher_gpus),
+    )
     recall = RecallProbe(settings.searcher_recall_share)
     searches = Searches(host, Freshness(host, follower), searching, fetching, recall)
 
@@ -89,13 +97,14 @@ async def serve(settings: SearcherSettings, catalogue: Catalogue, data: DataFold
             background.create_task(follower.run()),
             background.create_task(snapshots.run(settings.searcher_snapshot_interval_s)),
             background.create_task(compaction.run(COMPACTION_INTERVAL_S)),
+            background.create_task(gpus.run(GPU_INTERVAL_S)),
         ]
         await run_until_signalled(handle, grace_s=settings.searcher_shutdown_grace_s)
         for task in tasks:
             task.cancel()
     builder.close()
     await snapshots.write_changed()
-    for calls in (searching, recall, fetching, applying, polling, reading, building, disk):
+    for calls in (searching, recall, fetching, applying, polling, reading, building, disk, gpus):
         calls.close()
 
 
