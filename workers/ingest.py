@@ -7,8 +7,6 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import TypeVar
 
-import numpy as np
-
 from pixvec.catalogue.attempts import pause_s
 from pixvec.catalogue.interfaces import (
     Catalogue,
@@ -20,18 +18,18 @@ from pixvec.catalogue.interfaces import (
     LeasedItem,
 )
 from pixvec.domain import IngestStage
-from pixvec.errors import Overloaded, PixvecError, Unavailable
+from pixvec.errors import Unavailable
 from pixvec.jobs.blobs import BlobStore
 from pixvec.jobs.queue import ChunkQueue
 from pixvec.jobs.sources import UriSources
 from pixvec.rpc.pusher import Pusher
-from pixvec.rpc.records import encode_record
 from pixvec.telemetry.logging import get_logger
 from pixvec.telemetry.metrics import CHUNK_SECONDS, ENDED_ITEMS
-from pixvec.vision.registry import Extractor, Vectors
-from workers.batcher import Batcher, Embedded
+from pixvec.vision.registry import Extractor
+from workers.batcher import Batcher
 from workers.decode_pool import Decoder
-from workers.fetching import Decoded, Fetched, Fetcher, decoded
+from workers.embedding import Embedding, embedded_items
+from workers.fetching import Fetched, Fetcher
 from workers.leases import LeaseKeeper
 from workers.model_host import ModelHost
 from workers.troubles import Troubles
@@ -53,14 +51,6 @@ class _Begun:
     chunk: LeasedChunk
     extractors: tuple[Extractor, ...]
     fetched: "tuple[Future[Fetched], ...]"
-
-
-@dataclass(frozen=True, slots=True)
-class _Batch:
-    """Pictures in the model: one future for each space."""
-
-    pictures: Sequence[Decoded]
-    embedding: "Sequence[Future[Embedded]]"
 
 
 class IngestRunner:
@@ -87,11 +77,10 @@ class IngestRunner:
         self._pusher = pusher
         self._host = host
         self._fetcher = Fetcher(blobs, sources, decoder)
-        self._batcher = batcher
+        self._embedding = Embedding(batcher, batch_images)
         self._leases = leases
         self._owner = owner
         self._lease_s = lease_s
-        self._batch_images = batch_images
         self._committing = ThreadPoolExecutor(1, thread_name_prefix="commit")
         self.stopping = False
 
@@ -202,11 +191,12 @@ class IngestRunner:
     ) -> list[EmbeddedItem]:
         """Return what became vectors; what did not is noted in `troubles`."""
         chunk = begun.chunk
-        batches = list(self._submitted(self._batches(items, troubles), begun.extractors, troubles))
+        arriving = itertools.takewhile(lambda each: self._arrives(each[1]), items)
+        batches = self._embedding.submit(arriving, begun.extractors, troubles)
         decoded_items = sum(len(batch.pictures) for batch in batches)
         whole = decoded_items + troubles.failures + len(troubles.left) == len(chunk.items)
         self._reached(chunk, IngestStage.DECODED, troubles, whole)
-        embedded = [each for batch in batches for each in _embedded(chunk, batch, troubles)]
+        embedded = [each for batch in batches for each in embedded_items(chunk, batch, troubles)]
         self._reached(chunk, IngestStage.EMBEDDED, troubles, whole)
         return embedded
 
@@ -216,34 +206,6 @@ class IngestRunner:
         self._commit(chunk, [], troubles.take_failed())
         if whole and not troubles.left:
             self._note(chunk, stage)
-
-    def _batches(
-        self, items: "Iterator[tuple[LeasedItem, Future[Fetched]]]", troubles: Troubles
-    ) -> Iterator[list[Decoded]]:
-        batch: list[Decoded] = []
-        for item, fetching in items:
-            if not self._arrives(fetching):
-                break
-            try:
-                batch.append(decoded(item, fetching))
-            except Exception as error:  # noqa: BLE001  # whatever one picture raises is told of it alone
-                troubles.note([item], error)
-            if len(batch) == self._batch_images:
-                yield batch
-                batch = []
-        if batch:
-            yield batch
-
-    def _submitted(
-        self, batches: Iterable[list[Decoded]], extractors: Sequence[Extractor], troubles: Troubles
-    ) -> Iterator[_Batch]:
-        for batch in batches:
-            try:
-                yield _Batch(
-                    batch, [self._batcher.submit(each, _pixels(batch, n)) for n, each in enumerate(extractors)]
-                )
-            except Overloaded as error:
-                troubles.note([each.item for each in batch], error)
 
     def _close(self, chunk: LeasedChunk, embedded: Sequence[EmbeddedItem], troubles: Troubles) -> None:
         """Commit, and let go of the chunk: no more is to be done about it now."""
@@ -288,36 +250,3 @@ class IngestRunner:
             self._catalogue.jobs.set_stage(chunk.ref, chunk.owner, stage)
         except Unavailable as error:
             log.info("stage_not_noted", error=error.message)
-
-
-def _pixels(batch: Sequence[Decoded], space: int) -> "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]":
-    return np.stack([each.pictures[space].pixels for each in batch])
-
-
-def _embedded(chunk: LeasedChunk, batch: _Batch, troubles: Troubles) -> Iterator[EmbeddedItem]:
-    try:
-        vectors = [future.result().vectors for future in batch.embedding]
-    except Exception as error:  # noqa: BLE001  # whatever a model raises is told of the pictures it was given
-        troubles.note([each.item for each in batch.pictures], error)
-        return
-    for row, each in enumerate(batch.pictures):
-        try:
-            yield _packed(chunk, each, row, vectors)
-        except PixvecError as error:
-            troubles.note([each.item], error)
-
-
-def _packed(chunk: LeasedChunk, each: Decoded, row: int, vectors: Sequence[Vectors]) -> EmbeddedItem:
-    spaces = {
-        space.name: (space, of_space[row]) for space, of_space in zip(chunk.collection.spaces, vectors, strict=True)
-    }
-    picture = each.pictures[0]
-    return EmbeddedItem(
-        item=each.item,
-        record=encode_record(spaces, each.item.attributes),
-        content_hash=each.content_hash,
-        size_bytes=each.size_bytes,
-        format=picture.format,
-        width=picture.width,
-        height=picture.height,
-    )
