@@ -1,40 +1,48 @@
-"""What every shard promises, over FAISS and over plain arrays, and that both agree with a model in plain Python."""
+"""What every shard promises: growing and sealed ones over FAISS, and one over plain arrays."""
 
 import math
-import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, settings
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from pixvec.domain import Metric
 from pixvec.errors import InvalidVector, SpaceNotFound
 from pixvec.index.brute import NumpyShard
 from pixvec.index.interfaces import Change, SpaceSpec
-from pixvec.index.manifest import ShardIdentity
+from pixvec.index.plan import BuildPolicy
+from pixvec.index.sealing import index_in_this_process, seal
 from pixvec.index.shard import Shard
-from pixvec.index.snapshot import load_newest, write_snapshot
 
 AnyShard = Shard | NumpyShard
 Make = Callable[..., AnyShard]
 
 
-def faiss_shard(*spaces: SpaceSpec) -> Shard:
-    # Blocks of a few rows: every search goes over several, every delete may compact one.
-    return Shard(spaces, block_bytes=4 * spaces[0].dim * 5)
+class SealedShard(Shard):
+    """One that seals every batch, into segments that are merged now and then."""
+
+    def __init__(self, spaces: Sequence[SpaceSpec], folder: Path) -> None:
+        super().__init__(spaces)
+        self._folder = folder
+
+    def apply(self, changes: Sequence[Change], through_seq: int) -> None:
+        super().apply(changes, through_seq)
+        while build := self.begin_build(BuildPolicy(seal_rows=1, max_segment_rows=20)):
+            self.finish_build(build, seal(self._folder, build, index_in_this_process))
 
 
-def numpy_shard(*spaces: SpaceSpec) -> NumpyShard:
-    return NumpyShard(spaces)
+@pytest.fixture(params=["growing", "sealed", "numpy"])
+def make(request: pytest.FixtureRequest, tmp_path: Path) -> Make:
+    def make(*spaces: SpaceSpec) -> AnyShard:
+        if request.param == "numpy":
+            return NumpyShard(spaces)
+        if request.param == "sealed":
+            return SealedShard(spaces, tmp_path)
+        # Blocks of a few rows: every search goes over several, every delete may compact one.
+        return Shard(spaces, block_bytes=4 * spaces[0].dim * 5)
 
-
-@pytest.fixture(params=[faiss_shard, numpy_shard], ids=["faiss", "numpy"])
-def make(request: pytest.FixtureRequest) -> Make:
-    return request.param
+    return make
 
 
 @pytest.fixture(params=list(Metric))
@@ -207,97 +215,3 @@ def test_a_batch_of_queries_finds_what_each_finds_alone(make: Make, space: Space
         (alone,) = shard.search("image", query[None], 7)
         assert alone.image_ids == batched.image_ids
         assert alone.scores.tolist() == batched.scores.tolist()
-
-
-_IDS = st.sampled_from([f"image-{number}" for number in range(12)])
-# Few values, so that equal scores are the rule.
-_ROWS = st.lists(st.tuples(*[st.sampled_from([-1.0, 0.5, 1.0, 3.0])] * 3), min_size=1, max_size=3)
-_CHANGES = st.lists(st.tuples(_IDS, st.none() | _ROWS), min_size=1, max_size=6)
-
-
-class ShardHistory(RuleBasedStateMachine):
-    """Random writes, deletes, snapshots, restarts and searches; `model` holds the rows of each image.
-
-    Not for cosine: normalising rounds, so that the model would not tie where the shards do.
-    """
-
-    metric: Metric
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.space = SpaceSpec("image", 3, self.metric, "ab" * 32)
-        self.identity = ShardIdentity(1, 0, "epoch", (self.space,))
-        self.shards: list[AnyShard] = [faiss_shard(self.space), numpy_shard(self.space)]
-        self.model: dict[str, list[tuple[float, ...]]] = {}
-        self.feed: list[Change] = []
-        self.snapshot_seq = 0
-        self.folder = tempfile.TemporaryDirectory()
-
-    def teardown(self) -> None:
-        self.folder.cleanup()
-
-    @rule(changes=_CHANGES)
-    def apply(self, changes: list[tuple[str, list[tuple[float, ...]] | None]]) -> None:
-        batch = [
-            Change(image_id, None if rows is None else {"image": np.array(rows, np.float32)})
-            for image_id, rows in changes
-        ]
-        self.feed += batch
-        for shard in self.shards:
-            shard.apply(batch, len(self.feed))
-        for image_id, rows in changes:
-            self.model.pop(image_id, None)
-            if rows is not None:
-                self.model[image_id] = rows
-
-    @rule()
-    def snapshot(self) -> None:
-        faiss, _ = self.shards
-        assert isinstance(faiss, Shard)
-        write_snapshot(Path(self.folder.name), faiss.view, self.identity)
-        self.snapshot_seq = len(self.feed)
-
-    @precondition(lambda self: self.snapshot_seq > 0)
-    @rule()
-    def restart(self) -> None:
-        restored = load_newest(Path(self.folder.name), self.identity)
-        assert restored is not None
-        assert restored.applied_seq == self.snapshot_seq
-        restored.apply(self.feed[self.snapshot_seq :], len(self.feed))
-        self.shards[0] = restored
-
-    @rule(query=st.tuples(*[st.sampled_from([-2.0, 0.5, 1.0])] * 3), k=st.sampled_from([1, 3, 100]))
-    def search(self, query: tuple[float, ...], k: int) -> None:
-        scored = sorted(
-            (-max(self.score(query, stored) for stored in rows), image_id) for image_id, rows in self.model.items()
-        )
-        for shard in self.shards:
-            (hits,) = shard.search("image", np.array([query], np.float32), k)
-            assert hits.image_ids == [image_id for _, image_id in scored[:k]]
-            assert hits.scores.tolist() == pytest.approx([-score for score, _ in scored[:k]], abs=1e-5)
-
-    @invariant()
-    def agrees(self) -> None:
-        for shard in self.shards:
-            assert shard.image_count == len(self.model)
-            assert shard.applied_seq == len(self.feed)
-            assert set(shard.vectors("image", [f"image-{number}" for number in range(12)])) == set(self.model)
-
-    def score(self, query: tuple[float, ...], stored: tuple[float, ...]) -> float:
-        dot = sum(a * b for a, b in zip(query, stored, strict=True))
-        if self.metric is Metric.INNER_PRODUCT:
-            return float(np.float32(dot))
-        return float(np.float32(-math.dist(query, stored)))
-
-
-def _history(name: str, metric: Metric) -> type:
-    machine = type(name, (ShardHistory,), {"metric": metric})
-    case = machine.TestCase
-    case.settings = settings(
-        max_examples=30, stateful_step_count=25, deadline=None, suppress_health_check=[HealthCheck.too_slow]
-    )
-    return case
-
-
-TestInnerProductHistory = _history("InnerProductHistory", Metric.INNER_PRODUCT)
-TestEuclideanHistory = _history("EuclideanHistory", Metric.EUCLIDEAN)
