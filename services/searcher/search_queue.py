@@ -74,7 +74,19 @@ class SearchQueue:
     ) -> tuple[list[ShardHits], float]:
         """Return the hits of each row and how long the search took, in seconds. Calls of one `key` may be answered by
         the `search` of any of them. Raises Overloaded at once when too many wait, Unavailable when `give_up_at` of the
-        monotonic clock passed before the search began, and what `search` raises."""
+        monotonic clock passed before the search began, and what `search` raises.
+
+        Many rows are searched in slices, side by side where threads are free, so that no call keeps others waiting.
+        """
+        slices = [vectors[begin : begin + _MAX_ROWS] for begin in range(0, len(vectors), _MAX_ROWS)]
+        if len(slices) <= 1:
+            return await self._wait(key, search, vectors, give_up_at)
+        answers = await asyncio.gather(*(self._wait(key, search, part, give_up_at) for part in slices))
+        return [hits for answer, _ in answers for hits in answer], max(seconds for _, seconds in answers)
+
+    async def _wait(
+        self, key: Hashable, search: Search, vectors: Float32Array, give_up_at: float
+    ) -> tuple[list[ShardHits], float]:
         if self._waiting >= self._max_waiting:
             raise Overloaded(f"{self._waiting} searches wait already; try again in a moment", retry_after_s=0.1)
         loop = asyncio.get_running_loop()

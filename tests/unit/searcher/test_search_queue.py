@@ -197,3 +197,17 @@ async def test_a_search_that_waits_for_a_gpu_is_no_short_one(
     for _ in range(60):
         await searching.search("lane", search, rows(1), LATER)
     assert all(name.startswith("search-") for name in where)
+
+
+@in_loop
+async def test_a_large_call_goes_in_slices(queue: Callable[..., SearchQueue]) -> None:
+    engine, searching = Engine(), queue(2)
+    assert await ask(searching, engine, *range(150)) == [f"{number}" for number in range(150)]
+    assert sorted(engine.calls) == [22, 64, 64]
+
+
+@in_loop
+async def test_a_large_call_fails_as_a_small_one(queue: Callable[..., SearchQueue]) -> None:
+    engine, searching = Engine(), queue(2)
+    with pytest.raises(InvalidVector):
+        await ask(searching, engine, *range(100), -1)
