@@ -40,6 +40,7 @@ def examine(folder: Path, listen: str) -> Iterator[Finding]:
         "PostgreSQL": partial(_postgres, folder),
         "Redis": _redis,
         "GPU": _gpu,
+        "GPU for searches": _search_gpu,
         "models": _models,
         "data folder": partial(_place, folder),
         "the gateway's address": partial(_address, folder, listen),
@@ -122,6 +123,21 @@ def _gpu() -> Iterator[Finding]:
     else:
         remedy = "models run on the CPU, many times slower: mobilenet_v3_small is the quickest there"
         yield Finding("GPU", "none", remedy, needed=False)
+
+
+def _search_gpu() -> Iterator[Finding]:
+    import faiss
+
+    count = faiss.get_num_gpus()
+    if count:
+        yield Finding("GPU for searches", f"{count}, unless PIXVEC_SEARCHER_GPUS is off")
+    elif _NVIDIA_DRIVER.exists():
+        remedy = "install faiss-gpu, and an NVIDIA driver for CUDA 12 or newer; until then the CPU searches"
+        yield Finding("GPU for searches", "one that FAISS cannot use", remedy, needed=False)
+    else:
+        yield Finding(
+            "GPU for searches", "none", "the CPU searches, as it does wherever a GPU is too small", needed=False
+        )
 
 
 def _models() -> Iterator[Finding]:

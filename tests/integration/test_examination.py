@@ -89,7 +89,8 @@ def test_a_package_that_is_too_old(doctor: Doctor, monkeypatch: pytest.MonkeyPat
         ("redis", ["Redis"]),
         ("psycopg", ["PostgreSQL", "Redis"]),
         ("torch", ["GPU"]),
-        ("numpy", ["models"]),
+        ("faiss", ["GPU for searches"]),
+        ("numpy", ["GPU for searches", "models"]),
     ],
 )
 def test_what_cannot_be_looked_at_is_said_and_the_rest_goes_on(module: str, cannot: list[str], tmp_path: Path) -> None:
@@ -180,6 +181,28 @@ def test_a_gpu_that_is_not_there_or_cannot_be_used(
     monkeypatch.setitem(sys.modules, "torch", fake_torch(available))
     monkeypatch.setattr(examination, "_NVIDIA_DRIVER", Path("/proc/version" if driver else "/nowhere"))
     gpu = doctor.examine()["GPU"]
+    assert gpu.found == found
+    assert gpu.remedy.startswith(hint)
+    assert bool(gpu.remedy) is bool(hint)
+    assert not (gpu.remedy and gpu.needed)
+
+
+@pytest.mark.parametrize(
+    ("count", "driver", "found", "hint"),
+    [
+        (2, True, "2, unless PIXVEC_SEARCHER_GPUS is off", ""),
+        (0, True, "one that FAISS cannot use", "install faiss-gpu"),
+        (0, False, "none", "the CPU searches"),
+    ],
+)
+def test_a_gpu_for_searches_that_is_not_there_or_cannot_be_used(
+    doctor: Doctor, monkeypatch: pytest.MonkeyPatch, count: int, driver: bool, found: str, hint: str
+) -> None:
+    faiss = ModuleType("faiss")
+    faiss.get_num_gpus = lambda: count
+    monkeypatch.setitem(sys.modules, "faiss", faiss)
+    monkeypatch.setattr(examination, "_NVIDIA_DRIVER", Path("/proc/version" if driver else "/nowhere"))
+    gpu = doctor.examine()["GPU for searches"]
     assert gpu.found == found
     assert gpu.remedy.startswith(hint)
     assert bool(gpu.remedy) is bool(hint)
