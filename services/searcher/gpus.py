@@ -12,6 +12,7 @@ from pixvec.index.gpu_placement import NeedKey, Refusal
 from pixvec.index.sealed import SealedSegment
 from pixvec.rpc.blocking import BlockingCalls
 from pixvec.telemetry.logging import get_logger
+from services.searcher.gpu_probe import why_unusable
 from services.searcher.held_shard import HeldShard
 from services.searcher.shard_host import ShardHost
 
@@ -84,15 +85,23 @@ class Gpus:
 
 
 def open_gpus(limit_bytes: int, wanted: Literal["auto", "off"]) -> GpuHoldings | None:
-    """Return the GPUs that FAISS finds, or None; `limit_bytes` of each may be taken, half of what is free for 0."""
+    """Return the GPUs that FAISS finds and that work, or None; `limit_bytes` of each may be taken, half of what is free
+    for 0."""
     if wanted == "off":
         return None
-    count = gpu_count()
-    log.info("gpus_found", count=count)
-    if not count:
+    usable = [number for number in range(gpu_count()) if _is_usable(number)]
+    log.info("gpus_found", count=len(usable))
+    if not usable:
         return None
-    owners = [DeviceOwner(f"gpu{number}", functools.partial(FaissGpu, number)) for number in range(count)]
+    owners = [DeviceOwner(f"gpu{number}", functools.partial(FaissGpu, number)) for number in usable]
     return GpuHoldings(owners, limit_bytes or None)
+
+
+def _is_usable(number: int) -> bool:
+    why_not = why_unusable(number)
+    if why_not:
+        log.error("gpu_unusable", device=f"gpu{number}", error=why_not)
+    return not why_not
 
 
 def _segments(held: HeldShard) -> list[SealedSegment]:

@@ -64,6 +64,8 @@ class Log:
     def warning(self, event: str, **fields: object) -> None:
         self.warnings.append({"event": event} | fields)
 
+    error = warning
+
 
 @pytest.fixture
 def log(monkeypatch: pytest.MonkeyPatch) -> Log:
@@ -162,16 +164,18 @@ def test_a_machine_that_has_none_or_is_told_to_use_none(log: Log, monkeypatch: p
     assert open_gpus(0, "off") is None
 
 
-def test_each_gpu_gets_an_owner_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_gpu_that_works_gets_an_owner_of_its_own(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
     opened: list[tuple[int, str]] = []
 
     def open_device(number: int) -> MemoryDevice:
         opened.append((number, threading.current_thread().name))
         return MemoryDevice()
 
-    monkeypatch.setattr(wiring, "gpu_count", lambda: 2)
+    monkeypatch.setattr(wiring, "gpu_count", lambda: 3)
+    monkeypatch.setattr(wiring, "why_unusable", lambda number: "it is out of order" if number == 1 else "")
     monkeypatch.setattr(wiring, "FaissGpu", open_device)
     holdings = open_gpus(0, "auto")
     assert holdings is not None
     holdings.close()
-    assert sorted(opened) == [(0, "gpu0"), (1, "gpu1")]
+    assert sorted(opened) == [(0, "gpu0"), (2, "gpu2")]
+    assert log.warnings == [{"event": "gpu_unusable", "device": "gpu1", "error": "it is out of order"}]
