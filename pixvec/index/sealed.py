@@ -16,7 +16,6 @@ from pixvec.index.id_table import IdTable, RowArray
 from pixvec.index.interfaces import Float32Array, SpaceSpec
 from pixvec.index.kinds import Effort, effort, is_exact
 from pixvec.index.library import load_faiss
-from pixvec.index.rows import exact_scores
 from pixvec.index.segment import Candidates
 
 if TYPE_CHECKING:
@@ -157,7 +156,7 @@ class SealedSegment:
         scores = np.full(found.nearness.shape, -np.inf, np.float32)
         for place, (query, rows) in enumerate(zip(queries, found.rows, strict=True)):
             there = rows >= 0
-            scores[place, there] = exact_scores(self.space.metric, query, self.take(rows[there]))
+            scores[place, there] = self.scores(query, rows[there])
         return Candidates(scores, found.rows)
 
 
