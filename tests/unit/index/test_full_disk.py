@@ -1,4 +1,4 @@
-"""A disk that is full, at whatever byte, fails a build or a snapshot: what was there goes on, and the next try works."""
+"""A disk that is full, at whatever byte, fails a build or a snapshot: what was there goes on, the next try works."""
 
 import errno
 import os
