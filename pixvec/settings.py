@@ -70,6 +70,8 @@ class SearcherSettings(_Process):
     # Where others reach this searcher; default: the listening address.
     searcher_address: str = ""
     searcher_data: Path
+    # fsspec address of the blob store, for snapshots of shards; empty: none are made, and none are begun with.
+    blob_url: str = ""
     searcher_threads: int = 2
     searcher_poll_s: float = 0.2
     searcher_lease_s: float = 10.0

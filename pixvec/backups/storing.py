@@ -1,7 +1,7 @@
 """Stores a shard's files, those that no earlier backup holds, and reads back all of them."""
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -67,13 +67,21 @@ def known_files(blobs: BlobStore, bases: Iterable[BaseSnapshot]) -> list[BackupF
 
 
 def store_backup(
-    blobs: FileStore, new: NewBackup, files: Sequence[ShardFile], known: Iterable[BackupFile] = ()
+    blobs: FileStore,
+    new: NewBackup,
+    files: Sequence[ShardFile],
+    known: Iterable[BackupFile] = (),
+    go_on: Callable[[], None] = lambda: None,
 ) -> StoredBackup:
     """Store a backup and read all of it back, the files that were there already too. Raises Unavailable, OSError, and
-    BackupDamaged when what was read is not what the shard wrote: on its own disk, or on the way."""
+    BackupDamaged when what was read is not what the shard wrote: on its own disk, or on the way.
+
+    `go_on` is called before each file; what it raises ends the work.
+    """
     held = {(file.sha256, file.size_bytes): file.name for file in known}
     listed, stored_bytes = [], 0
     for file in files:
+        go_on()
         key = (file.sha256, file.size_bytes)
         there = BackupFile(file.path, file.size_bytes, file.sha256, held.get(key, ""))
         if not (there.name and _is_sound(blobs, there)):

@@ -7,6 +7,7 @@ import sys
 
 import uvloop
 
+from pixvec.blobs.store import FsspecBlobStore
 from pixvec.catalogue import postgres
 from pixvec.catalogue.interfaces import Catalogue
 from pixvec.errors import PixvecError
@@ -17,6 +18,8 @@ from pixvec.rpc.server import build_server, run_until_signalled
 from pixvec.settings import SearcherSettings, read_settings
 from pixvec.telemetry.exposition import serve_metrics
 from pixvec.telemetry.logging import configure_logging, get_logger
+from services.searcher.base_maker import BaseMaker
+from services.searcher.bootstrap import Bootstrap
 from services.searcher.builder_process import BuilderProcess
 from services.searcher.catch_up import CatchUp
 from services.searcher.compaction import Compaction
@@ -40,6 +43,8 @@ MAX_WAITING_SEARCHES = 512
 MAX_CONCURRENT_CALLS = 1024
 COMPACTION_INTERVAL_S = 1.0
 GPU_INTERVAL_S = 1.0
+# How long the end of the process waits for the end of a file that is being sent.
+LAST_TRANSFER_S = 5.0
 
 log = get_logger(__name__)
 
@@ -53,11 +58,14 @@ async def serve(settings: SearcherSettings, catalogue: Catalogue, data: DataFold
     reading = BlockingCalls("feed", DATABASE_CONNECTIONS - 1)
     disk = BlockingCalls("disk", 1)
     building = BlockingCalls("builds", 1)
+    transfers = BlockingCalls("transfers", 2)
+    blobs = FsspecBlobStore(settings.blob_url) if settings.blob_url else None
 
     handle = build_server(settings.searcher_listen, max_concurrent_calls=MAX_CONCURRENT_CALLS)
     host = ShardHost(max_growing_bytes=settings.searcher_growing_bytes)
     snapshots = Snapshots(host, data, disk)
-    catch_up = CatchUp(host, catalogue.feed_reader, snapshots, reading, applying)
+    bootstrap = Bootstrap(snapshots, catalogue.bases, blobs, reading, transfers)
+    catch_up = CatchUp(host, catalogue.feed_reader, snapshots, bootstrap, reading, applying)
     follower = Follower(
         host,
         catalogue.topology,
@@ -87,7 +95,8 @@ async def serve(settings: SearcherSettings, catalogue: Catalogue, data: DataFold
     recall = RecallProbe(settings.searcher_recall_share)
     searches = Searches(host, Freshness(host, follower), searching, fetching, recall)
 
-    servicer = SearcherService(settings.searcher_id, host, searches, follower, snapshots, applying)
+    base_maker = BaseMaker(host, snapshots, catalogue.bases, blobs, reading, transfers)
+    servicer = SearcherService(settings.searcher_id, host, searches, follower, snapshots, applying, base_maker)
     searcher_service_pb2_grpc.add_SearcherServiceServicer_to_server(servicer, handle.server)
 
     await handle.start(SERVICES)
@@ -103,8 +112,10 @@ async def serve(settings: SearcherSettings, catalogue: Catalogue, data: DataFold
         for task in tasks:
             task.cancel()
     builder.close()
+    bootstrap.close()
+    await base_maker.close(LAST_TRANSFER_S)
     await snapshots.write_changed()
-    for calls in (searching, recall, fetching, applying, polling, reading, building, disk, gpus):
+    for calls in (searching, recall, fetching, applying, polling, transfers, reading, building, disk, gpus):
         calls.close()
 
 

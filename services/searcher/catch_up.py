@@ -1,9 +1,10 @@
-"""Brings one shard from where it stands to the head of its feed: from a snapshot first, then page by page."""
+"""Brings one shard from where it stands to the head of its feed: from a snapshot or a base first, then page by page."""
 
 from pixvec.catalogue.interfaces import FeedPage, FeedReader
 from pixvec.errors import CollectionNotFound
 from pixvec.rpc.blocking import BlockingCalls
 from pixvec.telemetry.logging import get_logger
+from services.searcher.bootstrap import Bootstrap
 from services.searcher.held_shard import HeldShard
 from services.searcher.shard_host import ShardHost
 from services.searcher.snapshots import Snapshots
@@ -19,6 +20,7 @@ class CatchUp:
         host: ShardHost,
         feed: FeedReader,
         snapshots: Snapshots,
+        bootstrap: Bootstrap,
         reading: BlockingCalls,
         applying: BlockingCalls,
         *,
@@ -27,6 +29,7 @@ class CatchUp:
         self._host = host
         self._feed = feed
         self._snapshots = snapshots
+        self._bootstrap = bootstrap
         self._reading = reading
         self._applying = applying
         self._page_rows = page_rows
@@ -43,6 +46,12 @@ class CatchUp:
             page = await self._read(held, here)
             if page is None or not self._usable(held, here, page):
                 return
+            if here == 0 and (page.bases or page.truncated_seq):
+                if await self._bootstrap.run(held, page):
+                    continue
+                if page.truncated_seq:
+                    # The feed alone is not all there is.
+                    return
             await self._applying.run(held.advance, here, page.entries, page.through_seq)
             if held.applied_seq >= page.head_seq:
                 self._finish(held)
@@ -66,6 +75,8 @@ class CatchUp:
         elif after_seq == 0:
             # Starting from nothing: what was deleted before this page was read is not in it, nor in later ones.
             held.floor = page.tombstone_floor
+        elif after_seq < page.truncated_seq:
+            why = "feed truncated"
         elif page.tombstone_floor > held.floor:
             if after_seq < page.tombstone_floor:
                 why = "tombstones missed"

@@ -9,8 +9,10 @@ from pixvec.rpc.blocking import BlockingCalls
 from pixvec.rpc.conversions import position_from_wire
 from pixvec.rpc.deadlines import time_left_s
 from pixvec.telemetry.metrics import WRITES_PUSHED_BACK
+from services.searcher.base_maker import BaseMaker
 from services.searcher.converters import to_entries, to_query, to_search_response, to_status, to_vectors_response
 from services.searcher.follower import Follower
+from services.searcher.memory import resident_bytes
 from services.searcher.search import Searches
 from services.searcher.shard_host import ShardHost
 from services.searcher.snapshots import Snapshots
@@ -30,6 +32,7 @@ class SearcherService(searcher_service_pb2_grpc.SearcherServiceServicer):
         follower: Follower,
         snapshots: Snapshots,
         applying: BlockingCalls,
+        base_maker: BaseMaker,
     ) -> None:
         self._searcher_id = searcher_id
         self._host = host
@@ -37,6 +40,7 @@ class SearcherService(searcher_service_pb2_grpc.SearcherServiceServicer):
         self._follower = follower
         self._snapshots = snapshots
         self._applying = applying
+        self._base_maker = base_maker
 
     async def Apply(self, request: pb.ApplyRequest, context: Any) -> pb.ApplyResponse:  # noqa: ARG002
         """Apply a push that starts where the shard stands; anything else is left to the feed."""
@@ -81,10 +85,20 @@ class SearcherService(searcher_service_pb2_grpc.SearcherServiceServicer):
 
     async def Status(self, request: pb.StatusRequest, context: Any) -> pb.StatusResponse:  # noqa: ARG002
         """Say how every shard stands."""
-        return pb.StatusResponse(searcher_id=self._searcher_id, shards=[to_status(held) for held in self._host])
+        return pb.StatusResponse(
+            searcher_id=self._searcher_id,
+            shards=[to_status(held) for held in self._host],
+            memory_bytes=resident_bytes(),
+        )
 
     async def Snapshot(self, request: pb.SnapshotRequest, context: Any) -> pb.SnapshotResponse:  # noqa: ARG002
         """Write what has changed to the disk, now."""
         await self._snapshots.write_changed()
         self._follower.wake()
         return pb.SnapshotResponse(shards=[to_status(held) for held in self._host])
+
+    async def CreateBase(self, request: pb.CreateBaseRequest, context: Any) -> pb.CreateBaseResponse:  # noqa: ARG002
+        """Back one shard up to the blob store."""
+        made = await self._base_maker.make((request.collection_id, request.shard))
+        self._follower.wake()
+        return pb.CreateBaseResponse(base_id=made.base.base_id, stored_bytes=made.stored_bytes)

@@ -2,11 +2,16 @@
 
 import asyncio
 import functools
+import shutil
 import time
+from pathlib import Path
 
 from pixvec.catalogue.topology import Assignment
+from pixvec.errors import ShardUnavailable
 from pixvec.index import snapshot
+from pixvec.index.durable import Damaged
 from pixvec.index.library import load_faiss
+from pixvec.index.portable import Portable, link_snapshot, make_incoming, take_in
 from pixvec.index.shard import Shard
 from pixvec.rpc.blocking import BlockingCalls
 from pixvec.telemetry.logging import get_logger
@@ -49,6 +54,24 @@ class Snapshots:
             found = await self._disk.run(self._read, held, assignment)
         held.begin_with(found, assignment.tombstone_floor)
 
+    async def link(self, held: HeldShard) -> Portable:
+        """Write this shard now, and return it in a folder of its own, which is the caller's to `discard`. Raises
+        ShardUnavailable when the shard was dropped, OSError, Damaged."""
+        return await self._disk.run(self._link, held)
+
+    async def make_incoming(self, held: HeldShard) -> Path:
+        """Return a new folder to bring a snapshot into, which is the caller's to `discard`. Raises OSError."""
+        return await self._disk.run(make_incoming, self._data.of_shard(held.key))
+
+    async def take_in(self, held: HeldShard, incoming: Path, made_in: str, *, min_seq: int, max_seq: int) -> Shard:
+        """Return the shard of a snapshot that was brought here, written in the epoch `made_in`: it is this searcher's
+        own from now on. Raises ShardUnavailable when the shard was dropped, Damaged, OSError."""
+        return await self._disk.run(self._take_in, held, incoming, made_in, min_seq, max_seq)
+
+    def discard(self, folder: Path) -> None:
+        """Remove a folder that was going out or coming in."""
+        self._disk.start(functools.partial(shutil.rmtree, folder, ignore_errors=True))
+
     def forget(self, held: HeldShard) -> None:
         """Remove the folder of a shard that was dropped, before anything that is asked for later."""
         self._disk.start(self._data.remove, held.key)
@@ -71,9 +94,21 @@ class Snapshots:
         return held.index.segment_names if held is not None else set()
 
     def _read(self, held: HeldShard, assignment: Assignment) -> Shard | None:
+        return self._load(held, assignment.tombstone_floor, assignment.head_seq)
+
+    def _take_in(self, held: HeldShard, incoming: Path, made_in: str, min_seq: int, max_seq: int) -> Shard:
+        if held.dropped:
+            raise ShardUnavailable(f"shard {held.shard} of {held.collection.name} is held here no longer")
+        take_in(incoming, held.identity, made_in)
+        found = self._load(held, min_seq, max_seq)
+        if found is None:
+            raise Damaged("unreadable", "what was brought here cannot be loaded: the log says why")
+        return found
+
+    def _load(self, held: HeldShard, min_seq: int, max_seq: int) -> Shard | None:
         begun = time.perf_counter()
-        limits = {"min_seq": assignment.tombstone_floor, "max_seq": assignment.head_seq}
-        found = snapshot.load_newest(self._data.of_shard(held.key), held.identity, **limits)
+        folder = self._data.of_shard(held.key)
+        found = snapshot.load_newest(folder, held.identity, min_seq=min_seq, max_seq=max_seq)
         if found is not None:
             # Now, so that the first search need not wait for it.
             load_faiss()
@@ -87,17 +122,24 @@ class Snapshots:
             )
         return found
 
+    def _link(self, held: HeldShard) -> Portable:
+        if held.dropped:
+            raise ShardUnavailable(f"shard {held.shard} of {held.collection.name} is held here no longer")
+        return link_snapshot(self._write_now(held))
+
     def _write(self, held: HeldShard) -> None:
         if held.dropped:
             return
-        view = held.index.view
         try:
-            with SNAPSHOT_SECONDS.time():
-                snapshot.write_snapshot(self._data.of_shard(held.key), view, held.identity)
+            self._write_now(held)
         except OSError as error:
-            SNAPSHOT_FAILURES.inc()
             log.error("snapshot_failed", collection=held.collection.name, shard=held.shard, error=str(error))
-            return
+
+    def _write_now(self, held: HeldShard) -> Path:
+        view, folder = held.index.view, self._data.of_shard(held.key)
+        with SNAPSHOT_SECONDS.time(), SNAPSHOT_FAILURES.count_exceptions(OSError):
+            written = snapshot.write_snapshot(folder, view, held.identity)
         held.snapshot_seq = view.applied_seq
-        snapshot.remove_segments(self._data.of_shard(held.key), lambda: held.index.segment_names)
+        snapshot.remove_segments(folder, lambda: held.index.segment_names)
         log.info("snapshot_written", collection=held.collection.name, shard=held.shard, seq=view.applied_seq)
+        return written

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from pixvec.blobs.store import FileStore
 from pixvec.catalogue.interfaces import EmbeddedItem, FeedBatch, FeedPage, FeedReader, NewItem
 from pixvec.catalogue.memory import in_memory
 from pixvec.catalogue.topology import Assignment, ShardReport, TopologyStore
@@ -15,6 +16,8 @@ from pixvec.domain import Collection, Metric, OnExisting, ShardPosition, Space
 from pixvec.errors import DatabaseUnavailable
 from pixvec.rpc.blocking import BlockingCalls
 from pixvec.rpc.records import encode_record
+from services.searcher.base_maker import BaseMaker
+from services.searcher.bootstrap import Bootstrap
 from services.searcher.catch_up import CatchUp
 from services.searcher.data_folder import DataFolder
 from services.searcher.follower import Follower
@@ -81,8 +84,9 @@ class Database:
 class Bench:
     """Make one inside a running loop, and close it."""
 
-    def __init__(self, folder: Path, *, page_rows: int = 512) -> None:
+    def __init__(self, folder: Path, *, page_rows: int = 512, blobs: FileStore | None = None) -> None:
         self.catalogue = in_memory()
+        self.blobs = blobs
         self.database = Database(self.catalogue.topology, self.catalogue.feed_reader)
         self.folder = folder
         self.page_rows = page_rows
@@ -98,19 +102,26 @@ class Bench:
     def __exit__(self, *_: object) -> None:
         self._open.close()
 
+    def stop(self) -> None:
+        """Let everything that is under way end."""
+        self._open.close()
+
     def start(self) -> None:
         """Start a searcher; what an earlier one wrote to the folder is there."""
-        self._open.close()
-        threads = {name: BlockingCalls(name, 1) for name in ("search", "apply", "poll", "feed", "disk")}
+        self.stop()
+        threads = {name: BlockingCalls(name, 1) for name in ("search", "apply", "poll", "feed", "disk", "transfer")}
         for each in threads.values():
             self._open.callback(each.close)
         self.disk = threads["disk"]
         self.host = ShardHost()
         self.snapshots = Snapshots(self.host, DataFolder(self.folder), threads["disk"])
+        over_there = (self.catalogue.bases, self.blobs, threads["feed"], threads["transfer"])
+        bootstrap = Bootstrap(self.snapshots, *over_there, clock=lambda: self.time)
         catch_up = CatchUp(
             self.host,
             self.database,  # type: ignore[arg-type]  # as much of a FeedReader as is asked for
             self.snapshots,
+            bootstrap,
             threads["feed"],
             threads["apply"],
             page_rows=self.page_rows,
@@ -133,8 +144,9 @@ class Bench:
         self._open.callback(recall.close)
         freshness = Freshness(self.host, self.follower)
         self.searches = Searches(self.host, freshness, searching, threads["search"], recall)
+        self.base_maker = BaseMaker(self.host, self.snapshots, *over_there)
         self.service = SearcherService(
-            "searcher", self.host, self.searches, self.follower, self.snapshots, threads["apply"]
+            "searcher", self.host, self.searches, self.follower, self.snapshots, threads["apply"], self.base_maker
         )
 
     def collection(self, name: str = "photos", shards: int = 1, spaces: Sequence[Space] = (SPACE,)) -> Collection:
@@ -162,11 +174,19 @@ class Bench:
 
     async def ready(self, collection: Collection, shard: int = 0) -> HeldShard:
         """Poll until the shard is at its head, as of the last poll."""
+        # What is caught up of an earlier life of the shard would keep this one waiting for the next poll.
+        await self.caught_up()
         await self.follower.poll()
         held = self.held(collection, shard)
         while not held.ready or held.applied_seq < held.head_seq:
             await held.changed()
         return held
+
+    async def caught_up(self) -> None:
+        """Wait until no shard is being caught up."""
+        while tasks := list(self.follower._catching_up.values()):
+            await asyncio.wait(tasks)
+            await asyncio.sleep(0)
 
     async def disk_done(self) -> None:
         """Wait until the disk has done all it was told: it has one thread."""
