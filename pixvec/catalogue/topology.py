@@ -50,6 +50,38 @@ class ShardReport:
     snapshot_seq: int
 
 
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """A searcher that holds, or is about to hold, a shard, and how far its own disk has come."""
+
+    searcher_id: str
+    ready: bool
+    snapshot_seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class ShardStanding:
+    """A shard as the catalogue knows it: where its feed begins and ends, and who holds it."""
+
+    collection_id: int
+    collection: str
+    shard: int
+    epoch: str
+    head_seq: int
+    truncated_seq: int
+    image_count: int
+    holders: tuple[Holder, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class KnownSearcher:
+    """A searcher that lives, or that is still to hold something."""
+
+    searcher_id: str
+    address: str
+    is_live: bool
+
+
 class TopologyStore(Protocol):
     """Searchers, and which of them holds what."""
 
@@ -66,3 +98,9 @@ class TopologyStore(Protocol):
         """Place every shard on `replicas` live searchers by rendezvous hashing, moving nothing that need not move. A
         searcher whose lease ran out less than `grace_s` seconds ago keeps what it holds: it may come back. Only one
         caller at a time does it. Return whether anything changed."""
+
+    def shards(self, collection_id: int | None = None) -> list[ShardStanding]:
+        """Return how the shards of one collection or of all stand, by collection name and shard."""
+
+    def searchers(self) -> list[KnownSearcher]:
+        """Return the searchers that live or are to hold something, by id."""

@@ -130,3 +130,41 @@ def test_the_version_changes_with_the_routing_and_only_then(bench: Bench) -> Non
     assert changed()
     assert bench.catalogue.topology.routing().replicas == {}
     assert bench.catalogue.topology.assignments("a") == []
+
+
+def test_shards_tell_where_their_feeds_stand_and_who_holds_them(bench: Bench) -> None:
+    beat(bench, "b")
+    beat(bench, "a")
+    photos = bench.catalogue.collections.create("photos", [SPACE], 2, replicas=2)
+    bench.catalogue.collections.create("more", [SPACE], 1, replicas=1)
+    bench.index(photos, *(item(n) for n in range(9)))
+    bench.catalogue.feed_writer.delete(photos.collection_id, ["image-0"])
+    beat(bench, "b", (photos, 1))
+    standings = bench.catalogue.topology.shards()
+    assert [(each.collection, each.shard) for each in standings] == [("more", 0), ("photos", 0), ("photos", 1)]
+    shards = bench.catalogue.topology.shards(photos.collection_id)
+    assert shards == standings[1:]
+    assert sum(each.head_seq for each in shards) == 10
+    assert sum(each.image_count for each in shards) == 8
+    assert [[(held.searcher_id, held.ready) for held in each.holders] for each in shards] == [
+        [("a", False), ("b", False)],
+        [("a", False), ("b", True)],
+    ]
+    page = bench.catalogue.feed_reader.read(photos.collection_id, 1, 0, 1)
+    assert (shards[1].epoch, shards[1].head_seq, shards[1].truncated_seq) == (page.epoch, page.head_seq, 0)
+    bench.catalogue.collections.delete("photos")
+    assert [each.collection for each in bench.catalogue.topology.shards()] == ["more"]
+
+
+def test_searchers_are_known_while_they_live_or_are_to_hold_something(bench: Bench) -> None:
+    beat(bench, "a", address="here:1")
+    bench.collection()
+    beat(bench, "b")
+    known = bench.catalogue.topology.searchers()
+    assert [(each.searcher_id, each.address, each.is_live) for each in known] == [
+        ("a", "here:1", True),
+        ("b", "b:1", True),
+    ]
+    bench.expire_leases()
+    known = bench.catalogue.topology.searchers()
+    assert [(each.searcher_id, each.is_live) for each in known] == [("a", False)]

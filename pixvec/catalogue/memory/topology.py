@@ -3,9 +3,18 @@
 from collections import defaultdict
 from collections.abc import Sequence
 
-from pixvec.catalogue.memory.state import PlacedShard, Searcher, Store, locked
+from pixvec.catalogue.memory.state import Holding, PlacedShard, Searcher, Store, locked
 from pixvec.catalogue.placement import Placed, plan_moves
-from pixvec.catalogue.topology import Assignment, Replica, Routing, ShardReport
+from pixvec.catalogue.sharding import shard_of
+from pixvec.catalogue.topology import (
+    Assignment,
+    Holder,
+    KnownSearcher,
+    Replica,
+    Routing,
+    ShardReport,
+    ShardStanding,
+)
 
 
 class MemoryTopologyStore(Store):
@@ -68,3 +77,40 @@ class MemoryTopologyStore(Store):
         changed = bool(moves.added or moves.removed)
         state.routing_version += changed
         return changed
+
+    @locked
+    def shards(self, collection_id: int | None = None) -> list[ShardStanding]:
+        """Return how the shards of one collection or of all stand, by collection name and shard."""
+        holdings = [each for each in self._state.holdings.values() if not each.deleted]
+        wanted = [each for each in holdings if collection_id in (None, each.collection.collection_id)]
+        found = [self._standing(holding, number) for holding in wanted for number in range(len(holding.shards))]
+        return sorted(found, key=lambda each: (each.collection, each.shard))
+
+    @locked
+    def searchers(self) -> list[KnownSearcher]:
+        """Return the searchers that live or are to hold something, by id."""
+        live, placed = set(self._state.live_searchers()), {key[2] for key in self._state.placements}
+        return [
+            KnownSearcher(searcher_id, self._state.searchers[searcher_id].address, searcher_id in live)
+            for searcher_id in sorted(live | placed)
+        ]
+
+    def _standing(self, holding: Holding, number: int) -> ShardStanding:
+        collection, shard = holding.collection, holding.shards[number]
+        placed = sorted(self._state.placements.items(), key=lambda each: each[0])
+        holders = [
+            Holder(key[2], each.ready, each.snapshot_seq)
+            for key, each in placed
+            if key[:2] == (collection.collection_id, number)
+        ]
+        live = (image_id for image_id, image in holding.images.items() if image.live_generation is not None)
+        return ShardStanding(
+            collection.collection_id,
+            collection.name,
+            number,
+            shard.epoch,
+            shard.head_seq,
+            shard.truncated_seq,
+            sum(shard_of(image_id, len(holding.shards)) == number for image_id in live),
+            tuple(holders),
+        )

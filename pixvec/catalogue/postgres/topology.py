@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 
 from sqlalchemy import Connection, text
 
@@ -9,7 +10,15 @@ from pixvec.catalogue.placement import Placed, plan_moves
 from pixvec.catalogue.postgres.database import Store, reading, transaction
 from pixvec.catalogue.postgres.routing import add_placements, live_searchers, missed_searchers, touch_routing
 from pixvec.catalogue.postgres.rows import COLLECTION_COLUMNS, to_collection
-from pixvec.catalogue.topology import Assignment, Replica, Routing, ShardReport
+from pixvec.catalogue.topology import (
+    Assignment,
+    Holder,
+    KnownSearcher,
+    Replica,
+    Routing,
+    ShardReport,
+    ShardStanding,
+)
 
 _REGISTER = """
 WITH known AS (SELECT address, lease_expires > now() AS live FROM searchers WHERE searcher_id = :searcher_id)
@@ -42,6 +51,18 @@ SELECT r.version, p.collection_id, p.shard, p.searcher_id, s.address, p.ready
 FROM routing r LEFT JOIN (placements p JOIN searchers s ON s.searcher_id = p.searcher_id AND s.lease_expires > now())
     ON TRUE
 ORDER BY p.collection_id, p.shard, p.searcher_id
+"""
+_STANDINGS = """
+SELECT s.collection_id, c.name AS collection, s.shard, CAST(s.epoch AS text) AS epoch, s.head_seq, s.truncated_seq,
+    s.live_images AS image_count, p.searcher_id, p.ready, p.snapshot_seq
+FROM shards s JOIN collections c USING (collection_id)
+LEFT JOIN placements p ON p.collection_id = s.collection_id AND p.shard = s.shard
+WHERE c.deleted_at IS NULL AND (CAST(:collection_id AS bigint) IS NULL OR s.collection_id = :collection_id)
+ORDER BY c.name, s.shard, p.searcher_id
+"""
+_SEARCHERS = """
+SELECT searcher_id, address, lease_expires > now() AS is_live FROM searchers
+WHERE lease_expires > now() OR searcher_id IN (SELECT searcher_id FROM placements) ORDER BY searcher_id
 """
 _ONE_AT_A_TIME = "SELECT pg_try_advisory_xact_lock(7461204)"
 _SHARDS = """
@@ -114,6 +135,22 @@ class PostgresTopologyStore(Store):
             _remove_placements(connection, moves.removed)
         touch_routing(connection)
         return True
+
+    @reading
+    def shards(self, connection: Connection, collection_id: int | None = None) -> list[ShardStanding]:
+        """Return how the shards of one collection or of all stand, by collection name and shard."""
+        found: dict[tuple[int, int], ShardStanding] = {}
+        for row in connection.execute(text(_STANDINGS), {"collection_id": collection_id}):
+            key = (row.collection_id, row.shard)
+            standing = found.get(key) or ShardStanding(*row[:7], ())
+            holder = () if row.searcher_id is None else (Holder(row.searcher_id, row.ready, row.snapshot_seq),)
+            found[key] = replace(standing, holders=standing.holders + holder)
+        return list(found.values())
+
+    @reading
+    def searchers(self, connection: Connection) -> list[KnownSearcher]:
+        """Return the searchers that live or are to hold something, by id."""
+        return [KnownSearcher(*row) for row in connection.execute(text(_SEARCHERS))]
 
 
 def _remove_placements(connection: Connection, holders: Sequence[tuple[int, int, str]]) -> None:
