@@ -4,6 +4,7 @@ import asyncio
 import shutil
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 from pixvec.index.durable import Damaged
 from pixvec.index.plan import BuildPolicy
@@ -59,12 +60,17 @@ class Compaction:
         # Also while it catches up: a long feed would fill the growing part, which then takes no more of it.
         if not held.loaded or held.dropped:
             return False
-        index = held.index
-        build = index.begin_build(self._policy(), is_idle=self._is_idle(held))
+        index, policy = held.index, self._policy()
+        is_idle = self._is_idle(held)
+        if held.is_full:
+            # However few rows fill it: no more of them come until they are sealed.
+            policy, is_idle = replace(policy, least_rows=1), True
+        build = index.begin_build(policy, is_idle=is_idle)
         if build is None:
             return False
         built = await self._building.run(self._build, held, index, build)
         if built:
+            held.has_unsaved_build = True
             await self._snapshots.write(held)
         return built
 

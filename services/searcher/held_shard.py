@@ -29,6 +29,8 @@ class HeldShard:
         self.ready = False
         self.dropped = False
         self.snapshot_seq = 0
+        # Whether a build has been finished that no snapshot knows of.
+        self.has_unsaved_build = False
         specs = to_specs(self.collection)
         self.identity = ShardIdentity(self.collection.collection_id, self.shard, self.epoch, specs)
         self.index = Shard(specs)

@@ -38,9 +38,9 @@ class Snapshots:
             await self.write_changed()
 
     async def write_changed(self) -> None:
-        """Write every shard that has moved since its snapshot. A shard that cannot be written is logged and counted."""
+        """Write every shard that is not as its snapshot has it. One that cannot be written is logged and counted."""
         for held in self._host:
-            if held.loaded and held.applied_seq != held.snapshot_seq:
+            if held.loaded and (held.applied_seq != held.snapshot_seq or held.has_unsaved_build):
                 await self._disk.run(self._write, held)
 
     async def write(self, held: HeldShard) -> None:
@@ -136,9 +136,14 @@ class Snapshots:
             log.error("snapshot_failed", collection=held.collection.name, shard=held.shard, error=str(error))
 
     def _write_now(self, held: HeldShard) -> Path:
+        was_unsaved, held.has_unsaved_build = held.has_unsaved_build, False
         view, folder = held.index.view, self._data.of_shard(held.key)
-        with SNAPSHOT_SECONDS.time(), SNAPSHOT_FAILURES.count_exceptions(OSError):
-            written = snapshot.write_snapshot(folder, view, held.identity)
+        try:
+            with SNAPSHOT_SECONDS.time(), SNAPSHOT_FAILURES.count_exceptions(OSError):
+                written = snapshot.write_snapshot(folder, view, held.identity)
+        except OSError:
+            held.has_unsaved_build |= was_unsaved
+            raise
         held.snapshot_seq = view.applied_seq
         snapshot.remove_segments(folder, lambda: held.index.segment_names)
         log.info("snapshot_written", collection=held.collection.name, shard=held.shard, seq=view.applied_seq)

@@ -1,0 +1,305 @@
+"""Builds in the background: when, what of a failure, and what becomes of writes meanwhile."""
+
+import asyncio
+import errno
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from pixvec.domain import IndexKind, IndexSettings, Metric
+from pixvec.errors import Overloaded
+from pixvec.index.durable import FileSeal
+from pixvec.index.plan import BuildPolicy
+from pixvec.index.sealing import index_in_this_process
+from pixvec.internal.v1 import searcher_service_pb2 as pb
+from pixvec.rpc.blocking import BlockingCalls
+from pixvec.rpc.pusher import to_apply_request
+from pixvec.telemetry.metrics import BUILD_FAILURES, SHARD_SEGMENTS, WRITES_PUSHED_BACK
+from services.searcher import compaction as module
+from services.searcher.compaction import IDLE_S, Compaction
+from services.searcher.data_folder import DataFolder
+from services.searcher.held_shard import HeldShard
+from services.searcher.shard_host import ShardHost
+from tests.in_loop import in_loop
+from tests.unit.searcher import searching
+from tests.unit.searcher.searching import SPACE, Bench, Context, found, names
+
+POLICY = BuildPolicy(seal_rows=20, least_rows=5)
+GRAPH = replace(SPACE, index=IndexSettings(IndexKind.HNSW))
+ROW_BYTES = 4 * SPACE.dim
+
+
+class Maker:
+    """A MakeIndex that fails as often as it is told to, and waits until it is let go."""
+
+    def __init__(self, failures: int = 0, *, waits: bool = False) -> None:
+        self.failures = failures
+        self.calls = 0
+        self.begun, self.let_go = threading.Event(), threading.Event()
+        if not waits:
+            self.let_go.set()
+
+    def __call__(self, folder: Path, kind: IndexKind, metric: Metric, settings: IndexSettings) -> FileSeal:
+        self.calls += 1
+        self.begun.set()
+        assert self.let_go.wait(30)
+        if self.calls <= self.failures:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return index_in_this_process(folder, kind, metric, settings)
+
+
+@contextmanager
+def compacting(bench: Bench, make: Maker | None = None, policy: BuildPolicy = POLICY) -> Iterator[Compaction]:
+    data, make = DataFolder(bench.folder), make or Maker()
+    with closing(BlockingCalls("builds", 1)) as building:
+        yield Compaction(bench.host, data, bench.snapshots, building, make, lambda: policy, clock=lambda: bench.time)
+
+
+def segments(held: HeldShard) -> list[int]:
+    """The rows of each sealed segment."""
+    return [view.row_count for view in held.index.view.spaces["image"].sealed]
+
+
+def folders(bench: Bench, what: str) -> int:
+    return len(list(bench.folder.glob(f"*/{what}-*")))
+
+
+def failures() -> float:
+    return BUILD_FAILURES._value.get()
+
+
+@in_loop
+async def test_what_has_grown_is_sealed_and_kept_over_a_restart(tmp_path: Path) -> None:
+    with Bench(tmp_path) as bench, compacting(bench) as compaction:
+        collection = bench.collection(spaces=[GRAPH])
+        bench.index(collection, *range(19))
+        held = await bench.ready(collection)
+        assert await compaction.build_next(held) is False
+        bench.index(collection, *range(19, 30))
+        await bench.ready(collection)
+        assert await compaction.build_next(held) is True
+        assert (segments(held), found(held)) == ([30], names(*range(30)))
+        assert held.index.growing_bytes == 0
+        assert await compaction.build_next(held) is False
+        bench.start()
+        again = await bench.ready(collection)
+        assert (segments(again), found(again)) == ([30], names(*range(30)))
+
+
+@in_loop
+async def test_a_little_is_sealed_when_nothing_has_moved_for_a_while(tmp_path: Path) -> None:
+    with Bench(tmp_path) as bench, compacting(bench) as compaction:
+        collection = bench.collection(spaces=[GRAPH])
+        bench.index(collection, *range(6))
+        held = await bench.ready(collection)
+        assert await compaction.build_next(held) is False
+        bench.time += IDLE_S - 1
+        assert await compaction.build_next(held) is False
+        bench.delete(collection, 0)
+        await bench.ready(collection)
+        bench.time += 1
+        assert await compaction.build_next(held) is False
+        bench.time += IDLE_S
+        assert await compaction.build_next(held) is True
+        assert segments(held) == [5]
+        bench.index(collection, *range(10, 14))
+        await bench.ready(collection)
+        bench.time += 2 * IDLE_S
+        assert [await compaction.build_next(held) for _ in range(3)] == [False, False, False]
+
+
+@in_loop
+async def test_a_build_that_fails_is_counted_and_the_next_one_works(tmp_path: Path) -> None:
+    make = Maker(failures=2)
+    with Bench(tmp_path) as bench, compacting(bench, make) as compaction:
+        collection = bench.collection(spaces=[GRAPH])
+        bench.index(collection, *range(30))
+        held = await bench.ready(collection)
+        before = failures()
+        for count in (1, 2):
+            assert await compaction.build_next(held) is None
+            assert failures() == before + count
+            assert (segments(held), folders(bench, "segment")) == ([], 0)
+            bench.index(collection, 100 + count)
+            bench.delete(collection, count)
+            await bench.ready(collection)
+        expected = names(0, *range(3, 30), 101, 102)
+        assert found(held) == expected
+        assert await compaction.build_next(held) is True
+        assert (segments(held), found(held), failures()) == ([30], expected, before + 2)
+
+
+@in_loop
+async def test_trying_again_is_left_to_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One shard that fails does not keep the others from being built."""
+    monkeypatch.setattr(module, "_RETRY_S", 0)
+    make = Maker(failures=3)
+    with Bench(tmp_path) as bench, compacting(bench, make) as compaction:
+        collections = [bench.collection(name, spaces=[GRAPH]) for name in ("cats", "dogs")]
+        held = []
+        for collection in collections:
+            bench.index(collection, *range(25))
+            held.append(await bench.ready(collection))
+        running = asyncio.create_task(compaction.run(0))
+        while [segments(each) for each in held] != [[25], [25]]:  # noqa: ASYNC110 - builds end in a thread
+            await asyncio.sleep(0)
+        running.cancel()
+        assert make.calls == 5
+
+
+@in_loop
+async def test_a_snapshot_that_fails_after_a_build_is_written_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with Bench(tmp_path) as bench, compacting(bench) as compaction:
+        collection = bench.collection(spaces=[GRAPH])
+        bench.index(collection, *range(30))
+        held = await bench.ready(collection)
+        await bench.snapshots.write_changed()
+        with monkeypatch.context() as patched:
+            patched.setattr("pixvec.index.snapshot.write_manifest", full)
+            assert await compaction.build_next(held) is True
+        assert (segments(held), found(held)) == ([30], names(*range(30)))
+        # Nothing has been written to the shard since the snapshot that is there: what is new is the segment.
+        await bench.snapshots.write_changed()
+        written = folders(bench, "snapshot")
+        await bench.snapshots.write_changed()
+        assert folders(bench, "snapshot") == written
+        bench.start()
+        assert segments(await bench.ready(collection)) == [30]
+
+
+@in_loop
+async def test_writes_go_on_beside_a_build(tmp_path: Path) -> None:
+    make = Maker(waits=True)
+    with Bench(tmp_path) as bench, compacting(bench, make) as compaction:
+        collection = bench.collection(spaces=[GRAPH])
+        bench.index(collection, *range(30))
+        held = await bench.ready(collection)
+        building = asyncio.create_task(compaction.build_next(held))
+        await asyncio.to_thread(make.begun.wait, 30)
+        bench.delete(collection, 3, 4)
+        bench.index(collection, 5, 30)
+        await bench.ready(collection)
+        await bench.snapshots.write_changed()
+        assert found(held) == names(*range(31)) - names(3, 4)
+        make.let_go.set()
+        assert await building is True
+        assert (segments(held), found(held)) == ([30], names(*range(31)) - names(3, 4))
+        assert held.index.image_count == 29
+        bench.start()
+        assert found(await bench.ready(collection)) == names(*range(31)) - names(3, 4)
+
+
+@pytest.fixture
+def little_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Growing rows are full with more than ten."""
+    monkeypatch.setattr(searching, "ShardHost", partial(ShardHost, max_growing_bytes=10 * ROW_BYTES))
+
+
+@in_loop
+async def test_pushes_are_refused_while_growing_rows_are_full(tmp_path: Path, little_room: None) -> None:
+    with Bench(tmp_path) as bench, compacting(bench) as compaction:
+        collection = bench.collection(spaces=[GRAPH])
+        held = await bench.ready(collection)
+        (first,) = bench.index(collection, *range(11))
+        (second,) = bench.index(collection, 11)
+        response = await bench.service.Apply(to_apply_request(first), Context())
+        assert response.outcome == pb.APPLY_OUTCOME_APPLIED
+        before = WRITES_PUSHED_BACK._value.get()
+        with pytest.raises(Overloaded, match="takes no writes until its growing rows are sealed") as caught:
+            await bench.service.Apply(to_apply_request(second), Context())
+        assert (caught.value.reason, caught.value.retry_after_s) == ("OVERLOADED", 1.0)
+        assert WRITES_PUSHED_BACK._value.get() == before + 1
+        # Nor is the feed read any further, and searches go on.
+        await bench.follower.poll()
+        await bench.caught_up()
+        assert (held.applied_seq, found(held)) == (11, names(*range(11)))
+        # Fewer than are worth a segment otherwise, and no time has passed.
+        assert await compaction.build_next(held) is True
+        assert not held.is_full
+        response = await bench.service.Apply(to_apply_request(second), Context())
+        assert response.outcome == pb.APPLY_OUTCOME_APPLIED
+        assert found(held) == names(*range(12))
+
+
+@in_loop
+async def test_a_long_feed_is_read_in_turns_with_builds(tmp_path: Path, little_room: None) -> None:
+    with Bench(tmp_path, page_rows=8) as bench, compacting(bench) as compaction:
+        collection = bench.collection(spaces=[GRAPH])
+        bench.index(collection, *range(100))
+        await bench.follower.poll()
+        held = bench.held(collection)
+        for _ in range(20):
+            await bench.caught_up()
+            assert held.index.growing_bytes <= 18 * ROW_BYTES
+            await compaction.build_next(held)
+            await bench.follower.poll()
+        assert held.ready
+        assert found(held) == names(*range(100))
+
+
+@in_loop
+async def test_one_row_that_fills_everything_is_sealed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(searching, "ShardHost", partial(ShardHost, max_growing_bytes=1))
+    with Bench(tmp_path) as bench, compacting(bench) as compaction:
+        collection = bench.collection(spaces=[GRAPH])
+        for number in range(3):
+            bench.index(collection, number)
+            held = await bench.ready(collection)
+            assert await compaction.build_next(held) is True
+        assert found(held) == names(0, 1, 2)
+
+
+@in_loop
+async def test_a_shard_that_is_not_loaded_or_dropped_is_left_alone(tmp_path: Path) -> None:
+    with Bench(tmp_path) as bench, compacting(bench) as compaction:
+        collection = bench.collection(spaces=[GRAPH])
+        bench.index(collection, *range(30))
+        held = await bench.ready(collection)
+        held.loaded = False
+        assert await compaction.build_next(held) is False
+        held.loaded = True
+        bench.host.drop(held, "not assigned")
+        assert await compaction.build_next(held) is False
+
+
+@pytest.mark.parametrize("removed_first", [True, False], ids=["removed under it", "removed later"])
+@in_loop
+async def test_the_build_of_a_dropped_shard_leaves_nothing(tmp_path: Path, removed_first: bool) -> None:
+    make = Maker(waits=True)
+    with Bench(tmp_path) as bench, compacting(bench, make) as compaction:
+        collection = bench.collection(spaces=[GRAPH])
+        bench.index(collection, *range(30))
+        held = await bench.ready(collection)
+        before = failures()
+        building = asyncio.create_task(compaction.build_next(held))
+        await asyncio.to_thread(make.begun.wait, 30)
+        bench.host.drop(held, "not assigned")
+        if removed_first:
+            bench.snapshots.forget(held)
+            await bench.disk_done()
+        make.let_go.set()
+        assert await building is False
+        assert (failures(), folders(bench, "segment"), folders(bench, "snapshot")) == (before, 0, 0)
+
+
+@in_loop
+async def test_segments_are_counted_until_the_shard_is_dropped(tmp_path: Path) -> None:
+    with Bench(tmp_path) as bench, compacting(bench) as compaction:
+        collection = bench.collection("counted", spaces=[GRAPH])
+        bench.index(collection, *range(30))
+        held = await bench.ready(collection)
+        assert await compaction.build_next(held) is True
+        await bench.follower.poll()
+        assert SHARD_SEGMENTS.labels("counted", "0")._value.get() == 1
+        bench.host.drop(held, "not assigned")
+        assert ("counted", "0") not in SHARD_SEGMENTS._metrics
