@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import grpc
@@ -16,7 +16,7 @@ import pytest
 
 from pixvec.catalogue.interfaces import Catalogue, EmbeddedItem, FeedBatch, NewItem
 from pixvec.catalogue.postgres import connect
-from pixvec.domain import Collection, Metric, OnExisting, SeqToken, ShardPosition, Space
+from pixvec.domain import Collection, IndexKind, IndexSettings, Metric, OnExisting, SeqToken, ShardPosition, Space
 from pixvec.embedded.process import die_with_parent
 from pixvec.internal.v1 import searcher_service_pb2 as pb
 from pixvec.internal.v1 import searcher_service_pb2_grpc
@@ -50,6 +50,7 @@ class System:
             "PIXVEC_SEARCHER_LISTEN": self.address,
             "PIXVEC_SEARCHER_DATA": str(self.folder / "data"),
             "PIXVEC_SEARCHER_POLL_S": "0.05",
+            "PIXVEC_SEARCHER_SEAL_ROWS": "100",
         }
         with (self.folder / "log").open("ab") as log:
             process = subprocess.Popen(
@@ -158,6 +159,24 @@ def test_reports_ready_shards_and_gives_up_deleted_ones(system: System) -> None:
         assert kept.exists()
         system.catalogue.collections.delete("photos")
         until(lambda: not kept.exists())
+
+
+def test_seals_in_the_background_and_starts_with_what_it_sealed(system: System) -> None:
+    space = replace(SPACE, index=IndexSettings(IndexKind.HNSW))
+    collection = system.catalogue.collections.create("photos", [space], 1)
+    batches = system.index(collection, range(300))
+    with system.searcher() as process, Caller(system.address) as caller:
+        until(lambda: list((system.folder / "data").glob("*/segment-*/index.faiss")))
+        until(lambda: "snapshot_written" in (system.folder / "log").read_text())
+        assert caller.best(collection, 7, token(batches))[0] == "image-7"
+        deleted = system.catalogue.feed_writer.delete(collection.collection_id, ["image-7"])
+        now = token(batches).merged(deleted.token)
+        assert "image-7" not in caller.best(collection, 7, now)
+        process.kill()
+    with system.searcher(), Caller(system.address) as caller:
+        assert caller.best(collection, 50, now)[0] == "image-50"
+        assert "image-7" not in caller.best(collection, 7, now)
+    assert (system.folder / "log").read_text().count("snapshot_loaded") == 1
 
 
 def test_a_second_searcher_on_the_same_data_is_refused(system: System) -> None:
