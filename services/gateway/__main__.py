@@ -8,12 +8,13 @@ import grpc
 import uvloop
 
 from pixvec.api.v1 import (
+    admin_service_pb2_grpc,
     collection_service_pb2_grpc,
     image_service_pb2_grpc,
     job_service_pb2_grpc,
     search_service_pb2_grpc,
 )
-from pixvec.blobs.store import BlobStore, FsspecBlobStore
+from pixvec.blobs.store import FileStore, FsspecBlobStore
 from pixvec.catalogue import postgres
 from pixvec.catalogue.interfaces import Catalogue
 from pixvec.errors import PixvecError
@@ -22,11 +23,13 @@ from pixvec.jobs.sources import UriSources
 from pixvec.rpc.blocking import BlockingCalls
 from pixvec.rpc.embedder_client import GrpcEmbedder
 from pixvec.rpc.pusher import GrpcPusher
+from pixvec.rpc.searcher_admin import GrpcSearcherAdmin
 from pixvec.rpc.searcher_client import GrpcSearchers
 from pixvec.rpc.server import build_server, run_until_signalled
 from pixvec.settings import GatewaySettings, read_settings
 from pixvec.telemetry.exposition import serve_metrics
 from pixvec.telemetry.logging import configure_logging, get_logger
+from services.gateway.admin_service import AdminService
 from services.gateway.batches import Batches
 from services.gateway.closing import Closing
 from services.gateway.collection_service import CollectionService
@@ -45,9 +48,12 @@ from services.gateway.publisher import ChunkPublisher
 from services.gateway.queries import Queries
 from services.gateway.scatter import Scatter
 from services.gateway.search_service import SearchService
+from services.gateway.snapshots import Snapshots
+from services.gateway.topology import Topology
 from services.gateway.watcher import OutcomeWatcher
 
 SERVICES = (
+    "pixvec.api.v1.AdminService",
     "pixvec.api.v1.CollectionService",
     "pixvec.api.v1.ImageService",
     "pixvec.api.v1.JobService",
@@ -82,10 +88,11 @@ class Backends:
     """What the gateway calls."""
 
     catalogue: Catalogue
-    blobs: BlobStore
+    blobs: FileStore
     sources: UriSources
     embedder: GrpcEmbedder
     searchers: GrpcSearchers
+    searcher_admin: GrpcSearcherAdmin
     pusher: GrpcPusher
     queue: ChunkQueue
 
@@ -94,6 +101,7 @@ class Backends:
         self.pusher.close()
         self.queue.close()
         await self.searchers.close()
+        await self.searcher_admin.close()
         await self.embedder.close()
         self.catalogue.close()
 
@@ -112,6 +120,7 @@ async def serve(settings: GatewaySettings, catalogue: Catalogue) -> None:
         sources=UriSources(settings.ingest_roots, settings.max_picture_bytes),
         embedder=GrpcEmbedder(settings.embedder_target),
         searchers=GrpcSearchers(),
+        searcher_admin=GrpcSearcherAdmin(),
         pusher=GrpcPusher(catalogue.topology),
         queue=CeleryChunkQueue(settings.broker_url),
     )
@@ -151,7 +160,7 @@ def add_services(
     watcher: OutcomeWatcher,
     closing: Closing,
 ) -> None:
-    """Make the four services and add them to the server."""
+    """Make the services and add them to the server."""
     catalogue, sql, files = backends.catalogue, threads.sql, threads.files
     blobs, embedder = backends.blobs, backends.embedder
     directory = Directory(catalogue, sql)
@@ -184,6 +193,10 @@ def add_services(
     queries = Queries(directory, scatter, embedder, catalogue.images, sql)
     batches = Batches(directory, scatter, embedder)
     search_service_pb2_grpc.add_SearchServiceServicer_to_server(SearchService(queries, batches), server)
+
+    snapshots = Snapshots(directory, catalogue, backends.searcher_admin, blobs, sql, files)
+    topology = Topology(directory, catalogue.topology, backends.searcher_admin, sql)
+    admin_service_pb2_grpc.add_AdminServiceServicer_to_server(AdminService(snapshots, topology), server)
 
 
 def main() -> None:

@@ -3,8 +3,9 @@
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Row, text
 
 from pixvec.catalogue.placement import Placed, plan_moves
 from pixvec.catalogue.postgres.database import Store, reading, transaction
@@ -142,15 +143,21 @@ class PostgresTopologyStore(Store):
         found: dict[tuple[int, int], ShardStanding] = {}
         for row in connection.execute(text(_STANDINGS), {"collection_id": collection_id}):
             key = (row.collection_id, row.shard)
-            standing = found.get(key) or ShardStanding(*row[:7], ())
-            holder = () if row.searcher_id is None else (Holder(row.searcher_id, row.ready, row.snapshot_seq),)
-            found[key] = replace(standing, holders=standing.holders + holder)
+            standing = found.setdefault(key, _standing(row))
+            if row.searcher_id is not None:
+                holder = Holder(row.searcher_id, row.ready, row.snapshot_seq)
+                found[key] = replace(standing, holders=(*standing.holders, holder))
         return list(found.values())
 
     @reading
     def searchers(self, connection: Connection) -> list[KnownSearcher]:
         """Return the searchers that live or are to hold something, by id."""
         return [KnownSearcher(*row) for row in connection.execute(text(_SEARCHERS))]
+
+
+def _standing(row: Row[Any]) -> ShardStanding:
+    where = (row.collection_id, row.collection, row.shard)
+    return ShardStanding(*where, row.epoch, row.head_seq, row.truncated_seq, row.image_count, ())
 
 
 def _remove_placements(connection: Connection, holders: Sequence[tuple[int, int, str]]) -> None:
