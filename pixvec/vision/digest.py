@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from pixvec.vision.decode import DECODE_VERSION
@@ -18,6 +19,12 @@ def model_digest(name: str, version: int, weights_sha256: str, preprocess: Prepr
         "decode": DECODE_VERSION,
         "post_processing": post_processing,
     }
+    return hashlib.sha256(json.dumps(identity, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def derived_digest(base_digest: str, steps: Sequence[str]) -> str:
+    """Return 64 hexadecimal digits over another model's digest and what is done with its vectors, in this order."""
+    identity = {"base": base_digest, "steps": list(steps)}
     return hashlib.sha256(json.dumps(identity, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 

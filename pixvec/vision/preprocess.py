@@ -18,39 +18,69 @@ class Fit(StrEnum):
     CROP = "crop"
     # The whole picture, at the cost of its aspect ratio.
     SQUASH = "squash"
+    # The whole picture in its aspect ratio, in the middle of a black square.
+    PAD = "pad"
+
+
+class Interpolation(StrEnum):
+    """How pixels are made of others; always with antialiasing."""
+
+    BILINEAR = "bilinear"
+    BICUBIC = "bicubic"
+
+
+_RESAMPLING = {
+    Interpolation.BILINEAR: Image.Resampling.BILINEAR,
+    Interpolation.BICUBIC: Image.Resampling.BICUBIC,
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Preprocess:
-    """What one model takes: uint8 RGB pixels of shape (crop, crop, 3), interpolated bilinearly with antialiasing.
+    """What one model takes: uint8 RGB pixels of shape (crop, crop, 3).
 
     `resize` is the short side in pixels before the centre crop (as torchvision's Resize and CenterCrop); it equals
-    `crop` for SQUASH.
+    `crop` for SQUASH and PAD.
     """
 
     resize: int
     crop: int
     fit: Fit = Fit.CROP
+    interpolation: Interpolation = Interpolation.BILINEAR
 
     def __post_init__(self) -> None:
-        if not 1 <= self.crop <= self.resize or (self.fit is Fit.SQUASH and self.crop != self.resize):
+        if not 1 <= self.crop <= self.resize or (self.fit is not Fit.CROP and self.crop != self.resize):
             raise ValueError(f"no square of {self.crop} pixels can be taken from a picture resized to {self.resize}")
 
     def apply(self, picture: Image.Image) -> Pixels:
         """Return (crop, crop, 3) uint8 pixels of an upright RGB picture of any size."""
+        resampling = _RESAMPLING[self.interpolation]
+        if self.fit is Fit.PAD:
+            return np.asarray(self._padded(picture, resampling))
         side = (self.crop, self.crop)
-        resized = picture.resize(side, Image.Resampling.BILINEAR, box=self._box(*picture.size))
-        return np.asarray(resized)
+        return np.asarray(picture.resize(side, resampling, box=self._box(*picture.size)))
 
     def to_json(self) -> str:
         """Return the canonical text of these values, which a model's digest covers."""
-        return json.dumps(asdict(self), sort_keys=True)
+        values = asdict(self)
+        # Digests made before there was a choice did not cover it.
+        if self.interpolation is Interpolation.BILINEAR:
+            del values["interpolation"]
+        return json.dumps(values, sort_keys=True)
 
     @staticmethod
     def from_json(text: str) -> "Preprocess":
         """Return what `to_json` was called on."""
         values = json.loads(text)
-        return Preprocess(values["resize"], values["crop"], Fit(values["fit"]))
+        interpolation = Interpolation(values.get("interpolation", Interpolation.BILINEAR))
+        return Preprocess(values["resize"], values["crop"], Fit(values["fit"]), interpolation)
+
+    def _padded(self, picture: Image.Image, resampling: Image.Resampling) -> Image.Image:
+        scale = self.crop / max(picture.size)
+        width, height = (max(1, round(side * scale)) for side in picture.size)
+        square = Image.new("RGB", (self.crop, self.crop))
+        square.paste(picture.resize((width, height), resampling), ((self.crop - width) // 2, (self.crop - height) // 2))
+        return square
 
     def _box(self, width: int, height: int) -> tuple[float, float, float, float]:
         """Return the part of the picture, in its own pixels, that becomes the square.

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from pixvec.vision import digest
-from pixvec.vision.digest import file_sha256, model_digest
+from pixvec.vision.digest import derived_digest, file_sha256, model_digest
 from pixvec.vision.preprocess import Fit, Preprocess
 
 AS_IT_IS = {
@@ -50,6 +50,18 @@ def test_a_change_of_decoding_changes_it(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_equal_values_from_different_places_have_equal_digests() -> None:
     again = Preprocess.from_json(AS_IT_IS["preprocess"].to_json())
     assert model_digest(**{**AS_IT_IS, "preprocess": again}) == model_digest(**AS_IT_IS)
+
+
+def test_what_is_done_with_the_vectors_and_in_which_order_changes_it() -> None:
+    base = model_digest(**AS_IT_IS)
+    digests = [
+        base,
+        *(derived_digest(base, steps) for steps in ([], ["flip"], ["flip", "crops"], ["crops", "flip"])),
+        derived_digest("ab" * 32, ["flip"]),
+    ]
+    assert len(set(digests)) == len(digests)
+    # Stored, as above.
+    assert derived_digest("ab" * 32, ["flip"]) == "e041e875e21a631038394852b2f41533e09ef63520052e15cd8226976667bf6e"
 
 
 def test_the_hash_of_a_file_is_of_its_bytes_not_its_name(tmp_path: Path) -> None:

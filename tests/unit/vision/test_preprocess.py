@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pixvec.vision.preprocess import Fit, Preprocess
+from pixvec.vision.preprocess import Fit, Interpolation, Preprocess
 from tests.pictures import make_picture
 
 SHAPES = [(160, 120), (120, 160), (333, 250), (640, 200), (101, 987), (50, 40), (224, 224)]
@@ -48,20 +48,58 @@ def test_the_ends_of_a_long_picture_are_lost_to_a_crop_and_kept_by_a_squash() ->
 def test_any_size_gives_the_same_shape(size: tuple[int, int], fit: Fit) -> None:
     pixels = Preprocess(32, 32, fit).apply(Image.new("RGB", size, (1, 2, 3)))
     assert (pixels.shape, pixels.dtype) == ((32, 32, 3), np.uint8)
-    assert (pixels == (1, 2, 3)).all()
+    shown = pixels.any(axis=2)
+    assert (pixels[shown] == (1, 2, 3)).all()
+    assert shown.any()
+    assert shown.all() or fit is Fit.PAD
 
 
-@pytest.mark.parametrize("preprocess", [Preprocess(232, 224), Preprocess(128, 128, Fit.SQUASH)])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_padded_picture_is_whole_unbent_and_in_the_middle(shape: tuple[int, int]) -> None:
+    picture = make_picture(6, shape)
+    pixels = Preprocess(100, 100, Fit.PAD).apply(picture)
+    width, height = (round(100 * side / max(shape)) for side in shape)
+    left, top = (100 - width) // 2, (100 - height) // 2
+    inner = np.asarray(picture.resize((width, height), Image.Resampling.BILINEAR))
+    assert np.array_equal(pixels[top : top + height, left : left + width], inner)
+    assert pixels.sum() == inner.sum()
+
+
+def test_bicubic_is_not_bilinear() -> None:
+    picture = make_picture(7)
+    plain, bicubic = (Preprocess(64, 64, interpolation=how).apply(picture) for how in Interpolation)
+    assert not np.array_equal(plain, bicubic)
+    squashed = Preprocess(64, 64, Fit.SQUASH, Interpolation.BICUBIC).apply(picture)
+    assert np.array_equal(squashed, np.asarray(picture.resize((64, 64), Image.Resampling.BICUBIC)))
+
+
+def test_the_text_of_bilinear_values_is_as_it_was_before_there_was_a_choice() -> None:
+    assert Preprocess(232, 224).to_json() == '{"crop": 224, "fit": "crop", "resize": 232}'
+
+
+@pytest.mark.parametrize(
+    "preprocess",
+    [
+        Preprocess(232, 224),
+        Preprocess(128, 128, Fit.SQUASH),
+        Preprocess(128, 128, Fit.PAD),
+        Preprocess(232, 224, interpolation=Interpolation.BICUBIC),
+    ],
+)
 def test_the_text_of_the_values_gives_them_back(preprocess: Preprocess) -> None:
     assert Preprocess.from_json(preprocess.to_json()) == preprocess
 
 
 def test_different_values_have_different_texts() -> None:
-    values = [Preprocess(232, 224), Preprocess(256, 224), Preprocess(232, 232), Preprocess(232, 232, Fit.SQUASH)]
+    bicubic = Preprocess(232, 224, interpolation=Interpolation.BICUBIC)
+    whole = [Preprocess(232, 232, fit) for fit in Fit]
+    values = [Preprocess(232, 224), Preprocess(256, 224), bicubic, *whole]
     assert len({preprocess.to_json() for preprocess in values}) == len(values)
 
 
-@pytest.mark.parametrize(("resize", "crop", "fit"), [(100, 101, Fit.CROP), (10, 0, Fit.CROP), (20, 10, Fit.SQUASH)])
+@pytest.mark.parametrize(
+    ("resize", "crop", "fit"), [(100, 101, Fit.CROP), (10, 0, Fit.CROP), (20, 10, Fit.SQUASH), (20, 10, Fit.PAD)]
+)
 def test_squares_that_cannot_be_taken(resize: int, crop: int, fit: Fit) -> None:
     with pytest.raises(ValueError, match=f"no square of {crop} pixels"):
         Preprocess(resize, crop, fit)
