@@ -9,7 +9,7 @@ import typer
 from rich.table import Column, Table
 from rich.text import Text
 
-from pixvec.cli import collections, doctor, local
+from pixvec.cli import collections, doctor, local, snapshots, topology
 from pixvec.cli.console import Address, AsJson, plain_console, print_json
 from pixvec.cli.contact_sheet import show_contact_sheet
 from pixvec.cli.hits import print_hits
@@ -23,9 +23,11 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, help="Image retrie
 jobs = typer.Typer(invoke_without_command=True, help="List jobs and what failed in them.")
 app.add_typer(collections.app, name="collection")
 app.add_typer(jobs, name="jobs")
+app.add_typer(snapshots.app, name="snapshot")
 app.command("up")(local.up)
 app.command("down")(local.down)
 app.command("status")(local.status)
+app.command("topology")(topology.topology)
 app.command("doctor")(doctor.doctor)
 
 console = plain_console()

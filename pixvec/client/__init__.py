@@ -1,5 +1,6 @@
 """The Python SDK: `Client`, and `AsyncClient` with the same methods. Needs grpcio and protobuf only."""
 
+from pixvec.client.admin_values import RestoredShard, ShardSnapshot, SnapshotInfo, Topology
 from pixvec.client.async_client import AsyncClient
 from pixvec.client.async_jobs import AsyncIngestJob, AsyncUriJob
 from pixvec.client.jobs import IngestJob, UriJob
@@ -37,8 +38,12 @@ __all__ = [
     "IngestJob",
     "JobInfo",
     "NewImage",
+    "RestoredShard",
     "SearchResult",
+    "ShardSnapshot",
+    "SnapshotInfo",
     "Timings",
+    "Topology",
     "UriJob",
     "VectorStorage",
 ]

@@ -14,6 +14,7 @@ from pixvec.api.v1.image_service_pb2_grpc import ImageServiceStub
 from pixvec.api.v1.job_service_pb2_grpc import JobServiceStub
 from pixvec.api.v1.search_service_pb2_grpc import SearchServiceStub
 from pixvec.client import answers, requests
+from pixvec.client.admin import AsyncAdmin
 from pixvec.client.arguments import search_options
 from pixvec.client.async_jobs import AsyncIngestJob, AsyncUriJob
 from pixvec.client.channel import CREATE_TIMEOUT_S, DEFAULT_ADDRESS, channel_options
@@ -63,6 +64,7 @@ class AsyncClient:
         self._search = SearchServiceStub(self._channel)
         self._ingest_channel: grpc.Channel | None = None
         self._tokens = SessionTokens()
+        self._admin = AsyncAdmin(self._channel, self._call, self._tokens.forget)
         self._runs: weakref.WeakSet[IngestRun] = weakref.WeakSet()
 
     async def __aenter__(self) -> Self:
@@ -80,6 +82,11 @@ class AsyncClient:
         if self._ingest_channel is not None:
             self._ingest_channel.close()
         await self._channel.close(None)
+
+    @property
+    def admin(self) -> AsyncAdmin:
+        """Snapshots of collections, and how everything stands: for those who run a deployment."""
+        return self._admin
 
     async def create_collection(
         self,

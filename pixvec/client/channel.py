@@ -11,6 +11,7 @@ CREATE_TIMEOUT_S = 360.0
 # Calls that may run twice without a difference: gRPC itself sends them again when the server cannot be reached. Left
 # out are CreateCollection, DeleteCollection and DeleteImages, whose second answer differs from the first.
 _RETRY_SAFE = {
+    "pixvec.api.v1.AdminService": ["ListSnapshots", "GetTopology"],
     "pixvec.api.v1.CollectionService": ["GetCollection", "ListCollections", "UpdateCollection"],
     "pixvec.api.v1.ImageService": ["GetImage", "GetContent"],
     "pixvec.api.v1.JobService": ["CreateIngest", "GetJob", "ListJobs", "WatchJob", "ListFailures"],

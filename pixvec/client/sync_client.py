@@ -13,6 +13,7 @@ from pixvec.api.v1.image_service_pb2_grpc import ImageServiceStub
 from pixvec.api.v1.job_service_pb2_grpc import JobServiceStub
 from pixvec.api.v1.search_service_pb2_grpc import SearchServiceStub
 from pixvec.client import answers, requests
+from pixvec.client.admin import Admin
 from pixvec.client.arguments import search_options
 from pixvec.client.channel import CREATE_TIMEOUT_S, DEFAULT_ADDRESS, channel_options
 from pixvec.client.failures import client_error
@@ -62,6 +63,7 @@ class Client:
         self._jobs = JobServiceStub(self._channel)
         self._search = SearchServiceStub(self._channel)
         self._tokens = SessionTokens()
+        self._admin = Admin(self._channel, self._call, self._tokens.forget)
         self._runs: weakref.WeakSet[IngestRun] = weakref.WeakSet()
 
     def __enter__(self) -> Self:
@@ -77,6 +79,11 @@ class Client:
         for run in list(self._runs):
             run.cancel()
         self._channel.close()
+
+    @property
+    def admin(self) -> Admin:
+        """Snapshots of collections, and how everything stands: for those who run a deployment."""
+        return self._admin
 
     def create_collection(
         self,

@@ -13,10 +13,12 @@ from typing import Self
 import grpc
 from google.protobuf.message import Message
 
+from pixvec.api.v1.admin_service_pb2_grpc import add_AdminServiceServicer_to_server
 from pixvec.api.v1.collection_service_pb2_grpc import add_CollectionServiceServicer_to_server
 from pixvec.api.v1.image_service_pb2_grpc import add_ImageServiceServicer_to_server
 from pixvec.api.v1.job_service_pb2_grpc import add_JobServiceServicer_to_server
 from pixvec.api.v1.search_service_pb2_grpc import add_SearchServiceServicer_to_server
+from pixvec.client.testing.admin import FakeAdmin
 from pixvec.client.testing.searches import FakeSearch
 from pixvec.client.testing.servicers import FakeCollections, FakeImages, FakeJobs
 from pixvec.client.testing.store import Store
@@ -55,6 +57,7 @@ class FakeServer:
         """Serve; again after `stop`, with everything as it was."""
         options = [("grpc.max_receive_message_length", MAX_MESSAGE_BYTES), ("grpc.so_reuseport", 0)]
         server = grpc.server(ThreadPoolExecutor(max_workers=16), options=options)
+        add_AdminServiceServicer_to_server(FakeAdmin(self), server)
         add_CollectionServiceServicer_to_server(FakeCollections(self), server)
         add_ImageServiceServicer_to_server(FakeImages(self), server)
         add_JobServiceServicer_to_server(FakeJobs(self), server)
@@ -76,6 +79,10 @@ class FakeServer:
     def break_ingest_after(self, items: int) -> None:
         """Break the next ingest stream after it took in that many items, the last of them unreported."""
         self._break_after.append(items)
+
+    def fail_snapshots(self, message: str) -> None:
+        """Have every shard's snapshot fail from now on, with this message."""
+        self.store.snapshot_failure = message
 
     def called(self, method: str) -> list[Message]:
         """Return the requests of a method that arrived so far."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from pixvec.api.v1 import collection_service_pb2, image_service_pb2, job_service_pb2
+from pixvec.api.v1 import admin_service_pb2, collection_service_pb2, image_service_pb2, job_service_pb2
 from pixvec.errors import CollectionExists, CollectionNotFound, ImageNotFound, JobNotFound, PictureEmpty, PictureError
 from pixvec.rpc.conversions import time_to_wire
 
@@ -70,12 +70,14 @@ class Store:
         self.lock = threading.RLock()
         self.collections: dict[str, StoredCollection] = {}
         self.jobs: dict[str, StoredJob] = {}
+        self.snapshots: list[admin_service_pb2.Snapshot] = []
+        self.snapshot_failure = ""
 
     def create(self, message: collection_service_pb2.Collection) -> StoredCollection:
         """Add a collection. Raises CollectionExists."""
         if message.name in self.collections:
             raise CollectionExists(f"collection {message.name!r} exists", field="collection")
-        message.create_time.CopyFrom(_now())
+        message.create_time.CopyFrom(now())
         self.collections[message.name] = StoredCollection(message)
         return self.collections[message.name]
 
@@ -104,7 +106,7 @@ class Store:
         message = job_service_pb2.Job(
             job_id=str(uuid.uuid4()), collection=collection, state=job_service_pb2.JOB_STATE_RUNNING
         )
-        message.create_time.CopyFrom(_now())
+        message.create_time.CopyFrom(now())
         self.jobs[message.job_id] = StoredJob(message)
         return self.jobs[message.job_id]
 
@@ -142,11 +144,12 @@ class Store:
     def end(self, job: StoredJob) -> None:
         """Say that no more items will come."""
         job.message.state = job_service_pb2.JOB_STATE_COMPLETED
-        job.message.end_time.CopyFrom(_now())
+        job.message.end_time.CopyFrom(now())
         collection = self.collection(job.message.collection)
         if collection.seq and not job.message.token.positions:
             job.message.token.positions.add(shard=0, epoch=collection.epoch, seq=collection.seq)
 
 
-def _now() -> Timestamp:
+def now() -> Timestamp:
+    """Return this moment as it travels."""
     return time_to_wire(dt.datetime.now(dt.UTC))

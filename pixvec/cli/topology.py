@@ -1,0 +1,52 @@
+"""`pixvec topology`: who holds what, and how far each has come."""
+
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+from rich.table import Column, Table
+
+from pixvec.cli.console import Address, AsJson, plain_console, print_json
+from pixvec.client import Client, Topology
+from pixvec.client.channel import DEFAULT_ADDRESS
+
+console = plain_console()
+
+
+def topology(
+    collection: Annotated[str, typer.Argument(help="Default: every collection.")] = "",
+    address: Address = DEFAULT_ADDRESS,
+    as_json: AsJson = False,
+) -> None:
+    """Show shards with those who hold them, and searchers with their memory."""
+    with Client(address) as client:
+        found = client.admin.get_topology(collection)
+    if as_json:
+        print_json(asdict(found))
+        return
+    console.print(_shards(found))
+    console.print(_searchers(found))
+
+
+def _shards(found: Topology) -> Table:
+    columns = ("shard", "images", "feed", "searcher", "state", "applied", "snapshot", "MB")
+    table = Table(Column("collection", overflow="fold"), *columns)
+    for collection in found.collections:
+        for shard in collection.shards:
+            feed = f"{shard.truncated_seq:,} to {shard.head_seq:,}"
+            name = (collection.collection, str(shard.shard), f"{shard.image_count:,}", feed)
+            for held in shard.replicas:
+                numbers = (f"{held.applied_seq:,}", f"{held.snapshot_seq:,}", f"{held.vector_bytes / 1e6:,.1f}")
+                table.add_row(*name, held.searcher_id, "ready" if held.ready else "loading", *numbers)
+            if not shard.replicas:
+                table.add_row(*name, "", "held by nobody", "", "", "")
+    return table
+
+
+def _searchers(found: Topology) -> Table:
+    table = Table("searcher", Column("address", overflow="fold"), "state", "shards", "memory, MB")
+    for each in found.searchers:
+        state = "live" if each.reachable else "does not answer" if each.live else "gone"
+        memory = f"{each.memory_bytes / 1e6:,.0f}" if each.reachable else ""
+        table.add_row(each.searcher_id, each.address, state, str(each.shard_count), memory)
+    return table
