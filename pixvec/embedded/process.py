@@ -6,6 +6,10 @@ from collections.abc import Callable
 
 from pixvec.lifeline import tie_to_parent
 
+# gRPC starts its threads again in a forked child, whose files are closed by then, and now and then aborts it before it
+# becomes another program. It reads this when it is loaded: whatever starts processes loads this module first.
+os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
+
 
 def die_with_parent(
     death_signal: signal.Signals = signal.SIGKILL, identity: tuple[int, int] | None = None
