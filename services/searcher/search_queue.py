@@ -27,8 +27,10 @@ _MAX_ROWS = 64
 _ROWS_WORTH_A_THREAD = 8
 # ... or one row, if searches of this lane take longer than this.
 _LONG_S = 0.002
-# A search of less than this goes in the loop: handing it to a thread takes as long, and holds up the loop too.
-_SHORT_S = 0.0003
+# A search of less than this may go in the loop: handing it to a thread takes as long, and holds up the loop too.
+_SHORT_S = 0.0005
+# It does while searches are so few that the loop would spend no more than this share of its time on them.
+_SHARE_OF_LOOP = 0.3
 # Lanes that are remembered for what their searches cost.
 _MAX_LANES = 512
 
@@ -62,6 +64,9 @@ class SearchQueue:
     def __init__(self, threads: int, max_waiting: int) -> None:
         self._max_waiting = max_waiting
         self._waiting = 0
+        # The time between two calls lately, in seconds.
+        self._gap_s = 1.0
+        self._called_at = 0.0
         self._lanes: dict[Hashable, _Lane] = {}
         self._work: queue.SimpleQueue[tuple[_Lane, list[_Waiting]] | None] = queue.SimpleQueue()
         self._idle = self._count = threads
@@ -90,6 +95,7 @@ class SearchQueue:
         if self._waiting >= self._max_waiting:
             raise Overloaded(f"{self._waiting} searches wait already; try again in a moment", retry_after_s=0.1)
         loop = asyncio.get_running_loop()
+        self._note_call(loop.time())
         lane = self._lanes.get(key) or self._new_lane(key, search)
         waiting = _Waiting(vectors, give_up_at, loop.create_future())
         lane.waiting.append(waiting)
@@ -114,9 +120,15 @@ class SearchQueue:
         lane = self._lanes[key] = _Lane(search)
         return lane
 
+    def _note_call(self, now: float) -> None:
+        # A pause counts as one long gap at most, so that the first calls after it do not pass for few.
+        self._gap_s += 0.1 * (min(now - self._called_at, 0.1) - self._gap_s)
+        self._called_at = now
+
     def _due(self, lane: _Lane) -> None:
         lane.is_due = False
-        if self._idle == self._count and lane.rows * lane.row_s < _SHORT_S:
+        seconds = lane.rows * lane.row_s
+        if self._idle == self._count and seconds < min(_SHORT_S, _SHARE_OF_LOOP * self._gap_s):
             self._search_here(lane)
         self._begin(lane)
 
