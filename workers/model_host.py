@@ -4,7 +4,7 @@ import threading
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from pixvec.errors import DigestMismatch
-from pixvec.vision.registry import Extractor, ModelInfo, describe, load, resolve_auto
+from pixvec.vision.registry import Extractor, ModelInfo, canonical, describe, load, resolve_auto
 from pixvec.vision.weights import WeightSource
 
 AUTO = "auto"
@@ -41,8 +41,9 @@ class ModelHost:
         return extractor
 
     def choose(self, name: str) -> tuple[str, str]:
-        """Return a model's name and, for `auto`, why it was taken. May fetch weights."""
-        return resolve_auto(self._weights) if name == AUTO else (name, "")
+        """Return a model's name in its canonical form and, for `auto`, why it was taken. May fetch weights. Raises
+        InvalidRequest where the name cannot be understood."""
+        return resolve_auto(self._weights) if name == AUTO else (canonical(name), "")
 
     def describe(self) -> list[ModelInfo]:
         """Return what there is."""

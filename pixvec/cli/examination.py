@@ -145,6 +145,9 @@ def _models() -> Iterator[Finding]:
     from pixvec.vision.weights import WeightSource
 
     for model in describe(WeightSource(download=False)):
+        # Those that are taken unasked, and those that are ready: of the others none is missing.
+        if not (model.is_candidate or model.available):
+            continue
         found = f"{model.dim} dimensions, {model.detail if model.available else 'its weights are not here'}"
         yield Finding(f"model {model.name}", found, "" if model.available else model.detail, needed=False)
 

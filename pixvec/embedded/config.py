@@ -52,7 +52,7 @@ class StackConfig:
                 field="metrics_port",
             )
         for name, path in self.weights.items():
-            if not path.is_file():
+            if not path.exists():
                 raise InvalidRequest(f"the weights of {name} are not at {path}", field="weights")
         for root in self.roots:
             if not root.is_dir():

@@ -1,17 +1,21 @@
-"""Every model by name. Importing this, and asking what there is, takes no model library with it."""
+"""Every model by name. Importing this, and asking what there is, takes no model library with it.
+
+A name is one that is registered, or one in a family (`timm:NAME`), and may carry steps (`model_name`).
+"""
 
 import dataclasses
 import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 
-from pixvec.errors import ModelNotFound, WeightsUnavailable
+from pixvec.errors import InvalidRequest, ModelNotFound, WeightsUnavailable
 from pixvec.vision import weights as weight_files
+from pixvec.vision.model_name import ModelName, PoolingChoice, parse
 from pixvec.vision.preprocess import Pixels, Preprocess
 from pixvec.vision.weights import CHECKPOINTS, NotHad, WeightFile, WeightSource
 
@@ -21,12 +25,13 @@ Vectors = npt.NDArray[np.float32]
 _MODELS_MODULE = "pixvec.vision.models"
 
 
+@runtime_checkable
 class Extractor(Protocol):
     """A loaded model. `digest` identifies all that moves its vectors: 64 hexadecimal digits."""
 
     @property
     def name(self) -> str:
-        """The registered name."""
+        """The name it was loaded by, in its canonical form."""
         ...
 
     @property
@@ -49,56 +54,140 @@ class Extractor(Protocol):
         ...
 
 
+@runtime_checkable
+class TextExtractor(Extractor, Protocol):
+    """A loaded model whose pictures and texts share one space, and one digest."""
+
+    @property
+    def logit_scale(self) -> float:
+        """What cosines are multiplied by to be logits, as the model was trained."""
+        ...
+
+    @property
+    def logit_bias(self) -> float | None:
+        """What is added to logits that stand each for itself (SigLIP); None where classes share them out (CLIP)."""
+        ...
+
+    def embed_texts(self, texts: Sequence[str]) -> Vectors:
+        """Return (n, dim) float32, L2-normalised, in the space of the pictures' vectors. n may be 0. Thread-safe."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
-    """What there is to know of a model without loading it. `available`: usable now without fetching anything."""
+    """What there is to know of a model without loading it. `available`: usable now without fetching anything.
+
+    `dim` is 0 where only loading tells, `parameters` and `size_bytes` (of the weights) where there are none or only
+    loading tells. A name that ends in `NAME` stands for its family. `is_candidate`: `auto` may choose it.
+    """
 
     name: str
     dim: int
     description: str
     available: bool
     detail: str
+    parameters: int = 0
+    size_bytes: int = 0
+    source: str = ""
+    licence: str = ""
+    is_candidate: bool = False
+
+
+class Family(Protocol):
+    """Models that share a prefix and a way of loading."""
+
+    def load(self, name: ModelName, weights: WeightSource) -> Extractor:
+        """Return the model of this base, pooled as asked; the name's other steps are not its concern.
+
+        Raises ModelNotFound, InvalidRequest for a pooling it has not, or WeightsUnavailable with the remedy.
+        """
+        ...
+
+    def describe(self, weights: WeightSource) -> list[ModelInfo]:
+        """Return those that files were named for, and what else the family holds as one entry. Fetches nothing."""
+        ...
 
 
 Loader = Callable[[WeightFile | None], Extractor]
+PoolingLoader = Callable[[WeightFile | None, PoolingChoice | None], Extractor]
 
 
 @dataclass(frozen=True, slots=True)
 class _Model:
-    name: str
-    dim: int
-    description: str
-    load: Loader
+    info: ModelInfo
+    load: PoolingLoader
 
 
 _models: dict[str, _Model] = {}
+_families: dict[str, Family] = {}
 
 
-def register(name: str, *, dim: int, description: str) -> Callable[[Loader], Loader]:
-    """Make a loader known by name. It is given the model's weights, or None if `CHECKPOINTS` has none of that name."""
+def register(
+    name: str, *, dim: int, description: str, source: str = "pixvec", is_candidate: bool = False
+) -> Callable[[Loader], Loader]:
+    """Make known by name the loader of a model that has no pooling to choose and no weights."""
+    info = ModelInfo(
+        name, dim, description, True, "needs no weights", 0, 0, source, "Apache-2.0", is_candidate=is_candidate
+    )
 
     def remember(load: Loader) -> Loader:
-        _models[name] = _Model(name, dim, description, load)
+        def load_unpooled(weights: WeightFile | None, pooling: PoolingChoice | None) -> Extractor:
+            if pooling is not None:
+                raise InvalidRequest(f"{name} has no pooling to choose: leave +{pooling} out", field="model")
+            return load(weights)
+
+        _models[name] = _Model(info, load_unpooled)
         return load
 
     return remember
 
 
+def register_network(info: ModelInfo, load: PoolingLoader) -> None:
+    """Make known by name a loader that is given the weights that `CHECKPOINTS` has of that name."""
+    _models[info.name] = _Model(info, load)
+
+
+def register_family(prefix: str, family: Family) -> None:
+    """Make known the models whose names begin with `prefix` and a colon."""
+    _families[prefix] = family
+
+
+def canonical(name: str) -> str:
+    """Return the one text for a model. Raises InvalidRequest where its steps cannot be understood."""
+    return str(parse(name))
+
+
 def load(name: str, weights: WeightSource) -> Extractor:
-    """Return the model, ready. Raises ModelNotFound, or WeightsUnavailable with the remedy."""
-    models = _known()
-    if name not in models:
-        raise ModelNotFound(f"no model {name!r}: there are {', '.join(models)}, and auto", field="model")
-    checkpoint = CHECKPOINTS.get(name)
-    return models[name].load(None if checkpoint is None else weight_files.obtain(checkpoint, weights))
+    """Return the model, ready.
+
+    Raises InvalidRequest where the name cannot be understood, ModelNotFound, or WeightsUnavailable with the remedy.
+    """
+    parsed = parse(name)
+    base = _load_base(parsed, weights)
+    # Here, because it takes the fitting of components with it, and few models need it.
+    from pixvec.vision.post_processing import post_process
+
+    return post_process(base, parsed, weights)
+
+
+def text_tower(model: Extractor) -> TextExtractor:
+    """Return the same model as one that takes texts. Raises InvalidRequest where it takes pictures only."""
+    if isinstance(model, TextExtractor):
+        return model
+    raise InvalidRequest(
+        f"{model.name} makes vectors of pictures only: search by text in a space whose model is open_clip:NAME",
+        field="text",
+    )
 
 
 def describe(weights: WeightSource) -> list[ModelInfo]:
-    """Return all models, the best first, with what is here of their weights. Fetches nothing."""
-    return [
-        ModelInfo(model.name, model.dim, model.description, *_availability(model.name, weights))
-        for model in _known().values()
-    ]
+    """Return all models, those that `auto` may take first, the best first, with what is here of their weights.
+
+    Fetches nothing.
+    """
+    models = _known()
+    registered = [_described(model.info, weights) for model in models.values()]
+    return registered + [info for family in _families.values() for info in family.describe(weights)]
 
 
 def resolve_auto(weights: WeightSource) -> tuple[str, str]:
@@ -107,7 +196,7 @@ def resolve_auto(weights: WeightSource) -> tuple[str, str]:
     Raises WeightsUnavailable if a file that was named is not there: another model would not be what was asked for.
     """
     passed_over: list[str] = []
-    for name in _known():
+    for name in _candidates():
         checkpoint = CHECKPOINTS.get(name)
         if checkpoint is None:
             return name, _reason(f"{name} needs no weights", passed_over)
@@ -120,6 +209,22 @@ def resolve_auto(weights: WeightSource) -> tuple[str, str]:
     raise WeightsUnavailable(f"no model can be had ({'; '.join(passed_over)})")
 
 
+def _load_base(name: ModelName, weights: WeightSource) -> Extractor:
+    models = _known()
+    family, rest = name.family
+    if family in _families and rest:
+        return _families[family].load(name, weights)
+    if name.base not in models:
+        raise ModelNotFound(
+            f"no model {name.base!r}: there are {', '.join(models)}, {', '.join(f'{each}:NAME' for each in _families)},"
+            " and auto",
+            field="model",
+        )
+    checkpoint = CHECKPOINTS.get(name.base)
+    had = None if checkpoint is None else weight_files.obtain(checkpoint, weights)
+    return models[name.base].load(had, name.pooling)
+
+
 def _reason(choice: str, passed_over: list[str]) -> str:
     return f"{choice}." if not passed_over else f"{choice}; passed over: {'; '.join(passed_over)}."
 
@@ -127,6 +232,15 @@ def _reason(choice: str, passed_over: list[str]) -> str:
 def _known() -> Mapping[str, _Model]:
     importlib.import_module(_MODELS_MODULE)
     return MappingProxyType(_models)
+
+
+def _candidates() -> list[str]:
+    return [name for name, model in _known().items() if model.info.is_candidate]
+
+
+def _described(info: ModelInfo, weights: WeightSource) -> ModelInfo:
+    available, detail = _availability(info.name, weights)
+    return dataclasses.replace(info, available=available, detail=detail)
 
 
 def _availability(name: str, weights: WeightSource) -> tuple[bool, str]:

@@ -1,9 +1,11 @@
 """Reading a network's weights from a file, and saying plainly where they do not fit."""
 
+import argparse
 import pickle
 import struct
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -31,7 +33,13 @@ def load_into(network: torch.nn.Module, path: Path, *, without: tuple[str, ...])
 
     The network may be on the meta device. Raises WeightsUnavailable naming the first weights that do not fit.
     """
-    state = {name: value for name, value in read(path).items() if name.partition(".")[0] not in without}
+    left_out = tuple(f"{name}." for name in without)
+    assign(network, {name: value for name, value in read(path).items() if not name.startswith(left_out)}, path)
+
+
+def assign(network: torch.nn.Module, state: Mapping[str, torch.Tensor], path: Path) -> None:
+    """Give the network these weights, read from `path`. Raises WeightsUnavailable naming the first that do not fit."""
+    state = dict(state)
     expected = network.state_dict()
     for name, value in expected.items():
         # Counts batches in training only, and not every tool saves it.
@@ -45,19 +53,29 @@ def load_into(network: torch.nn.Module, path: Path, *, without: tuple[str, ...])
 
 def read(path: Path) -> dict[str, torch.Tensor]:
     """Return name to tensor, from safetensors or torch.save (a state dict, or one under the key `state_dict`)."""
+    state = read_any(path)
+    state = state.get("state_dict", state) if isinstance(state, dict) else state
+    if not is_state_dict(state):
+        raise WeightsUnavailable(f"{path} holds no state dict: name a file made by torch.save(model.state_dict())")
+    return dict(state)
+
+
+def read_any(path: Path) -> Any:
+    """Return what a file holds, from safetensors or torch.save: tensors and plain values only, whatever their order.
+
+    Raises WeightsUnavailable for anything else; code in a pickle is not run.
+    """
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        # Training scripts store their options beside the weights; a namespace holds values and runs nothing.
+        with torch.serialization.safe_globals([argparse.Namespace]):
+            return torch.load(path, map_location="cpu", weights_only=True)
     except (*_DAMAGE, pickle.UnpicklingError) as error:
         raise WeightsUnavailable(
             f"{path} cannot be read as weights ({_cause(error)}): name a file made by torch.save(model.state_dict()) "
             "or safetensors"
         ) from error
-    state = state.get("state_dict", state) if isinstance(state, dict) else state
-    if not _is_state_dict(state):
-        raise WeightsUnavailable(f"{path} holds no state dict: name a file made by torch.save(model.state_dict())")
-    return dict(state)
 
 
 def _cause(error: Exception) -> str:
@@ -67,7 +85,8 @@ def _cause(error: Exception) -> str:
     return str(error).partition("\n")[0] or type(error).__name__
 
 
-def _is_state_dict(state: object) -> bool:
+def is_state_dict(state: object) -> bool:
+    """Whether it is a table of tensors by name."""
     return isinstance(state, dict) and all(
         isinstance(name, str) and isinstance(value, torch.Tensor) for name, value in state.items()
     )

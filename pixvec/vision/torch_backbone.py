@@ -1,52 +1,53 @@
-"""A torchvision backbone as an extractor: normalise, run, pool, L2-normalise. Imports torch."""
+"""A network as an extractor: normalise, run, L2-normalise. Imports torch."""
 
 import statistics
 import time
-from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import numpy as np
 import torch
-import torchvision.models
-from torch.fx.experimental.optimization import fuse
 
-from pixvec.vision.digest import model_digest
 from pixvec.vision.preprocess import Pixels, Preprocess
 from pixvec.vision.registry import Vectors
-from pixvec.vision.state_dict import load_into
-from pixvec.vision.weights import WeightFile
 
-_VERSION = 1
-_POST_PROCESSING = "global average pool, L2"
-# ImageNet's, as all of torchvision's published transforms have them; of RGB in 0 to 1.
-_MEAN = (0.485, 0.456, 0.406)
-_STD = (0.229, 0.224, 0.225)
 # Threads that take more than this share of one thread's time cost others more than they gain.
 _WORTH_IT = 0.75
 
-_BUILD: Mapping[str, Callable[[], torch.nn.Module]] = {
-    "resnet50": torchvision.models.resnet50,
-    "mobilenet_v3_small": torchvision.models.mobilenet_v3_small,
-}
-# What torchvision's classifiers have behind the last feature map, which is all that is wanted here.
-_HEAD = ("avgpool", "fc", "classifier")
+
+@dataclass(frozen=True, slots=True)
+class Normalisation:
+    """Of RGB in 0 to 1: what is taken off each channel, and what it is then divided by."""
+
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+
+
+# As all of torchvision's published transforms have it.
+IMAGENET = Normalisation((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
 
 class TorchBackbone:
-    """A registry.Extractor over a network from (n, 3, crop, crop) to a feature map of (n, dim, h, w)."""
+    """A registry.Extractor over a network from (n, 3, crop, crop) to (n, dim); it runs on a GPU if there is one."""
 
     def __init__(
-        self, name: str, digest: str, preprocess: Preprocess, network: torch.nn.Module, device: torch.device
+        self,
+        name: str,
+        digest: str,
+        preprocess: Preprocess,
+        network: torch.nn.Module,
+        normalisation: Normalisation = IMAGENET,
     ) -> None:
+        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.name = name
         self.digest = digest
         self.preprocess = preprocess
         self._device = device
-        self._dtype = _fastest_dtype(device)
+        self._dtype = fastest_dtype(device)
         self._network = network.to(device, self._dtype).to(memory_format=torch.channels_last)
-        self._mean = 255 * torch.tensor(_MEAN, device=device).view(3, 1, 1)
-        self._scale = 1 / (255 * torch.tensor(_STD, device=device).view(3, 1, 1))
+        self._mean = 255 * torch.tensor(normalisation.mean, device=device).view(3, 1, 1)
+        self._scale = 1 / (255 * torch.tensor(normalisation.std, device=device).view(3, 1, 1))
         # Also the first run, which is slow: better here than in a query.
         one = np.zeros((1, preprocess.crop, preprocess.crop, 3), dtype=np.uint8)
         self.dim = self._run(one).shape[1]
@@ -66,33 +67,16 @@ class TorchBackbone:
         # The pixels' own order is channels-last already: the permutation copies nothing.
         batch = torch.tensor(pixels).to(self._device).permute(0, 3, 1, 2)
         features = self._network(((batch - self._mean) * self._scale).to(self._dtype))
-        pooled = features.float().mean((2, 3))
-        vectors: Vectors = torch.nn.functional.normalize(pooled, dim=1).cpu().numpy()
+        vectors: Vectors = torch.nn.functional.normalize(features.float(), dim=1).cpu().numpy()
         return vectors
 
 
-def load(name: str, weights: WeightFile, preprocess: Preprocess) -> TorchBackbone:
-    """Return the extractor, on a GPU if there is one. Raises WeightsUnavailable if the file does not fit."""
-    # Without memory or time for random weights that the file's replace at once.
-    with torch.device("meta"):
-        network = _trunk(_BUILD[name]())
-    load_into(network, weights.path, without=_HEAD)
-    network.eval().requires_grad_(False)
-    digest = model_digest(name, _VERSION, weights.sha256, preprocess, _POST_PROCESSING)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return TorchBackbone(name, digest, preprocess, fuse(network), device)
+def fastest_dtype(device: torch.device) -> torch.dtype:
+    """Return half precision where it is in hardware, else single.
 
-
-def _trunk(network: torch.nn.Module) -> torch.nn.Module:
-    """Return the network up to its last feature map; its weights keep their names."""
-    return torch.nn.Sequential(
-        OrderedDict((name, child) for name, child in network.named_children() if name not in _HEAD)
-    )
-
-
-def _fastest_dtype(device: torch.device) -> torch.dtype:
-    """Half precision where it is in hardware. Measured on CPUs with AVX512_BF16: at 32 pictures a batch it takes half
-    the time of float32 for ResNet-50, two thirds for MobileNetV3-Small; vectors agree to a cosine of 0.999."""
+    Measured on CPUs with AVX512_BF16: at 32 pictures a batch it takes half the time of float32 for ResNet-50, two
+    thirds for MobileNetV3-Small; vectors agree to a cosine of 0.999.
+    """
     if device.type == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
     capabilities = torch.cpu.get_capabilities()

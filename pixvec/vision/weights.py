@@ -1,4 +1,7 @@
-"""Where a model's weights come from: a named file, torchvision's cache, its download, in this order."""
+"""Where a model's weights come from: a named file, torchvision's cache, its download, in this order.
+
+What is not published by torchvision is a file named at start-up, or one in the folder of model files.
+"""
 
 import os
 from collections.abc import Mapping
@@ -6,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pixvec.errors import InvalidRequest, WeightsUnavailable
+from pixvec.vision.architectures import ARCHITECTURES
 from pixvec.vision.digest import file_sha256
 from pixvec.vision.download import HostUnreachable, download
 
@@ -25,12 +29,11 @@ class Checkpoint:
 
 
 CHECKPOINTS: Mapping[str, Checkpoint] = {
-    checkpoint.model: checkpoint
-    for checkpoint in (
-        Checkpoint("resnet50", "ResNet50_Weights.IMAGENET1K_V2", "resnet50-11ad3fa6.pth"),
-        Checkpoint("mobilenet_v3_small", "MobileNet_V3_Small_Weights.IMAGENET1K_V1", "mobilenet_v3_small-047dcff4.pth"),
-    )
+    each.name: Checkpoint(each.name, each.torchvision_name, each.file_name) for each in ARCHITECTURES.values()
 }
+
+# Models and fitted files that are named together with a name of their own.
+FAMILIES = ("timm", "checkpoint", "open_clip", "sift-bow", "sift-vlad", "pca")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +54,15 @@ class NotHad:
 
 @dataclass(frozen=True, slots=True)
 class WeightSource:
-    """Where to look. `files`: model name to file; `download_limit_s` bounds one download as a whole."""
+    """Where to look. `files`: model name to file; `download_limit_s` bounds one download as a whole.
+
+    `folder`: where a name in a model's text that is not in `files` is looked for; nothing outside it is read.
+    """
 
     files: Mapping[str, Path] = field(default_factory=dict)
     download: bool = True
     download_limit_s: float = 300.0
+    folder: Path | None = None
 
 
 def parse_weights(text: str) -> dict[str, Path]:
@@ -70,7 +77,7 @@ def parse_weights(text: str) -> dict[str, Path]:
         model, equals, file = entry.partition("=")
         if not equals:
             model, file = _model_by_file_name(entry), entry
-        if model not in CHECKPOINTS or not file:
+        if not (model in CHECKPOINTS or _is_in_family(model)) or not file:
             raise InvalidRequest(f"weights {entry!r}: give MODEL=FILE, MODEL being {_models()}", field="weights")
         files[model] = Path(file).expanduser()
     return files
@@ -131,5 +138,10 @@ def _model_by_file_name(file: str) -> str:
     return next((model for model in CHECKPOINTS if Path(file).name.startswith(model)), "")
 
 
+def _is_in_family(model: str) -> bool:
+    family, _, name = model.partition(":")
+    return family in FAMILIES and bool(name)
+
+
 def _models() -> str:
-    return " or ".join(CHECKPOINTS)
+    return f"{', '.join(CHECKPOINTS)}, or {', '.join(f'{family}:NAME' for family in FAMILIES)}"

@@ -14,7 +14,27 @@ from pixvec.vision.weights import CHECKPOINTS, WeightSource, cache_path
 from tests.unit.vision.published import Host
 
 OFFLINE = WeightSource(download=False)
-DIMENSIONS = {"resnet50": 2048, "mobilenet_v3_small": 576, "hog-color": 2488}
+CANDIDATES = ["resnet50", "mobilenet_v3_small", "hog-color"]
+DIMENSIONS = {
+    "resnet50": 2048,
+    "mobilenet_v3_small": 576,
+    "hog-color": 2488,
+    "resnet18": 512,
+    "resnet34": 512,
+    "resnet101": 2048,
+    "mobilenet_v3_large": 960,
+    "efficientnet_b0": 1280,
+    "efficientnet_v2_s": 1280,
+    "convnext_tiny": 768,
+    "convnext_base": 1024,
+    "vit_b_16": 768,
+    "vit_l_16": 1024,
+    "hog": 1764,
+    "color-hsv": 272,
+    "color-lab": 1944,
+    "lbp": 270,
+}
+FAMILIES = ["sift-bow:NAME", "sift-vlad:NAME", "timm:NAME", "checkpoint:NAME", "open_clip:NAME"]
 
 
 @pytest.fixture
@@ -25,14 +45,34 @@ def own(tmp_path: Path) -> Path:
 
 
 def test_the_models_there_are_the_best_first() -> None:
-    assert {info.name: info.dim for info in describe(OFFLINE)} == DIMENSIONS
-    assert [info.name for info in describe(OFFLINE)] == list(DIMENSIONS)
-    assert all(info.description for info in describe(OFFLINE))
+    described = describe(OFFLINE)
+    assert [info.name for info in described] == [*DIMENSIONS, *FAMILIES]
+    assert {info.name: info.dim for info in described if info.dim} == DIMENSIONS
+    assert [info.name for info in described if info.is_candidate] == CANDIDATES
+    assert all(info.description and info.detail and info.source and info.licence for info in described)
+
+
+def test_networks_are_listed_with_their_size() -> None:
+    described = {info.name: info for info in describe(OFFLINE)}
+    for name in CHECKPOINTS:
+        info = described[name]
+        # Published in single precision.
+        assert info.size_bytes == pytest.approx(4 * info.parameters, rel=0.05)
+    assert described["hog"].parameters == described["hog"].size_bytes == 0
+
+
+def test_what_was_named_in_a_family_is_listed_with_its_file(own: Path) -> None:
+    files = {"timm:resnet18": own, "open_clip:local-dir:small": own.with_name("gone")}
+    described = {info.name: info for info in describe(WeightSource(files, download=False))}
+    assert (described["timm:resnet18"].available, described["timm:resnet18"].size_bytes) == (True, len(b"weights"))
+    assert str(own) in described["timm:resnet18"].detail
+    assert not described["open_clip:local-dir:small"].available
+    assert "gone is not there" in described["open_clip:local-dir:small"].detail
 
 
 def test_an_unknown_name_is_answered_with_the_known_ones() -> None:
     with pytest.raises(
-        ModelNotFound, match="'resnet51': there are resnet50, mobilenet_v3_small, hog-color, and auto"
+        ModelNotFound, match=r"'resnet51': there are resnet50, mobilenet_v3_small, .* timm:NAME, .*, and auto"
     ) as caught:
         load("resnet51", OFFLINE)
     assert caught.value.field == "model"
@@ -117,7 +157,8 @@ def test_asking_what_there_is_and_decoding_load_no_model_library() -> None:
         "from pixvec.vision.weights import WeightSource\n"
         "registry.describe(WeightSource())\n"
         "registry.resolve_auto(WeightSource(download=False))\n"
-        "print(*sorted({'torch', 'torchvision', 'skimage'} & sys.modules.keys()))\n"
+        "heavy = {'torch', 'torchvision', 'skimage', 'timm', 'open_clip', 'cv2', 'faiss', 'scipy'}\n"
+        "print(*sorted(heavy & sys.modules.keys()))\n"
     )
     answer = subprocess.run([sys.executable, "-c", asking], check=True, capture_output=True, text=True)
     assert answer.stdout.split() == []

@@ -9,6 +9,7 @@ import torch
 import torchvision
 
 from pixvec.errors import WeightsUnavailable
+from pixvec.vision.architectures import ARCHITECTURES
 from pixvec.vision.preprocess import Preprocess
 from pixvec.vision.registry import Extractor, describe, load
 from pixvec.vision.weights import CHECKPOINTS, WeightSource
@@ -90,11 +91,18 @@ def test_vectors_are_those_of_torchvisions_network_after_its_own_transforms(
 def test_the_pixels_are_taken_as_torchvisions_published_transforms_take_them() -> None:
     for name, checkpoint in CHECKPOINTS.items():
         transforms = torchvision.models.get_weight(checkpoint.torchvision_name).transforms()
-        expected = {"resnet50": Preprocess(232, 224), NAME: Preprocess(256, 224)}[name]
+        expected = ARCHITECTURES[name].preprocess
         assert (transforms.resize_size, transforms.crop_size) == ([expected.resize], [expected.crop])
         assert transforms.mean == [0.485, 0.456, 0.406]
         assert transforms.std == [0.229, 0.224, 0.225]
-        assert transforms.interpolation.value == "bilinear"
+        assert transforms.interpolation.value == expected.interpolation
+
+
+def test_sizes_are_those_of_the_published_weights() -> None:
+    for architecture in ARCHITECTURES.values():
+        meta = torchvision.models.get_weight(architecture.torchvision_name).meta
+        assert architecture.parameters == meta["num_params"]
+        assert architecture.size_bytes / 2**20 == pytest.approx(meta["_file_size"], abs=1)
 
 
 def test_the_file_that_is_downloaded_is_the_one_looked_for() -> None:

@@ -1,5 +1,6 @@
 """Weights come from a named file, the cache or a download, in this order; where none is had, the way out is told."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -132,10 +133,10 @@ def test_a_damaged_file_is_fetched_again(host: Host) -> None:
 
 
 def test_published_files_end_in_the_start_of_their_hash() -> None:
-    assert {model: checkpoint.sha256_prefix for model, checkpoint in CHECKPOINTS.items()} == {
-        "resnet50": "11ad3fa6",
-        "mobilenet_v3_small": "047dcff4",
-    }
+    prefixes = {model: checkpoint.sha256_prefix for model, checkpoint in CHECKPOINTS.items()}
+    assert prefixes["resnet50"] == "11ad3fa6"
+    assert prefixes["mobilenet_v3_small"] == "047dcff4"
+    assert all(re.fullmatch("[0-9a-f]{8}", prefix) for prefix in prefixes.values())
 
 
 @pytest.mark.parametrize(
@@ -147,6 +148,8 @@ def test_published_files_end_in_the_start_of_their_hash() -> None:
         ("resnet50=/w/a=b.pth", {"resnet50": "/w/a=b.pth"}),
         ("/w/resnet50-11ad3fa6.pth", {"resnet50": "/w/resnet50-11ad3fa6.pth"}),
         ("resnet50=a.pth, mobilenet_v3_small=b.pth", {"resnet50": "a.pth", "mobilenet_v3_small": "b.pth"}),
+        ("checkpoint:resnet50/moco=/w/moco.pth", {"checkpoint:resnet50/moco": "/w/moco.pth"}),
+        ("pca:faces=/w/f.safetensors", {"pca:faces": "/w/f.safetensors"}),
     ],
 )
 def test_weights_are_named_by_model_or_by_file_name(text: str, files: dict[str, str]) -> None:
@@ -158,8 +161,10 @@ def test_a_tilde_is_ones_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
     assert parse_weights("resnet50=~/a.pth") == {"resnet50": tmp_path / "a.pth"}
 
 
-@pytest.mark.parametrize("text", ["resnet51=a.pth", "a.pth", "resnet50=", "=a.pth", "hog-color=a.pth"])
+@pytest.mark.parametrize(
+    "text", ["resnet51=a.pth", "a.pth", "resnet50=", "=a.pth", "hog-color=a.pth", "timm:=a", "new:a=b"]
+)
 def test_what_cannot_be_understood_is_said(text: str) -> None:
-    with pytest.raises(InvalidRequest, match=f"{text}.*MODEL=FILE, MODEL being resnet50 or mobilenet") as caught:
+    with pytest.raises(InvalidRequest, match=f"{text}.*MODEL=FILE, MODEL being resnet50, .*, or timm:NAME") as caught:
         parse_weights(text)
     assert caught.value.field == "weights"

@@ -1,0 +1,131 @@
+"""A codebook of local descriptors: visual words, fitted by k-means on a sample of a collection's pictures.
+
+J. Sivic and A. Zisserman, Video Google: a text retrieval approach to object matching in videos, ICCV 2003. The k-means
+is FAISS's. Fitting imports it; using a codebook does not.
+"""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from pixvec.errors import FailedPrecondition, InvalidRequest, WeightsUnavailable
+from pixvec.vision import fitted_file
+from pixvec.vision.weights import WeightFile
+
+Descriptors = npt.NDArray[np.float32]
+
+KIND = "codebook-1"
+# What FAISS's k-means takes at most, and warns of having at least, for each word.
+_MOST_PER_WORD, _LEAST_PER_WORD = 256, 39
+_ITERATIONS = 25
+
+
+@dataclass(frozen=True, slots=True)
+class Codebook:
+    """`centroids`: (words, dim). `idf`: (words,), greater for words that fewer pictures show."""
+
+    centroids: Descriptors
+    idf: Descriptors
+
+    @property
+    def words(self) -> int:
+        """How many words there are."""
+        return len(self.centroids)
+
+    def assign(self, descriptors: Descriptors) -> npt.NDArray[np.intp]:
+        """Return the nearest word of each of (n, dim) descriptors."""
+        # The descriptor's own length is the same for all words.
+        nearness = descriptors @ self.centroids.T - 0.5 * np.square(self.centroids).sum(axis=1)
+        nearest: npt.NDArray[np.intp] = nearness.argmax(axis=1)
+        return nearest
+
+
+def fit_codebook(per_picture: Iterable[Descriptors], words: int, *, seed: int = 0) -> Codebook:
+    """Return a codebook fitted on each picture's (n, dim) descriptors; n may be 0. Takes at most 256 descriptors a
+    word, drawn evenly from all that come, whose number need not be known.
+
+    Raises InvalidRequest for fewer than two words, FailedPrecondition where there are too few descriptors.
+    """
+    if words < 2:
+        raise InvalidRequest(f"a codebook has at least 2 words, not {words}", field="words")
+    pictures, sample, owners = _sample(per_picture, _MOST_PER_WORD * words, np.random.default_rng(seed))
+    if not pictures:
+        raise FailedPrecondition("a codebook cannot be fitted on an empty collection: ingest pictures first")
+    if len(sample) < _LEAST_PER_WORD * words:
+        raise FailedPrecondition(
+            f"{pictures} pictures gave {len(sample)} local descriptors, {words} words take {_LEAST_PER_WORD * words} "
+            f"at least: ingest more pictures, or ask for {max(2, len(sample) // _LEAST_PER_WORD)} words"
+        )
+    centroids = _kmeans(sample, words, seed)
+    assigned = Codebook(centroids, np.ones(words, np.float32)).assign(sample)
+    return Codebook(centroids, _idf(assigned, owners, pictures, words))
+
+
+def save_codebook(codebook: Codebook, folder: Path, name: str) -> Path:
+    """Write the codebook as `NAME-HASH.safetensors` and return its path."""
+    return fitted_file.write(folder, name, KIND, {"centroids": codebook.centroids, "idf": codebook.idf})
+
+
+def load_codebook(file: WeightFile, dim: int) -> Codebook:
+    """Return the codebook. Raises WeightsUnavailable where the file is none, or of descriptors of another length."""
+    arrays = fitted_file.read(file.path, KIND, {"centroids": 2, "idf": 1})
+    codebook = Codebook(arrays["centroids"], arrays["idf"])
+    if codebook.centroids.shape[1] != dim or codebook.idf.shape != (codebook.words,):
+        raise WeightsUnavailable(
+            f"{file.path} is a codebook of {' x '.join(map(str, codebook.centroids.shape))} with {codebook.idf.size} "
+            f"weights, not of words of {dim} with a weight each: fit it again"
+        )
+    return codebook
+
+
+def _sample(
+    per_picture: Iterable[Descriptors], most: int, rng: np.random.Generator
+) -> tuple[int, Descriptors, npt.NDArray[np.int64]]:
+    """Return the number of pictures, a sample of their descriptors, and which picture each is of.
+
+    Every descriptor draws a lot, and the lowest ones stay: a uniform sample, in one pass.
+    """
+    pictures = 0
+    kept, lots, owners = np.zeros((0, 0), np.float32), np.zeros(0), np.zeros(0, np.int64)
+    for descriptors in per_picture:
+        if len(descriptors):
+            kept = np.concatenate((kept.reshape(-1, descriptors.shape[1]), descriptors))
+            lots = np.concatenate((lots, rng.random(len(descriptors))))
+            owners = np.concatenate((owners, np.full(len(descriptors), pictures)))
+        pictures += 1
+        # Seldom: each time costs a copy of all.
+        if len(kept) > 2 * most:
+            kept, lots, owners = _lowest(most, kept, lots, owners)
+    return pictures, *_lowest(most, kept, lots, owners)[::2]
+
+
+def _lowest(
+    most: int, kept: Descriptors, lots: npt.NDArray[np.float64], owners: npt.NDArray[np.int64]
+) -> tuple[Descriptors, npt.NDArray[np.float64], npt.NDArray[np.int64]]:
+    if len(kept) <= most:
+        return kept, lots, owners
+    rows = np.sort(np.argpartition(lots, most)[:most])
+    return kept[rows], lots[rows], owners[rows]
+
+
+def _kmeans(sample: Descriptors, words: int, seed: int) -> Descriptors:
+    # Here: a worker that fits nothing does not pay for it.
+    import faiss
+
+    kmeans = faiss.Kmeans(
+        sample.shape[1], words, niter=_ITERATIONS, seed=seed + 1, max_points_per_centroid=_MOST_PER_WORD, gpu=False
+    )
+    kmeans.train(np.ascontiguousarray(sample))
+    return np.array(kmeans.centroids, np.float32).reshape(words, -1)
+
+
+def _idf(assigned: npt.NDArray[np.intp], owners: npt.NDArray[np.int64], pictures: int, words: int) -> Descriptors:
+    shown = np.unique(np.stack((owners, assigned)), axis=1)
+    showing = np.bincount(shown[1], minlength=words)
+    # Smoothed: a word that all pictures show still tells a little.
+    idf: Descriptors = (np.log((1 + pictures) / (1 + showing)) + 1 / math.log(2 + pictures)).astype(np.float32)
+    return idf

@@ -1,0 +1,67 @@
+"""Files that a model's text names: fitted ones, checkpoints, folders of open_clip.
+
+The text may come from anyone who may make a collection. It therefore names nothing but what the deployment declared:
+a name given at start-up (`--weights pca:faces=FILE`), or a file in the folder of model files.
+"""
+
+import re
+from pathlib import Path
+
+from pixvec.errors import WeightsUnavailable
+from pixvec.vision.digest import file_sha256
+from pixvec.vision.weights import WeightFile, WeightSource
+
+_SUFFIXES = ("", ".safetensors", ".pth", ".pt", ".bin")
+# As torchvision names its files, and as fitted files are saved.
+_HASH_IN_NAME = re.compile(r"-(?P<sha256>[0-9a-f]{8,64})$")
+
+
+def locate(name: str, file: str, source: WeightSource) -> Path:
+    """Return where the file or folder is that a model's text calls `file`; `name` is what `--weights` calls it.
+
+    Raises WeightsUnavailable with the remedy, also for what lies outside the folder of model files.
+    """
+    named = source.files.get(name)
+    if named is not None:
+        if not named.exists():
+            raise WeightsUnavailable(f"{name}: {named} is not there; name a file that is")
+        return named
+    found = _in_folder(file, source.folder)
+    if found is None:
+        place = f" or put it into {source.folder}" if source.folder else ""
+        raise WeightsUnavailable(f"no file for {name}: start with `pixvec up --weights {name}=FILE`{place}")
+    return found
+
+
+def weight_file(name: str, file: str, source: WeightSource) -> WeightFile:
+    """Return the file and its hash. Raises WeightsUnavailable: not there, or not of the hash in its name."""
+    return checked(locate(name, file, source))
+
+
+def checked(path: Path) -> WeightFile:
+    """Return a file and its hash. Raises WeightsUnavailable if its name ends in the start of another hash."""
+    if not path.is_file():
+        raise WeightsUnavailable(f"{path} is not a file; name one that is")
+    sha256 = file_sha256(path)
+    said = _HASH_IN_NAME.search(path.stem)
+    if said and not sha256.startswith(said["sha256"]):
+        raise WeightsUnavailable(
+            f"{path} is damaged or was changed: its SHA-256 is {sha256[:16]}…, not the one in its name; copy it again"
+        )
+    return WeightFile(path, sha256)
+
+
+def declared(family: str, source: WeightSource) -> dict[str, Path]:
+    """Return the names in a family that files were given for at start-up."""
+    return {name: path for name, path in source.files.items() if name.partition(":")[0] == family}
+
+
+def _in_folder(file: str, folder: Path | None) -> Path | None:
+    if folder is None or not file:
+        return None
+    root = folder.resolve()
+    for suffix in _SUFFIXES:
+        path = (root / f"{file}{suffix}").resolve()
+        if path.is_relative_to(root) and path != root and path.exists():
+            return path
+    return None
