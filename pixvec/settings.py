@@ -122,13 +122,19 @@ class SweeperSettings(_Queue):
     # Only for a store that no other database refers to.
     blob_url: str = ""
     sweeper_blob_grace_h: float = Field(0.0, ge=0.0)
+    # Whether rows of a feed go once a sound snapshot in the blob store holds them. From then on the database alone does
+    # not bring the index back: back up the blob store too.
+    sweeper_truncate_feed: bool = False
+    # How long the files of a snapshot stay once newer ones have taken its place: as old as a backup of the database may
+    # be that is restored beside them.
+    sweeper_snapshot_grace_days: float = Field(7.0, ge=0.0)
     replicas: int = 1
 
-    @field_validator("sweeper_blob_grace_h")
+    @field_validator("sweeper_blob_grace_h", "sweeper_truncate_feed")
     @classmethod
     def _has_a_store(cls, value: float, info: ValidationInfo) -> float:
         if value and not info.data.get("blob_url"):
-            raise ValueError("set PIXVEC_BLOB_URL too, the store to free pictures in")
+            raise ValueError("set PIXVEC_BLOB_URL too, the store that this is about")
         return value
 
 

@@ -20,6 +20,7 @@ from pixvec.settings import SweeperSettings, read_settings
 from pixvec.telemetry.exposition import serve_metrics
 from pixvec.telemetry.logging import configure_logging, get_logger
 from pixvec.telemetry.metrics import SWEEPER_PRUNED, SWEEPER_REPUBLISHED
+from workers.base_upkeep import BaseUpkeep
 from workers.blob_sweep import BlobSweep
 
 log = get_logger(__name__)
@@ -47,6 +48,8 @@ class Sweeper:
         abandoned_s: float = 3600.0,
         keep_jobs_s: float = 30 * 86400.0,
         blobs: BlobSweep | None = None,
+        bases: BaseUpkeep | None = None,
+        truncates: bool = False,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._catalogue = catalogue
@@ -57,6 +60,8 @@ class Sweeper:
         self._abandoned_s = abandoned_s
         self._keep_jobs_s = keep_jobs_s
         self._blobs = blobs
+        self._bases = bases
+        self._truncates = truncates
         self._clock = clock
         self._failing: set[str] = set()
         self._swept_at = clock()
@@ -68,7 +73,7 @@ class Sweeper:
         if self._clock() - self._swept_at > _LONGEST_GAP_S:
             self._be_patient()
         upkeep = (self.place, self.republish, self.replan, self.close)
-        for step in (*upkeep, self.prune, self.forget, self.purge, self.free):
+        for step in (*upkeep, self.prune, self.trim, self.forget, self.purge, self.free, self.keep_bases):
             self._try(step)
         self._swept_at = self._clock()
 
@@ -111,8 +116,13 @@ class Sweeper:
             log.info("jobs_closed", jobs=closed)
 
     def prune(self) -> None:
-        """Remove tombstones that every follower has passed."""
+        """Remove tombstones that every follower and every base has passed."""
         SWEEPER_PRUNED.labels("feed").inc(self._catalogue.feed_reader.prune_tombstones(_ROWS_A_ROUND))
+
+    def trim(self) -> None:
+        """Remove what lies below the place where a feed was truncated, if feeds are to be."""
+        if self._truncates:
+            SWEEPER_PRUNED.labels("truncated").inc(self._catalogue.feed_reader.prune_truncated(_ROWS_A_ROUND))
 
     def forget(self) -> None:
         """Remove jobs that ended long ago."""
@@ -126,6 +136,11 @@ class Sweeper:
         """Free bytes that nothing refers to."""
         if self._blobs is not None:
             SWEEPER_PRUNED.labels("blobs").inc(self._blobs.sweep())
+
+    def keep_bases(self) -> None:
+        """Look after the backups of shards."""
+        if self._bases is not None:
+            self._bases.sweep()
 
     def _try(self, step: Callable[[], None]) -> None:
         try:
@@ -154,6 +169,18 @@ def blob_sweep(settings: SweeperSettings, catalogue: Catalogue) -> BlobSweep | N
     return BlobSweep(FsspecBlobStore(settings.blob_url), catalogue.images, grace_s=grace_s)
 
 
+def base_upkeep(settings: SweeperSettings, catalogue: Catalogue) -> BaseUpkeep | None:
+    """Return what looks after backups, None without a blob store."""
+    if not settings.blob_url:
+        return None
+    return BaseUpkeep(
+        catalogue.bases,
+        FsspecBlobStore(settings.blob_url),
+        truncates=settings.sweeper_truncate_feed,
+        grace_s=settings.sweeper_snapshot_grace_days * 86400,
+    )
+
+
 def main() -> None:
     """Wire and run a sweeper until it is told to stop."""
     settings = read_settings(SweeperSettings)
@@ -165,6 +192,7 @@ def main() -> None:
         serve_metrics(settings.metrics_host, settings.metrics_port)
         catalogue = postgres.connect(settings.database_url, pool_size=1)
         queue = CeleryChunkQueue(settings.broker_url)
+        bases = base_upkeep(settings, catalogue)
         sweeper = Sweeper(
             catalogue,
             queue,
@@ -174,9 +202,13 @@ def main() -> None:
             abandoned_s=settings.sweeper_abandoned_s,
             keep_jobs_s=settings.sweeper_keep_jobs_days * 86400,
             blobs=blob_sweep(settings, catalogue),
+            bases=bases,
+            truncates=settings.sweeper_truncate_feed,
         )
         while not stopped.wait(settings.sweeper_interval_s):
             sweeper.sweep()
+        if bases is not None:
+            bases.close()
         queue.close()
         catalogue.close()
     except (PixvecError, OSError) as error:

@@ -12,19 +12,19 @@ from pixvec.errors import BackupDamaged, ContentNotFound
 def check_backup(blobs: FileStore, base: BaseSnapshot, go_on: Callable[[], None] = lambda: None) -> BackupManifest:
     """Return the manifest of a base whose every byte is what was written. Raises BackupDamaged, Unavailable.
 
-    `go_on` is called before each file; what it raises ends the check.
+    `go_on` is called before each piece of a file; what it raises ends the check.
     """
     manifest = read_manifest(blobs, base)
     for file in manifest.files:
-        go_on()
-        check_file(blobs, file)
+        check_file(blobs, file, go_on)
     return manifest
 
 
-def check_file(blobs: FileStore, file: BackupFile) -> None:
-    """Read a file through. Raises BackupDamaged, Unavailable."""
+def check_file(blobs: FileStore, file: BackupFile, go_on: Callable[[], None] = lambda: None) -> None:
+    """Read a file through. Raises BackupDamaged, Unavailable. `go_on`: as above."""
+    go_on()
     for _ in checked_chunks(blobs, file):
-        pass
+        go_on()
 
 
 def checked_chunks(blobs: FileStore, file: BackupFile) -> Iterator[bytes]:

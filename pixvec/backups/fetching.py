@@ -15,14 +15,14 @@ def fetch_files(
 ) -> None:
     """Write files below an empty folder. When it returns, every byte is on the disk and what was backed up.
 
-    Raises BackupDamaged, Unavailable, OSError. `go_on` is called before each file; what it raises ends the work.
+    Raises BackupDamaged, Unavailable, OSError. `go_on` is called before each piece; what it raises ends the work.
     """
     for file in files:
-        go_on()
         target = folder / file.path
         target.parent.mkdir(parents=True, exist_ok=True)
         with target.open("xb") as out:
             for chunk in checked_chunks(blobs, file):
+                go_on()
                 out.write(chunk)
             out.flush()
             os.fsync(out.fileno())

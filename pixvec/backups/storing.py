@@ -76,7 +76,7 @@ def store_backup(
     """Store a backup and read all of it back, the files that were there already too. Raises Unavailable, OSError, and
     BackupDamaged when what was read is not what the shard wrote: on its own disk, or on the way.
 
-    `go_on` is called before each file; what it raises ends the work.
+    `go_on` is called before each file and while it is read; what it raises ends the work.
     """
     held = {(file.sha256, file.size_bytes): file.name for file in known}
     listed, stored_bytes = [], 0
@@ -84,11 +84,11 @@ def store_backup(
         go_on()
         key = (file.sha256, file.size_bytes)
         there = BackupFile(file.path, file.size_bytes, file.sha256, held.get(key, ""))
-        if not (there.name and _is_sound(blobs, there)):
+        if not (there.name and _is_sound(blobs, there, go_on)):
             name = file_name(new.collection_id, new.shard, new.base_id, file.sha256)
             there = BackupFile(file.path, file.size_bytes, file.sha256, name)
             blobs.put_file(name, file.source)
-            check_file(blobs, there)
+            check_file(blobs, there, go_on)
             stored_bytes += file.size_bytes
         held[key] = there.name
         listed.append(there)
@@ -99,9 +99,9 @@ def store_backup(
     return StoredBackup(name, digest, manifest.size_bytes, stored_bytes)
 
 
-def _is_sound(blobs: FileStore, file: BackupFile) -> bool:
+def _is_sound(blobs: FileStore, file: BackupFile, go_on: Callable[[], None]) -> bool:
     try:
-        check_file(blobs, file)
+        check_file(blobs, file, go_on)
     except BackupDamaged as damage:
         log.error("backup_file_damaged", file=file.name, why=damage.message, note="it is stored anew")
         return False

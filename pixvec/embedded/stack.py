@@ -49,7 +49,7 @@ def service_programs(config: StackConfig, database_url: str, listen: str) -> lis
     embedder = f"unix:{config.run_dir}/embedder.sock"
     queue = common | {
         "PIXVEC_BROKER_URL": redis_url(config),
-        "PIXVEC_BLOB_URL": (config.data_dir / "blobs").as_uri(),
+        "PIXVEC_BLOB_URL": blob_url(config),
         "PIXVEC_INGEST_ROOTS": ",".join(root.resolve().as_uri() for root in config.roots),
         "PIXVEC_REPLICAS": str(config.replicas),
     }
@@ -78,6 +78,11 @@ def service_programs(config: StackConfig, database_url: str, listen: str) -> lis
         _python("gateway", "services.gateway", gateway, listen),
     ]
     return [_with_metrics(program, config.metrics_addresses.get(program.name, "")) for program in programs]
+
+
+def blob_url(config: StackConfig) -> str:
+    """Return where pictures and snapshots are kept."""
+    return (config.data_dir / "blobs").as_uri()
 
 
 def redis_socket(config: StackConfig) -> Path:
@@ -109,13 +114,13 @@ def answers_ping(socket: Path) -> bool:
 
 
 def is_serving(address: str) -> bool:
-    """Whether a gRPC server reports SERVING."""
+    """Whether a gRPC server reports SERVING, or that it has more calls than it takes."""
     with grpc.insecure_channel(address) as channel:
         try:
             request = health_pb2.HealthCheckRequest()
             answer = health_pb2_grpc.HealthStub(channel).Check(request, timeout=1)
-        except grpc.RpcError:
-            return False
+        except grpc.RpcError as error:
+            return bool(error.code() == grpc.StatusCode.RESOURCE_EXHAUSTED)
     return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
 
 
@@ -137,6 +142,7 @@ def _searcher(config: StackConfig, common: Mapping[str, str], number: int) -> Pr
         "PIXVEC_SEARCHER_ID": name,
         "PIXVEC_SEARCHER_LISTEN": listen,
         "PIXVEC_SEARCHER_DATA": str(config.data_dir / name),
+        "PIXVEC_BLOB_URL": blob_url(config),
     }
     return _python(name, "services.searcher", environment, listen)
 

@@ -64,4 +64,5 @@ WRITES_PUSHED_BACK = Counter("pixvec_writes_pushed_back_total", "Pushes refused 
 RECORDS_SKIPPED = Counter("pixvec_records_skipped_total", "Feed records that no index can take.", ["cause"])
 
 SWEEPER_REPUBLISHED = Counter("pixvec_sweeper_republished_total", "Chunks published again.")
+FEEDS_TRUNCATED = Counter("pixvec_feeds_truncated_total", "Feeds that were made to begin at a backup.")
 SWEEPER_PRUNED = Counter("pixvec_sweeper_pruned_total", "Rows pruned, and pictures freed.", ["table"])

@@ -59,3 +59,14 @@ def test_pictures_are_freed_only_in_a_store_that_is_named(monkeypatch):
         read_settings(SweeperSettings)
     monkeypatch.setenv("PIXVEC_BLOB_URL", "file:///data/blobs")
     assert read_settings(SweeperSettings).sweeper_blob_grace_h == 24
+
+
+def test_feeds_are_truncated_only_with_a_store_that_keeps_what_goes(monkeypatch):
+    monkeypatch.setenv("PIXVEC_DATABASE_URL", "postgresql://here")
+    monkeypatch.setenv("PIXVEC_BROKER_URL", "redis://here")
+    assert not read_settings(SweeperSettings).sweeper_truncate_feed
+    monkeypatch.setenv("PIXVEC_SWEEPER_TRUNCATE_FEED", "true")
+    with pytest.raises(SystemExit, match=r"TRUNCATE_FEED: .*PIXVEC_BLOB_URL"):
+        read_settings(SweeperSettings)
+    monkeypatch.setenv("PIXVEC_BLOB_URL", "file:///data/blobs")
+    assert read_settings(SweeperSettings).sweeper_truncate_feed

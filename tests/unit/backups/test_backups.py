@@ -241,4 +241,4 @@ def test_a_fetch_ends_when_it_is_no_longer_wanted(tmp_path: Path) -> None:
     target.mkdir()
     with pytest.raises(Unwanted):
         fetch_files(blobs, read_manifest(blobs, base).files, target, go_on)
-    assert len([path for path in target.rglob("*") if path.is_file()]) == 2
+    assert len([path for path in target.rglob("*") if path.is_file()]) == 3

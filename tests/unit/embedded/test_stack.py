@@ -34,6 +34,12 @@ def test_gateway_and_worker_find_each_other_the_queue_and_the_bytes(tmp_path):
     assert gateway["PIXVEC_BLOB_URL"] == worker["PIXVEC_BLOB_URL"] == (tmp_path / "blobs").as_uri()
 
 
+def test_snapshots_go_to_and_come_from_one_blob_store(tmp_path):
+    _, made = programs(data_dir=tmp_path, searchers=2)
+    told = {made[name].env["PIXVEC_BLOB_URL"] for name in ("searcher-0", "searcher-1", "sweeper", "gateway")}
+    assert told == {(tmp_path / "blobs").as_uri()}
+
+
 def test_options_reach_those_they_are_for(tmp_path):
     (weights := tmp_path / "weights.pth").touch()
     (root := tmp_path / "a folder").mkdir()
