@@ -5,9 +5,9 @@ import socket
 import uuid
 from dataclasses import dataclass
 
+from pixvec.blobs.store import FsspecBlobStore
 from pixvec.catalogue import postgres
 from pixvec.catalogue.interfaces import Catalogue
-from pixvec.jobs.blobs import FsspecBlobStore
 from pixvec.jobs.queue import CeleryChunkQueue
 from pixvec.jobs.sources import UriSources
 from pixvec.lifeline import follow_parent

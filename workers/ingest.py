@@ -7,6 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import TypeVar
 
+from pixvec.blobs.store import BlobStore
 from pixvec.catalogue.attempts import pause_s
 from pixvec.catalogue.interfaces import (
     Catalogue,
@@ -19,7 +20,6 @@ from pixvec.catalogue.interfaces import (
 )
 from pixvec.domain import IngestStage
 from pixvec.errors import Unavailable
-from pixvec.jobs.blobs import BlobStore
 from pixvec.jobs.queue import ChunkQueue
 from pixvec.jobs.sources import UriSources
 from pixvec.rpc.pusher import Pusher
