@@ -16,6 +16,8 @@ from urllib.parse import quote
 
 import psycopg
 from psycopg import sql
+from psycopg.conninfo import make_conninfo
+from psycopg.pq import PGconn, Ping
 
 from pixvec.embedded.process import die_with_parent
 from pixvec.errors import FailedPrecondition
@@ -111,12 +113,9 @@ class PostgresServer:
         return f"postgresql+psycopg://{_SUPERUSER}@/{quote(database)}?host={quote(str(self._socket_dir))}"
 
     def is_ready(self) -> bool:
-        """Whether the server takes connections now."""
-        try:
-            with self._connect():
-                return True
-        except psycopg.OperationalError:
-            return False
+        """Whether the server takes connections now, or would if it had not as many as it may have."""
+        where = make_conninfo(host=str(self._socket_dir), user=_SUPERUSER, dbname="postgres", connect_timeout=2)
+        return PGconn.ping(where.encode()) == Ping.OK
 
     def create_database(self, name: str) -> None:
         """Create a database unless it is there."""

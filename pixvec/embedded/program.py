@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pixvec.embedded.process import die_with_parent
-from pixvec.embedded.state import ProcessState
+from pixvec.embedded.state import NOT_ANSWERING, ProcessState
 from pixvec.errors import PixvecError, Unavailable
 
 _FIRST_PAUSE_S = 0.1
@@ -19,13 +19,15 @@ _LONGEST_PAUSE_S = 5.0
 # A program that ran that long was well: its next restart is quick again.
 _WELL_AFTER_S = 10.0
 _READY_POLL_S = 0.05
+_LOOK_EVERY_S = 2.0
 # A program that cannot start the first time has something wrong that trying again will not cure.
 _FIRST_TRIES = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """What to run and how to tell that it runs. `is_ready` None: it is ready once it is started."""
+    """What to run and how to tell that it runs. `is_ready` None: it is ready once it is started, and not looked at
+    after. One that was ready and has not been for `silent_for_s` is ended, to be started again."""
 
     name: str
     command: Sequence[str]
@@ -37,6 +39,8 @@ class Program:
     prepare: Callable[[], None] | None = None
     is_ready: Callable[[], Awaitable[bool]] | None = None
     ready_within_s: float = 120.0
+    # Longer than a database takes to recover from a crash, or a machine to be busy with something else.
+    silent_for_s: float = 60.0
     stop_signal: signal.Signals = signal.SIGTERM
     stop_within_s: float = 15.0
     # What the kernel sends when the supervisor is killed.
@@ -117,7 +121,7 @@ class SupervisedProgram:
                 # It ran before, and what keeps it from it now may pass.
                 if not self._has_been_ready:
                     raise
-                self._note(error)
+                self._note(f"cannot be started: {error}")
             if self._stopping:
                 return
             self._restarts += 1
@@ -132,9 +136,9 @@ class SupervisedProgram:
     def _has_been_ready(self) -> bool:
         return self._first_ready is not None and self._first_ready.done()
 
-    def _note(self, error: Exception) -> None:
+    def _note(self, event: str) -> None:
         with self._log_path.open("a") as log:
-            log.write(f"cannot be started: {error}\n")
+            log.write(f"{event}\n")
 
     def _check_first_start(self) -> None:
         if not self._has_been_ready and self._restarts >= _FIRST_TRIES:
@@ -157,7 +161,7 @@ class SupervisedProgram:
                 preexec_fn=die_with_parent(self.program.death_signal, self.program.identity),
             )
         self._change("starting")
-        watch = asyncio.create_task(self._watch_readiness())
+        watch = asyncio.create_task(self._watch(self._process))
         try:
             await self._process.wait()
         finally:
@@ -165,13 +169,39 @@ class SupervisedProgram:
             # Its children are of no use without it, and may hold what the next one needs.
             kill_group(self._process.pid)
 
-    async def _watch_readiness(self) -> None:
-        while self.program.is_ready is not None and not await self.program.is_ready():  # noqa: ASYNC110 - polled
+    async def _watch(self, process: Process) -> None:
+        is_ready = self.program.is_ready
+        while is_ready is not None and not await is_ready():  # noqa: ASYNC110 - polled
             await asyncio.sleep(_READY_POLL_S)
         self._change("ready")
         assert self._first_ready is not None
         if not self._first_ready.done():
             self._first_ready.set_result(None)
+        if is_ready is not None:
+            await self._watch_silence(is_ready)
+            await self._end_silent(process)
+
+    async def _watch_silence(self, is_ready: Callable[[], Awaitable[bool]]) -> None:
+        """Return once it has been silent for too long; one that is being stopped may be."""
+        silent_since: float | None = None
+        while True:
+            await asyncio.sleep(min(_LOOK_EVERY_S, self.program.silent_for_s))
+            answers = await is_ready() or self._stopping
+            if answers and silent_since is not None:
+                silent_since = None
+                self._change("ready")
+            elif not answers and silent_since is None:
+                silent_since = time.monotonic()
+                self._change(NOT_ANSWERING)
+            elif silent_since is not None and time.monotonic() - silent_since >= self.program.silent_for_s:
+                return
+
+    async def _end_silent(self, process: Process) -> None:
+        self._note(f"has not answered for {self.program.silent_for_s:.0f} s: ended, to be started again")
+        # What it started may have to be told by it: a database's own processes are in sessions of their own.
+        send_signal(process, self.program.death_signal)
+        await asyncio.sleep(self.program.stop_within_s)
+        kill_group(process.pid)
 
     def _change(self, state: str) -> None:
         self._state = state

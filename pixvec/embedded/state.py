@@ -10,11 +10,13 @@ from typing import Self
 
 from pixvec.errors import FailedPrecondition
 
+NOT_ANSWERING = "not answering"
+
 
 @dataclass(frozen=True, slots=True)
 class ProcessState:
-    """One supervised process. `state` is starting, ready, waiting (to be started again) or stopped; `metrics` is where
-    Prometheus finds it, as host:port, empty where it does not."""
+    """One supervised process. `state` is starting, ready, not answering, waiting (to be started again) or stopped;
+    `metrics` is where Prometheus finds it, as host:port, empty where it does not."""
 
     name: str
     pid: int

@@ -174,3 +174,80 @@ async def test_a_restart_that_cannot_be_prepared_is_tried_again(bench: Bench) ->
         process.kill()
         await until(lambda: bench.log.count("started\n") == 2)
         assert "cannot be started: orphans still run" in bench.log
+
+
+class Voice:
+    """Says whether the program answers; each process is asked anew."""
+
+    def __init__(self, answers: bool = True) -> None:
+        self.answers = answers
+        self.asked = 0
+
+    async def is_ready(self) -> bool:
+        self.asked += 1
+        return self.answers
+
+    async def is_heard(self) -> None:
+        """Return after two more questions, the second of which begins after this call."""
+        heard = self.asked
+        await until(lambda: self.asked > heard + 1)
+
+
+@in_loop
+async def test_a_program_that_lives_and_does_not_answer_is_shown_and_started_again(bench: Bench) -> None:
+    async def answers() -> bool:
+        return "started" in bench.log and program.state.pid != silent
+
+    silent = 0
+    program = bench.program(LASTS, is_ready=answers, silent_for_s=0.05, death_signal=signal.SIGTERM)
+    async with running(program) as process:
+        silent = process.pid
+        await until(lambda: program.state.state == "not answering")
+        await until(lambda: program.state.restarts == 1 and program.state.state == "ready")
+        assert not runs(process)
+        assert "has not answered for 0 s" in bench.log
+
+
+@in_loop
+async def test_a_silent_program_that_ignores_the_signal_is_killed(bench: Bench) -> None:
+    async def answers() -> bool:
+        return "started" in bench.log and program.state.pid != silent
+
+    silent = 0
+    options = {"silent_for_s": 0.05, "death_signal": signal.SIGTERM, "stop_within_s": 0.1}
+    program = bench.program(STUBBORN, is_ready=answers, **options)
+    async with running(program) as process:
+        silent = process.pid
+        await until(lambda: program.state.restarts == 1)
+        assert not runs(process)
+
+
+@in_loop
+async def test_a_program_that_is_silent_for_a_moment_goes_on(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pixvec.embedded.program._LOOK_EVERY_S", 0.01)
+    voice = Voice()
+    program = bench.program(LASTS, is_ready=voice.is_ready)
+    async with running(program) as process:
+        voice.answers = False
+        await until(lambda: program.state.state == "not answering")
+        voice.answers = True
+        await until(lambda: program.state.state == "ready")
+        assert (program.state.restarts, program.state.pid) == (0, process.pid)
+
+
+@in_loop
+async def test_a_program_that_is_slow_to_stop_is_not_taken_for_a_silent_one(bench: Bench) -> None:
+    voice = Voice()
+    slow = f"import signal, time; signal.signal(signal.SIGTERM, lambda *_: (print('going', flush=True))); {LASTS}"
+    program = bench.program(slow, is_ready=voice.is_ready, silent_for_s=0.01, stop_within_s=600.0)
+    async with running(program) as process:
+        await until(lambda: "started" in bench.log)
+        stopping = asyncio.create_task(program.stop())
+        await until(lambda: "going" in bench.log)
+        voice.answers = False
+        await voice.is_heard()
+        await voice.is_heard()
+        assert "has not answered" not in bench.log
+        assert not stopping.done()
+        process.kill()
+        await stopping
