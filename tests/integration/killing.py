@@ -7,6 +7,8 @@ the system lets no process be traced.
 """
 
 import ctypes
+import datetime as dt
+import hashlib
 import os
 import platform
 import shutil
@@ -15,12 +17,18 @@ import struct
 import sys
 import traceback
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
-from pixvec.domain import IndexKind, IndexSettings, Metric
+from pixvec.backups.fetching import fetch_files
+from pixvec.backups.manifest import read_manifest
+from pixvec.backups.storing import NewBackup, ShardFile, known_files, store_backup
+from pixvec.blobs.store import FsspecBlobStore
+from pixvec.domain import BaseSnapshot, IndexKind, IndexSettings, Metric
 from pixvec.index.interfaces import Change, SpaceSpec
 from pixvec.index.manifest import ShardIdentity
 from pixvec.index.plan import BuildPolicy
+from pixvec.index.portable import link_snapshot, make_incoming, take_in
 from pixvec.index.sealing import index_in_this_process, seal
 from pixvec.index.shard import Shard
 from pixvec.index.snapshot import remove_segments, write_snapshot
@@ -33,6 +41,9 @@ SPACES = (
     SpaceSpec("shape", 3, Metric.EUCLIDEAN, "cd" * 32, IndexSettings(IndexKind.FLAT)),
 )
 IDENTITY = ShardIdentity(7, 2, "epoch-1", SPACES)
+# That shard, where it goes on from its backup in another life of its feed.
+THERE = replace(IDENTITY, epoch="epoch-2")
+NOW = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 POLICY = BuildPolicy(seal_rows=1, max_segment_rows=80)
 
 # write, pwrite64, writev, openat, fsync, fdatasync, ftruncate, the renames, mkdirs and unlinks, link; open and rmdir.
@@ -85,7 +96,51 @@ def _compact(shard: Shard, folder: Path) -> None:
     _snapshot(shard, folder)
 
 
-WORKS = {"snapshot": _snapshot, "compact": _compact}
+def blobs_of(folder: Path) -> FsspecBlobStore:
+    """Return the blob store that this folder's shard is backed up in."""
+    return FsspecBlobStore(f"file://{folder}/blobs")
+
+
+def backups_of(folder: Path) -> list[BaseSnapshot]:
+    """Return a catalogue's rows of all that was stored to the end, the oldest first."""
+    identity = (IDENTITY.collection_id, IDENTITY.shard, IDENTITY.epoch, IDENTITY.epoch)
+    return [
+        BaseSnapshot(path.stem, *identity, 200, NOW, str(path.relative_to(folder / "blobs")), sha256_of(path))
+        for path in sorted((folder / "blobs").glob("backups/*/*/manifests/*.json"))
+    ]
+
+
+def store(folder: Path, base_id: str) -> None:
+    """Back up the newest snapshot in a folder."""
+    going, blobs = link_snapshot(max(folder.glob("snapshot-*"))), blobs_of(folder)
+    files = [
+        ShardFile(each.path, going.folder / each.path, each.seal.size_bytes, each.seal.sha256) for each in going.files
+    ]
+    new = NewBackup(
+        base_id, IDENTITY.collection_id, IDENTITY.shard, IDENTITY.epoch, going.manifest.seq, going.manifest.image_count
+    )
+    store_backup(blobs, new, files, known_files(blobs, backups_of(folder)))
+    shutil.rmtree(going.folder)
+
+
+def fetch(folder: Path) -> None:
+    """Begin a shard in another folder with what was backed up."""
+    incoming = make_incoming(folder / "there")
+    fetch_files(blobs_of(folder), read_manifest(blobs_of(folder), backups_of(folder)[0]).files, incoming)
+    take_in(incoming, THERE, IDENTITY.epoch)
+    shutil.rmtree(incoming)
+
+
+def sha256_of(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+WORKS = {
+    "snapshot": _snapshot,
+    "compact": _compact,
+    "store": lambda _, folder: store(folder, "base-1"),
+    "fetch": lambda _, folder: fetch(folder),
+}
 
 
 def _trace(request: int, pid: int, address: object = None, data: object = None) -> int:
@@ -141,6 +196,9 @@ def main() -> None:
         sys.exit(NOT_TRACED)
     work, folder = WORKS[sys.argv[1]], Path(sys.argv[2])
     shard, at = before(folder / "before"), 0
+    if sys.argv[1] in ("store", "fetch"):
+        store(folder / "before", "base-0")
+        write_snapshot(folder / "before", shard.view, IDENTITY)
     while True:
         copy = folder / f"{at:04}"
         shutil.copytree(folder / "before", copy)
