@@ -10,6 +10,7 @@ _Choice = TypeVar("_Choice", Metric, OnExisting, Consistency, IndexKind, VectorS
 
 # What a message may hold beside the picture: id and attributes.
 _ENVELOPE_BYTES = 2 * 2**20
+MAX_PICTURE_BYTES = MAX_MESSAGE_BYTES - _ENVELOPE_BYTES
 
 
 def choice(field: str, kind: type[_Choice], value: str) -> _Choice:
@@ -48,8 +49,8 @@ def index_settings(index: IndexSettings | str) -> IndexSettings:
 
 def check_size(name: str, size_bytes: int) -> None:
     """Raise PictureTooLarge for a picture that no message can carry."""
-    limit = MAX_MESSAGE_BYTES - _ENVELOPE_BYTES
-    if size_bytes > limit:
+    if size_bytes > MAX_PICTURE_BYTES:
         raise PictureTooLarge(
-            f"{name} has {size_bytes / 2**20:.0f} MiB, and a message carries {limit / 2**20:.0f}: shrink the picture"
+            f"{name} has {size_bytes / 2**20:.0f} MiB, and a message carries {MAX_PICTURE_BYTES / 2**20:.0f}:"
+            " shrink the picture"
         )

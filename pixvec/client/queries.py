@@ -2,11 +2,11 @@
 
 import os
 from collections.abc import Iterable
-from pathlib import Path
 from typing import TypeAlias
 
 from pixvec.api.v1 import search_service_pb2
 from pixvec.client.arguments import check_size, choice, not_negative
+from pixvec.client.files import read_file
 from pixvec.client.vectors import MatrixLike, VectorLike, pack_vector, pack_vectors
 from pixvec.domain import Consistency, SearchOptions, SeqToken
 from pixvec.errors import InvalidRequest
@@ -95,10 +95,14 @@ def read_pictures(images: Iterable[PictureLike]) -> list[bytes]:
 
 
 def read_picture(image: PictureLike) -> bytes:
-    """Return the bytes of a picture given as bytes or as the path of its file."""
-    content = bytes(image) if isinstance(image, bytes | bytearray) else Path(image).read_bytes()
-    check_size("the query picture", len(content))
-    return content
+    """Return the bytes of a picture given as bytes or as the path of its file. Raises InvalidRequest for anything else,
+    and as `read_file` does."""
+    if isinstance(image, str | os.PathLike):
+        return read_file(image, "the query picture")
+    if not isinstance(image, bytes | bytearray):
+        raise InvalidRequest(f"image must be the bytes or the path of a picture, not {image!r}", field="image")
+    check_size("the query picture", len(image))
+    return bytes(image)
 
 
 def _ask_consistency(

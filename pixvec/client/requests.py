@@ -7,6 +7,7 @@ from google.protobuf.field_mask_pb2 import FieldMask
 
 from pixvec.api.v1 import collection_service_pb2, image_service_pb2, job_service_pb2
 from pixvec.client.arguments import check_size, choice, index_settings, not_negative
+from pixvec.client.files import read_file
 from pixvec.client.sources import NewImage
 from pixvec.domain import IndexKind, IndexSettings, IngestStage, Metric, OnExisting, VectorStorage
 from pixvec.errors import InvalidRequest
@@ -107,8 +108,8 @@ def ingest_open(
 
 
 def ingest_item(ordinal: int, image: NewImage) -> image_service_pb2.IngestRequest:
-    """Build the message of one picture, reading its file if it comes from one. Raises OSError, InvalidRequest, and
-    PictureTooLarge for what no message can carry."""
+    """Build the message of one picture, reading its file if it comes from one. Raises InvalidRequest, and as
+    `read_file` does."""
     _check_id(image)
     request = image_service_pb2.IngestRequest()
     item = request.item
@@ -185,8 +186,7 @@ def _stage(wait: IngestStage | str) -> IngestStage:
 def _read(image: NewImage) -> bytes:
     if image.path is None:
         raise InvalidRequest(f"image {image.image_id!r} has no content, path or uri")
-    check_size(image.image_id, image.path.stat().st_size)
-    return image.path.read_bytes()
+    return read_file(image.path, image.image_id)
 
 
 def _check_id(image: NewImage) -> None:

@@ -11,6 +11,7 @@ from pixvec.client.testing.store import embed
 from pixvec.errors import (
     CollectionExists,
     CollectionNotFound,
+    ContentNotFound,
     DatabaseUnavailable,
     ImageNotFound,
     InvalidRequest,
@@ -182,6 +183,13 @@ def test_exactly_one_query_is_asked_for(client):
         client.search("photos")
     with pytest.raises(InvalidRequest, match="exactly one"):
         client.search("photos", image=b"a", image_id="a")
+
+
+def test_a_query_picture_is_a_file_or_bytes(client, tmp_path):
+    with pytest.raises(ContentNotFound, match="is not a file"):
+        client.search("photos", image=tmp_path)
+    with pytest.raises(InvalidRequest, match="image must be the bytes or the path of a picture, not 5"):
+        client.search("photos", image=5)
 
 
 def test_bad_choices_name_the_good_ones(client):

@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 import threading
@@ -81,6 +82,16 @@ def test_a_file_that_cannot_be_read_fails_alone(client, tmp_path):
     [failure] = job.failures
     assert "gone.jpg" in failure.error.message
     assert failure.error.reason == "CONTENT_NOT_FOUND"
+
+
+def test_what_is_no_file_fails_alone(client, tmp_path):
+    (tmp_path / "good.jpg").write_bytes(b"1")
+    (tmp_path / "endless.jpg").symlink_to("/dev/zero")
+    os.mkfifo(tmp_path / "pipe.jpg")
+    job = client.ingest("photos", tmp_path).wait()
+    assert job.counts.indexed == 1
+    assert [failure.image_id for failure in job.failures] == ["endless.jpg", "pipe.jpg"]
+    assert all("is not a file" in failure.error.message for failure in job.failures)
 
 
 def test_a_picture_too_large_for_a_message_fails_alone(client):
