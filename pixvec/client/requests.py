@@ -11,7 +11,7 @@ from pixvec.client.files import read_file
 from pixvec.client.sources import NewImage
 from pixvec.domain import IndexKind, IndexSettings, IngestStage, Metric, OnExisting, VectorStorage
 from pixvec.errors import InvalidRequest
-from pixvec.rpc.attributes import to_values
+from pixvec.rpc.attributes import check_attributes_size, to_values
 from pixvec.rpc.conversions import metric_to_wire, on_existing_to_wire, stage_to_wire
 from pixvec.rpc.index_settings import index_to_wire
 
@@ -122,7 +122,10 @@ def ingest_item(ordinal: int, image: NewImage) -> image_service_pb2.IngestReques
         check_size(image.image_id, len(content))
         item.content = content
     if image.attributes:
-        for name, value in to_values(image.attributes).items():
+        values = to_values(image.attributes)
+        # Before they are sent: far too large ones would end the stream, not the item.
+        check_attributes_size(image.attributes)
+        for name, value in values.items():
             item.attributes[name].CopyFrom(value)
     return request
 

@@ -6,7 +6,7 @@ from pixvec.api.v1 import image_service_pb2 as pb
 from pixvec.catalogue.interfaces import ItemStatus, NewItem
 from pixvec.domain import Attributes, IngestStage, ItemError
 from pixvec.errors import PictureEmpty, PictureTooLarge, PixvecError
-from pixvec.rpc.attributes import from_values
+from pixvec.rpc.attributes import check_attributes_size, from_values
 from pixvec.rpc.validation import check
 
 
@@ -36,7 +36,9 @@ def to_arrival(item: pb.IngestItem, max_picture_bytes: int) -> Arrival:
             f"{len(content):,} bytes; the limit is {max_picture_bytes:,}. Send it smaller, or raise the limit",
             field="content",
         )
-    return Arrival(item.ordinal, item.image_id, from_values(item.attributes), content, item.uri)
+    attributes = from_values(item.attributes)
+    check_attributes_size(attributes)
+    return Arrival(item.ordinal, item.image_id, attributes, content, item.uri)
 
 
 def refused(ordinal: int, image_id: str, error: PixvecError) -> ItemStatus:

@@ -13,6 +13,7 @@ from pixvec.rpc.shard_search import ShardAnswer, ShardSearch, best_first
 from pixvec.telemetry.metrics import QUERY_SHARDS_MISSING, QUERY_STAGE_SECONDS
 from services.gateway.directory import Directory
 from services.gateway.gathered import Gathered
+from services.gateway.hydration import Hydration
 from services.gateway.planner import Plan, plan_query
 from services.gateway.query import STAGES, Deadline, Query, QueryAnswer, Timings
 from services.gateway.resolver import QueryResolver, QueryVectors
@@ -35,8 +36,7 @@ class Queries:
         self._directory = directory
         self._scatter = scatter
         self._resolver = QueryResolver(embedder, scatter)
-        self._images = images
-        self._sql = sql
+        self._hydration = Hydration(images, sql)
         self._stages = [(stage, QUERY_STAGE_SECONDS.labels(stage)) for stage in STAGES]
 
     async def run(self, query: Query, deadline: Deadline) -> QueryAnswer:
@@ -84,11 +84,9 @@ class Queries:
         self, plan: Plan, hits: Sequence[Hit], deadline: Deadline, timings: Timings
     ) -> Mapping[str, Attributes] | None:
         begun = time.perf_counter()
-        limit_s = min(_HYDRATE_LIMIT_S, deadline.left_s)
-        ids = [hit.image_id for hit in hits]
         try:
-            async with asyncio.timeout(limit_s):
-                return await self._sql.run(self._images.attributes, plan.collection.collection_id, ids) if ids else {}
+            async with asyncio.timeout(min(_HYDRATE_LIMIT_S, deadline.left_s)):
+                return await self._hydration.attributes(plan.collection.collection_id, [hit.image_id for hit in hits])
         except (Unavailable, Overloaded, TimeoutError):
             return None
         finally:

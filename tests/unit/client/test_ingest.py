@@ -100,6 +100,14 @@ def test_a_picture_too_large_for_a_message_fails_alone(client):
     assert job.failures[0].error.reason == "PICTURE_TOO_LARGE"
 
 
+def test_attributes_too_large_for_the_server_fail_alone(client, server):
+    job = client.ingest("photos", [NewImage("a", content=b"a", attributes={"text": "x" * 2**26}), ("b", b"b")]).wait()
+    assert job.counts.indexed == 1
+    [failure] = job.failures
+    assert (failure.image_id, failure.error.reason) == ("a", "INVALID_REQUEST")
+    assert ingested(server) == {"b"}
+
+
 def test_attributes_are_given_to_each(client):
     sources = [("a", b"a"), NewImage("b", content=b"b", attributes={"label": "mine", "year": 2001})]
     client.ingest("photos", sources, attributes=lambda image_id: {"label": image_id, "shared": True}).wait()

@@ -87,6 +87,8 @@ async def test_a_bad_item_fails_alone_and_says_why():
         call.send_item(ordinal=5, image_id="no source")
         call.send_item(ordinal=6, image_id="uri", uri="file:///etc/passwd")
         call.send_item(ordinal=7, image_id="attribute", content=b"x", attributes={"brand": {}})
+        long = {name: {"string_value": "x" * 40_000} for name in ("front", "back")}
+        call.send_item(ordinal=9, image_id="long", content=b"x", attributes=long)
         call.send((8, "good", b"x"))
         call.close()
         await queued(call, 8)
@@ -102,7 +104,9 @@ async def test_a_bad_item_fails_alone_and_says_why():
             5: "INVALID_REQUEST",
             6: "URI_NOT_ALLOWED",
             7: "INVALID_REQUEST",
+            9: "INVALID_REQUEST",
         }
+        assert call.failures[9].message.startswith("long: attributes: 80,025 bytes in all")
         assert call.failures[4].message.startswith("big: ")
         assert "item 0" in call.failures[0].message
         assert call.at(INDEXED) == [8]

@@ -272,6 +272,26 @@ async def test_attributes_are_read_only_when_asked_for():
 
 
 @in_loop
+async def test_more_attributes_than_an_answer_carries_are_refused_and_what_to_do_is_said(monkeypatch):
+    side = ReadSide(3)
+    ids = [f"p/{number}" for number in range(700)]
+    side.put(*ids)
+    asked = []
+
+    def read(_, image_ids):
+        asked.extend(image_ids)
+        return {image_id: {"text": "x" * 65_000} for image_id in image_ids}
+
+    monkeypatch.setattr(side.catalogue.images, "attributes", read)
+    with pytest.raises(InvalidRequest, match="attributes of 700 hits take more than 32 MiB: ask for fewer"):
+        await ask(side, image=b"x", attributes=True, limit=700)
+    answer = await ask(side, image=b"x", attributes=True, limit=500)
+    assert len(answer.attributes) == 500
+    assert (await ask(side, image=b"x", limit=700)).attributes is None
+    assert len(asked) == 700 + 500
+
+
+@in_loop
 async def test_search_goes_on_without_the_database(monkeypatch):
     side = ReadSide(2)
     side.put(*IDS)
