@@ -22,6 +22,8 @@ from pixvec.index.shard import Shard
 from pixvec.index.snapshot import clean, load_newest, remove_segments, write_snapshot
 from pixvec.index.space_rows import Build
 
+_Changes = list[tuple[str, list[tuple[float, ...]] | None]]
+
 _NAMES = [f"image-{number}" for number in range(12)]
 # Few values, so that equal scores are the rule, and exact in float16.
 _ROWS = st.lists(st.tuples(*[st.sampled_from([-1.0, 0.5, 1.0, 3.0])] * 3), min_size=1, max_size=3)
@@ -78,7 +80,7 @@ class ShardHistory(RuleBasedStateMachine):
         self.folder.cleanup()
 
     @rule(changes=_CHANGES)
-    def apply(self, changes: list[tuple[str, list[tuple[float, ...]] | None]]) -> None:
+    def apply(self, changes: _Changes) -> None:
         batch = [
             Change(image_id, None if rows is None else {"image": np.array(rows, np.float32)})
             for image_id, rows in changes
@@ -116,6 +118,16 @@ class ShardHistory(RuleBasedStateMachine):
     def abandon_build(self, last: bool) -> None:
         under_way = self.builds.pop(-1 if last else 0)
         self.shard.abandon_build(under_way.build)
+
+    @rule(kind=_KINDS, policy=_POLICIES, before=_CHANGES, after=_CHANGES)
+    def build_beside_writes(self, kind: IndexKind, policy: BuildPolicy, before: _Changes, after: _Changes) -> None:
+        build = self.shard.begin_build(policy, is_idle=True)
+        self.apply(before)
+        if build is not None:
+            build = replace(build, kind=kind)
+            segment = seal(self.path, build, index_in_this_process)
+            self.apply(after)
+            self.shard.finish_build(build, segment)
 
     @rule(kind=_KINDS, policy=_POLICIES)
     def build_all(self, kind: IndexKind, policy: BuildPolicy) -> None:
@@ -198,7 +210,7 @@ def _history(name: str, metric: Metric) -> type:
     machine = type(name, (ShardHistory,), {"metric": metric})
     case = machine.TestCase
     case.settings = settings(
-        max_examples=40, stateful_step_count=30, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+        max_examples=60, stateful_step_count=30, deadline=None, suppress_health_check=[HealthCheck.too_slow]
     )
     return case
 

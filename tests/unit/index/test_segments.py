@@ -156,6 +156,28 @@ def test_what_dies_during_a_build_is_dead_in_its_segment(tmp_path: Path) -> None
     assert np.allclose(stored, newer[:1] / np.linalg.norm(newer[0]), atol=1e-3)
 
 
+def test_what_dies_during_a_merge_is_dead_in_its_segment(tmp_path: Path) -> None:
+    shard = Shard([spec()])
+    for first in (0, 100):
+        shard.apply(puts(clustered(100, DIM, seed=first), first), first + 1)
+        build(shard, tmp_path, BuildPolicy(seal_rows=1, max_segment_rows=100))
+    shard.apply(puts(clustered(100, DIM, seed=3), 200), 201)
+    shard.apply(deletes([0, 150, 250]), 202)
+    begun = begin(shard)
+    assert len(begun.sealed) == 2
+    shard.apply([*deletes([1, 251]), *puts(clustered(1, DIM), 151)], 203)
+    segment = seal(tmp_path, begun, index_in_this_process)
+    shard.apply(deletes([2, 152, 252]), 204)
+    shard.finish_build(begun, segment)
+    alive = {f"image-{number}" for number in range(300)} - {
+        f"image-{number}" for number in (0, 1, 2, 150, 152, 250, 251, 252)
+    }
+    (hits,) = shard.search("image", QUERIES[:1], 1000)
+    assert set(hits.image_ids) == set(shard.vectors("image", [f"image-{n}" for n in range(300)])) == alive
+    (held,) = shard.view.spaces["image"].sealed
+    assert (held.row_count, held.dead_count, shard.image_count) == (297, 6, 292)
+
+
 def test_a_build_of_nothing_but_the_dead_leaves_nothing(tmp_path: Path) -> None:
     shard = sealed_shard(spec(), clustered(20, DIM), tmp_path)
     shard.apply(deletes(range(20)), 21)
