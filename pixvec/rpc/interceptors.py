@@ -7,8 +7,9 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import grpc
+from google.protobuf.message import DecodeError
 
-from pixvec.errors import Overloaded, PixvecError, Unavailable
+from pixvec.errors import InvalidRequest, Overloaded, PixvecError, Unavailable
 from pixvec.rpc.errors import status_code, to_metadata, to_status
 from pixvec.rpc.validation import RulesBroken, check
 from pixvec.telemetry.logging import get_logger
@@ -98,7 +99,8 @@ def _guard(handler: Handler, method: str, *, checks_stream: bool) -> Handler:
 
     def checked(request: Any) -> Any:
         if handler.request_streaming:
-            return _checked_stream(request) if checks_stream else request
+            return _checked_stream(request, rules=checks_stream)
+        _check_readable(request)
         check(request)
         return request
 
@@ -131,15 +133,38 @@ def _guard(handler: Handler, method: str, *, checks_stream: bool) -> Handler:
 
     return kind(
         stream if handler.response_streaming else answer,
-        request_deserializer=handler.request_deserializer,
+        request_deserializer=_careful(handler.request_deserializer),
         response_serializer=handler.response_serializer,
     )
 
 
-async def _checked_stream(requests: AsyncIterator[Any]) -> AsyncIterator[Any]:
+async def _checked_stream(requests: AsyncIterator[Any], *, rules: bool) -> AsyncIterator[Any]:
     async for request in requests:
-        check(request)
+        _check_readable(request)
+        if rules:
+            check(request)
         yield request
+
+
+def _careful(deserialize: Callable[[bytes], Any] | None) -> Callable[[bytes], Any] | None:
+    """Return a deserializer whose error does not stay within gRPC, where nobody would translate it."""
+    if deserialize is None:
+        return None
+
+    def read(data: bytes) -> Any:
+        try:
+            return deserialize(data)
+        except DecodeError as error:
+            return error
+
+    return read
+
+
+def _check_readable(request: Any) -> None:
+    if isinstance(request, DecodeError):
+        raise InvalidRequest(
+            "the message is damaged, or of another kind: send it as the protos of this API describe it"
+        )
 
 
 def _shape(handler: Handler) -> tuple[Callable[[Any, Any], Any], Callable[..., Handler]]:

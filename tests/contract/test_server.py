@@ -209,6 +209,27 @@ async def test_a_caller_that_goes_away_ends_the_handler():
             await streams.ended.wait()
 
 
+@pytest.mark.parametrize("method", ["SearchService/Query", "ImageService/Ingest"])
+@in_loop
+async def test_a_message_that_cannot_be_read_is_refused_as_the_callers_fault(method, caplog):
+    def add(server):
+        searching(empty)(server)
+        Streams().add(server)
+
+    self_checking = frozenset({"/pixvec.api.v1.ImageService/Ingest"})
+    async with served(add, self_checking=self_checking) as handle, grpc.aio.insecure_channel(handle.address) as channel:
+        if method.endswith("Ingest"):
+            sent = anext(aiter(channel.stream_stream(f"/pixvec.api.v1.{method}")(iter([b"\xff\xff"]))))
+        else:
+            sent = channel.unary_unary(f"/pixvec.api.v1.{method}")(b"\xff\xff")
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await sent
+    error = from_rpc_error(caught.value)
+    assert type(error) is InvalidRequest
+    assert "the message is damaged" in error.message
+    assert not caplog.records
+
+
 @pytest.mark.parametrize("self_checking", [True, False])
 @in_loop
 async def test_each_message_of_a_stream_is_checked_unless_the_method_does_so(self_checking):

@@ -1,6 +1,6 @@
 import pytest
 
-from pixvec.api.v1 import collection_service_pb2, image_service_pb2, search_service_pb2
+from pixvec.api.v1 import collection_service_pb2, image_service_pb2, job_service_pb2, search_service_pb2
 from pixvec.errors import InvalidRequest, PixvecError
 from pixvec.rpc.validation import check
 
@@ -91,3 +91,48 @@ def test_bad_ids(image_id):
     with pytest.raises(InvalidRequest) as caught:
         check(image_service_pb2.IngestItem(image_id=image_id, content=b"x"))
     assert caught.value.field == "image_id"
+
+
+@pytest.mark.parametrize(
+    ("request_", "field"),
+    [
+        (collection_service_pb2.GetCollectionRequest(collection="a\0"), "collection"),
+        (collection_service_pb2.DeleteCollectionRequest(collection="a\0"), "collection"),
+        (search_service_pb2.QueryRequest(collection="a\0", image_id="a"), "collection"),
+        (image_service_pb2.IngestRequest(open={"collection": "a\0"}), "open.collection"),
+        (job_service_pb2.ListJobsRequest(collection="\0"), "collection"),
+        (job_service_pb2.CreateIngestRequest(collection="a", uri_prefix="x", idempotency_key="\0"), "idempotency_key"),
+        (image_service_pb2.GetImageRequest(collection="a", image_id="a\0b"), "image_id"),
+        (image_service_pb2.GetContentRequest(collection="a", image_id="a\0b"), "image_id"),
+        (image_service_pb2.DeleteImagesRequest(collection="a", image_ids=["a", "\0"]), "image_ids[1]"),
+        (search_service_pb2.QueryBatchRequest(collection="a", image_ids={"ids": ["a", "\0"]}), "image_ids.ids[1]"),
+    ],
+    ids=lambda value: type(value).__name__.removesuffix("Request") if not isinstance(value, str) else value,
+)
+def test_no_text_holds_a_nul(request_, field):
+    with pytest.raises(InvalidRequest, match="NUL") as caught:
+        check(request_)
+    assert caught.value.field == field
+
+
+def test_bytes_and_attributes_may_hold_a_nul():
+    check(image_service_pb2.IngestItem(image_id="a", content=b"\0", attributes={"k\0": {"string_value": "\0"}}))
+
+
+def test_an_entry_of_a_map_is_named_by_its_key():
+    item = image_service_pb2.IngestItem(image_id="a", content=b"a", attributes={"k": {"string_value": "x" * 70_000}})
+    with pytest.raises(InvalidRequest) as caught:
+        check(item)
+    assert caught.value.field == "attributes['k'].string_value"
+
+
+@pytest.mark.parametrize("name", ["", "-a", "Photos", "a b", "a\n", "x" * 64, "über"])
+def test_a_name_that_no_collection_can_have_is_told_what_it_may_be(name):
+    with pytest.raises(InvalidRequest, match="must be 1 to 63 of a-z, 0-9, _ and -, and begin with") as caught:
+        check(collection_service_pb2.CreateCollectionRequest(collection=name))
+    assert caught.value.field == "collection"
+
+
+@pytest.mark.parametrize("name", ["a", "0", "my-photos_2", "x" * 63])
+def test_a_name_that_a_collection_can_have(name):
+    check(collection_service_pb2.CreateCollectionRequest(collection=name))
