@@ -1,6 +1,7 @@
 """What sealed segments promise beyond right answers: options, ties, crowds, and builds that writes go on beside."""
 
 import gc
+import os
 import shutil
 from pathlib import Path
 
@@ -187,6 +188,24 @@ def test_a_build_of_nothing_but_the_dead_leaves_nothing(tmp_path: Path) -> None:
     shard.finish_build(begun, segment)
     assert shard.segment_names == set()
     assert shard.search("image", QUERIES[:1], 5)[0].image_ids == []
+
+
+def test_a_segment_is_relied_on_when_all_of_it_is_on_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A crash in a test loses no cache of the system, so the order of calls itself is checked."""
+    shard = Shard([spec(IndexKind.HNSW)])
+    shard.apply(puts(clustered(50, DIM)), 1)
+    begun, synced, fsync = begin(shard), [], os.fsync
+
+    def note(descriptor: int) -> None:
+        synced.append(Path(f"/proc/self/fd/{descriptor}").readlink())
+        fsync(descriptor)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", note)
+        seal(tmp_path, begun, index_in_this_process)
+    folder = tmp_path / begun.name
+    assert synced == [*(folder / name for name in ("vectors.faiss", "ids.bin", "index.faiss")), folder, tmp_path]
+    assert {path.name for path in folder.iterdir()} == {"vectors.faiss", "ids.bin", "index.faiss"}
 
 
 def test_an_abandoned_build_leaves_everything_and_can_be_done_again(tmp_path: Path) -> None:

@@ -1,11 +1,15 @@
-"""What only the shard over FAISS promises: searches beside a writer."""
+"""What only the shard over FAISS promises: searches beside a writer and beside builds."""
 
 import threading
+from pathlib import Path
 
 import numpy as np
+import pytest
 
 from pixvec.domain import Metric
 from pixvec.index.interfaces import Change, SpaceSpec
+from pixvec.index.plan import BuildPolicy
+from pixvec.index.sealing import index_in_this_process, seal
 from pixvec.index.shard import Shard
 
 SPACES = (SpaceSpec("left", 8, Metric.COSINE), SpaceSpec("right", 4, Metric.EUCLIDEAN))
@@ -20,10 +24,19 @@ def generation(number: int) -> list[Change]:
     return [Change(f"image-{place}", {"left": left, "right": right}) for place in range(IMAGES)]
 
 
-def test_readers_see_whole_batches_only() -> None:
+@pytest.mark.parametrize("builds", [False, True], ids=["growing", "sealed"])
+def test_readers_see_whole_batches_only(builds: bool, tmp_path: Path) -> None:
     shard = Shard(SPACES, block_bytes=4 * 8 * 30)
     shard.apply(generation(0), 0)
     written, wrong = threading.Event(), []
+
+    def compact() -> None:
+        while builds:
+            begun = shard.begin_build(BuildPolicy(seal_rows=IMAGES, max_segment_rows=3 * IMAGES))
+            if begun is not None:
+                shard.finish_build(begun, seal(tmp_path, begun, index_in_this_process))
+            if written.is_set():
+                return
 
     def read() -> None:
         origin = np.zeros((1, 4), np.float32)
@@ -35,15 +48,16 @@ def test_readers_see_whole_batches_only() -> None:
             if len({float(rows[0, 0]) for rows in stored.values()}) != 1:
                 wrong.append(stored)
 
-    readers = [threading.Thread(target=read) for _ in range(3)]
-    for reader in readers:
-        reader.start()
+    others = [threading.Thread(target=call) for call in (compact, read, read, read)]
+    for other in others:
+        other.start()
     for number in range(1, 200):
         shard.apply(generation(number), number)
     written.set()
-    for reader in readers:
-        reader.join()
+    for other in others:
+        other.join()
     assert not wrong
+    assert bool(list(tmp_path.iterdir())) is builds
     assert shard.applied_seq == 199
 
 
