@@ -1,5 +1,6 @@
 """Pictures by URI, from the roots that the deployment allows and from nowhere else."""
 
+import errno
 import os
 import stat
 from collections.abc import Iterator, Sequence
@@ -14,6 +15,8 @@ from pixvec.domain import PICTURE_SUFFIXES
 from pixvec.errors import ContentNotFound, PictureTooLarge, PixvecError, Unavailable, UriNotAllowed
 
 _WEB = ("http", "https", "ftp")
+# Links in a circle, a name longer than a folder holds, a socket: trying again changes nothing.
+_NEVER_A_FILE = (errno.ELOOP, errno.ENAMETOOLONG, errno.ENXIO)
 
 
 class UriSources:
@@ -31,7 +34,7 @@ class UriSources:
         """Raises UriNotAllowed, naming what is allowed."""
         scheme = _scheme(uri)
         if scheme == "file":
-            self._check_folder(uri, Path(_local_path(uri)).resolve())
+            self._check_folder(uri, _resolved(uri))
         elif scheme in _WEB:
             raise UriNotAllowed(f"{uri}: web addresses are not fetched; send the picture's bytes", field="uri")
         elif not scheme:
@@ -56,9 +59,7 @@ class UriSources:
             return self._fetch_local(uri) if _scheme(uri) == "file" else self._fetch_remote(uri)
 
     def _fetch_local(self, uri: str) -> bytes:
-        # Not blocking: a pipe without a writer would hold the caller for ever.
-        descriptor = os.open(_local_path(uri), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        with os.fdopen(descriptor, "rb") as file:
+        with open(_local_path(uri), "rb", opener=_open_at_once) as file:
             # The file that was opened, not one that took its name meanwhile.
             self._check_folder(uri, Path(f"/proc/self/fd/{file.fileno()}").readlink())
             status = os.fstat(file.fileno())
@@ -123,6 +124,17 @@ def _local_path(uri: str) -> str:
     return path
 
 
+def _resolved(uri: str) -> Path:
+    with _translated(uri):
+        # Not Path.resolve, which makes a RuntimeError of links in a circle.
+        return Path(os.path.realpath(_local_path(uri)))
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    # Not blocking: a pipe without a writer would hold the caller for ever.
+    return os.open(path, flags | os.O_NONBLOCK)
+
+
 def _below(uri: str, prefix: str) -> bool:
     return uri == prefix or uri.startswith(f"{prefix}/")
 
@@ -178,4 +190,6 @@ def _translated(uri: str) -> Iterator[None]:
     except PermissionError as error:
         raise ContentNotFound(f"{uri} may not be read by the user that pixvec runs as: {error.strerror}") from error
     except Exception as error:  # the clients of remote stores raise what they like
+        if isinstance(error, OSError) and error.errno in _NEVER_A_FILE:
+            raise ContentNotFound(f"there can be nothing at {uri}: {error.strerror}") from error
         raise Unavailable(f"{uri} cannot be read now: {error}; check that its store can be reached") from error

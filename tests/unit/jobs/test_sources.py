@@ -122,6 +122,22 @@ def test_a_folder_is_no_picture(sources: UriSources, root: Path) -> None:
         sources.fetch(f"file://{root}")
 
 
+def test_a_folder_asked_for_leaves_no_file_open(sources: UriSources, root: Path) -> None:
+    before = set(Path("/proc/self/fd").iterdir())
+    with pytest.raises(ContentNotFound):
+        sources.fetch(f"file://{root}")
+    assert set(Path("/proc/self/fd").iterdir()) <= before
+
+
+def test_what_can_never_be_a_file_is_not_found_at_once(sources: UriSources, root: Path) -> None:
+    (root / "circle.jpg").symlink_to("circle.jpg")
+    for name in ("x" * 300 + ".jpg", "circle.jpg", "x/" * 3000 + "a.jpg", "circle.jpg/a.jpg"):
+        with pytest.raises(ContentNotFound):
+            sources.fetch(f"file://{root}/{name}")
+        with pytest.raises(ContentNotFound):
+            sources.list(f"file://{root}/{name}")
+
+
 def test_a_pipe_holds_nobody(sources: UriSources, root: Path) -> None:
     os.mkfifo(root / "pipe.jpg")
     with pytest.raises(ContentNotFound, match="not a file"):
