@@ -121,11 +121,13 @@ def effort(
     """Return how hard to search for k rows: what was asked for, else what reached recall@10 of 0.95 in measurements.
     Where only a share of the rows is live, as many more are to be met on the way."""
     rescore = max(0.0, options.rescore) if options.rescore else _default_rescore(kind, k)
-    wanted = math.ceil(k * max(1.0, rescore) / live_share)
+    # FAISS makes room for as many candidates as it is asked for, whether they are there or not.
+    rescore = min(rescore, max(1.0, rows / k))
+    wanted = min(rows, math.ceil(k * max(1.0, rescore) / live_share))
     ef = math.ceil((options.ef or max(_LEAST_EF, int(_EF_A_HIT * k))) / live_share)
     lists = list_count(rows, settings)
     nprobe = options.nprobe or max(32, lists // 12, math.ceil(2 * wanted * lists / rows))
-    return Effort(ef=max(ef, wanted), nprobe=min(nprobe, lists), rescore=rescore)
+    return Effort(ef=max(min(ef, rows), wanted), nprobe=min(nprobe, lists), rescore=rescore)
 
 
 def _default_rescore(kind: IndexKind, k: int) -> float:

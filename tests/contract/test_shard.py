@@ -93,6 +93,13 @@ def test_an_image_finds_itself_first_at_distance_zero(make: Make) -> None:
     assert all(hits.scores[0] == 0 for hits in found)
 
 
+def test_no_query_has_no_answer(make: Make, space: SpaceSpec) -> None:
+    shard = make(space)
+    assert shard.search("image", np.empty((0, 4), np.float32), 10) == []
+    shard.apply([put("a", 1, 2, 3, 4)], 1)
+    assert shard.search("image", np.empty((0, 4), np.float32), 10) == []
+
+
 def test_more_asked_than_there_is(make: Make, space: SpaceSpec) -> None:
     shard = make(space)
     shard.apply([put("a", 1, 0, 0, 0), put("b", 0, 1, 0, 0)], 2)

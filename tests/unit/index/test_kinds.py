@@ -133,6 +133,14 @@ def test_effort_never_looks_through_more_lists_than_there_are() -> None:
     assert effort(IndexKind.IVF_SQ8, 10, 2000, AUTO, SearchOptions(nprobe=10**6)).nprobe == 2000 // 39
 
 
+@pytest.mark.parametrize("kind", BUILT_KINDS)
+def test_effort_asks_for_no_more_candidates_than_there_are_rows(kind: IndexKind) -> None:
+    for k in (1, 7, 999, 1000):
+        hard = effort(kind, k, 1000, AUTO, SearchOptions(ef=10_000, rescore=1000), live_share=0.2)
+        assert hard.ef == 1000
+        assert k <= int(np.float32(k) * np.float32(hard.rescore)) <= 1000
+
+
 def test_more_is_looked_at_where_much_is_dead() -> None:
     whole = effort(IndexKind.HNSW, 10, 10**6, AUTO, DEFAULT_OPTIONS)
     half = effort(IndexKind.HNSW, 10, 10**6, AUTO, DEFAULT_OPTIONS, live_share=0.5)
