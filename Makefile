@@ -4,6 +4,8 @@ PYTHON3 ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+BENCH_VENV := .venv-bench
+BENCH_READY := $(BENCH_VENV)/.ready
 BUF = $(firstword $(wildcard node_modules/@bufbuild/buf-linux-*/bin/buf))
 UV = $(shell command -v uv || echo .tools/bin/uv)
 ifneq ($(MAKELEVEL),0)
@@ -60,9 +62,21 @@ format: $(READY) node_modules/.ready ## format the code and the protos
 	$(BIN)/ruff check --fix .
 	$(BUF) format --write
 
-bench: $(READY) ## run every benchmark, quickly: make bench [FULL=1]
+# Peers of ours come with packages that nothing else is to depend on.
+$(BENCH_READY): requirements/bench.txt pyproject.toml | $(if $(filter .tools/bin/uv,$(UV)),.tools/bin/uv)
+	@echo "Installing what is measured beside pixvec into $(BENCH_VENV) (about 3 GB) …"
+	@test -x $(BENCH_VENV)/bin/python || $(UV) venv --quiet --python $(PYTHON3) $(BENCH_VENV)
+	@$(UV) pip sync --quiet --python $(BENCH_VENV)/bin/python --require-hashes requirements/bench.txt
+	@$(UV) pip install --quiet --python $(BENCH_VENV)/bin/python --no-deps --editable .
+	@touch $@
+
+bench: $(READY) $(BENCH_READY) ## run every benchmark, quickly: make bench [FULL=1] [PICTURES=/some/folder]
 	@for name in ingest query freshness memory; do \
 		$(BIN)/python -m benchmarks.$$name $(if $(FULL),,--quick) || exit 1; echo; \
+	done
+	@for name in search peers scale write; do \
+		$(BENCH_VENV)/bin/python -m benchmarks.$$name $(if $(FULL),,--quick) --cache .cache/benchmarks \
+			$(if $(PICTURES),--pictures "$(PICTURES)") || exit 1; echo; \
 	done
 
 protos: $(READY) ## regenerate the stubs
@@ -73,9 +87,11 @@ locks: | $(if $(filter .tools/bin/uv,$(UV)),.tools/bin/uv) ## resolve the depend
 		--extra all pyproject.toml --output-file requirements/all.txt
 	$(UV) pip compile --quiet --upgrade --universal --python-version 3.11 --no-header --no-annotate --generate-hashes \
 		--extra all --group dev pyproject.toml --output-file requirements/dev.txt
+	$(UV) pip compile --quiet --upgrade --universal --python-version 3.11 --no-header --no-annotate --generate-hashes \
+		--extra bench pyproject.toml --output-file requirements/bench.txt
 
 docs: $(READY) ## write the API reference, docs/api.md, from the protos
 	@$(BIN)/python docs/generate_api.py
 
 clean: ## remove what the targets made
-	rm -rf $(VENV) .tools node_modules .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis pixvec-demo
+	rm -rf $(VENV) $(BENCH_VENV) .tools node_modules .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis pixvec-demo

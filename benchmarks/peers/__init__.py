@@ -1,0 +1,1 @@
+"""The same vectors and queries beside other systems: `python -m benchmarks.peers`."""
