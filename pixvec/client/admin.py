@@ -9,6 +9,8 @@ from pixvec.api.v1 import admin_service_pb2 as pb
 from pixvec.api.v1.admin_service_pb2_grpc import AdminServiceStub
 from pixvec.client import admin_values
 from pixvec.client.admin_values import RestoredShard, ShardSnapshot, SnapshotInfo, Topology
+from pixvec.client.tokens import SessionTokens
+from pixvec.domain import SeqToken, ShardPosition
 
 # A large index takes long to read.
 LONG_TIMEOUT_S = 6 * 3600.0
@@ -21,10 +23,10 @@ AsyncCall: TypeAlias = Callable[[Any, Any, float | None], Awaitable[Any]]
 class Admin:
     """Snapshots of collections, and how everything stands."""
 
-    def __init__(self, channel: grpc.Channel, call: Call, forget: Callable[[str], None]) -> None:
+    def __init__(self, channel: grpc.Channel, call: Call, tokens: SessionTokens) -> None:
         self._stub = AdminServiceStub(channel)
         self._call = call
-        self._forget = forget
+        self._tokens = tokens
 
     def create_snapshot(self, collection: str, *, timeout_s: float = LONG_TIMEOUT_S) -> list[ShardSnapshot]:
         """Back a collection's index up into the blob store, and read every byte back. One answer a shard: a snapshot,
@@ -46,14 +48,14 @@ class Admin:
         timeout_s: float = LONG_TIMEOUT_S,
     ) -> list[RestoredShard]:
         """Have every searcher load a collection's index anew: from its newest snapshots or those named, each read
-        through first, and the change feed above them; or `from_feed` alone, for a feed that is whole.
+        through first, and the change feed above them; or `from_feed` alone, for a feed that is whole. The searches of
+        this client wait until that is done.
 
         Raises CollectionNotFound, SnapshotNotFound, BackupDamaged, FailedPrecondition.
         """
         request = _restore_request(collection, snapshot_ids, from_feed=from_feed)
         restored = admin_values.restored_shards(self._call(self._stub.RestoreCollection, request, timeout_s))
-        # What this client has written is in the feed under another epoch now.
-        self._forget(collection)
+        _wait_for(self._tokens, collection, restored)
         return restored
 
     def get_topology(self, collection: str = "") -> Topology:
@@ -65,10 +67,10 @@ class Admin:
 class AsyncAdmin:
     """Admin with an event loop: the same methods, awaited."""
 
-    def __init__(self, channel: grpc.aio.Channel, call: AsyncCall, forget: Callable[[str], None]) -> None:
+    def __init__(self, channel: grpc.aio.Channel, call: AsyncCall, tokens: SessionTokens) -> None:
         self._stub = AdminServiceStub(channel)
         self._call = call
-        self._forget = forget
+        self._tokens = tokens
 
     async def create_snapshot(self, collection: str, *, timeout_s: float = LONG_TIMEOUT_S) -> list[ShardSnapshot]:
         """See Admin."""
@@ -91,7 +93,7 @@ class AsyncAdmin:
         """See Admin."""
         request = _restore_request(collection, snapshot_ids, from_feed=from_feed)
         restored = admin_values.restored_shards(await self._call(self._stub.RestoreCollection, request, timeout_s))
-        self._forget(collection)
+        _wait_for(self._tokens, collection, restored)
         return restored
 
     async def get_topology(self, collection: str = "") -> Topology:
@@ -102,3 +104,11 @@ class AsyncAdmin:
 
 def _restore_request(collection: str, snapshot_ids: Iterable[str], *, from_feed: bool) -> pb.RestoreCollectionRequest:
     return pb.RestoreCollectionRequest(collection=collection, snapshot_ids=snapshot_ids, from_feed=from_feed)
+
+
+def _wait_for(tokens: SessionTokens, collection: str, restored: Iterable[RestoredShard]) -> None:
+    """Have searches wait until every shard has been loaded anew: what was written before is under that epoch now."""
+    tokens.forget(collection)
+    tokens.remember(
+        collection, SeqToken(tuple(ShardPosition(each.shard, each.epoch, each.head_seq) for each in restored))
+    )

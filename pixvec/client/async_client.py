@@ -64,7 +64,7 @@ class AsyncClient:
         self._search = SearchServiceStub(self._channel)
         self._ingest_channel: grpc.Channel | None = None
         self._tokens = SessionTokens()
-        self._admin = AsyncAdmin(self._channel, self._call, self._tokens.forget)
+        self._admin = AsyncAdmin(self._channel, self._call, self._tokens)
         self._runs: weakref.WeakSet[IngestRun] = weakref.WeakSet()
 
     async def __aenter__(self) -> Self:

@@ -63,7 +63,7 @@ class Client:
         self._jobs = JobServiceStub(self._channel)
         self._search = SearchServiceStub(self._channel)
         self._tokens = SessionTokens()
-        self._admin = Admin(self._channel, self._call, self._tokens.forget)
+        self._admin = Admin(self._channel, self._call, self._tokens)
         self._runs: weakref.WeakSet[IngestRun] = weakref.WeakSet()
 
     def __enter__(self) -> Self:

@@ -7,10 +7,12 @@ from typing import Protocol
 
 import grpc
 
+from pixvec.domain import ShardPosition
 from pixvec.errors import PixvecError, ShardUnavailable, Unavailable
 from pixvec.internal.v1 import searcher_service_pb2 as pb
 from pixvec.internal.v1 import searcher_service_pb2_grpc
 from pixvec.rpc.channels import AsyncChannels
+from pixvec.rpc.conversions import position_to_wire
 from pixvec.rpc.errors import from_rpc_error
 
 
@@ -45,8 +47,10 @@ class SearcherAdmin(Protocol):
     async def status(self, address: str, timeout_s: float) -> SearcherStatus:
         """Return how the searcher stands."""
 
-    async def create_base(self, address: str, collection_id: int, shard: int, timeout_s: float) -> CreatedBase:
-        """Have the searcher back a shard up. Raises what its BaseMaker does."""
+    async def create_base(
+        self, address: str, collection_id: int, at_least: ShardPosition, timeout_s: float
+    ) -> CreatedBase:
+        """Have the searcher back a shard up, as it stands at this position or later. Raises what its BaseMaker does."""
 
     async def close(self) -> None:
         """Let go of connections."""
@@ -70,9 +74,12 @@ class GrpcSearcherAdmin:
             },
         )
 
-    async def create_base(self, address: str, collection_id: int, shard: int, timeout_s: float) -> CreatedBase:
+    async def create_base(
+        self, address: str, collection_id: int, at_least: ShardPosition, timeout_s: float
+    ) -> CreatedBase:
         """See SearcherAdmin."""
-        request = pb.CreateBaseRequest(collection_id=collection_id, shard=shard)
+        position = position_to_wire(at_least)
+        request = pb.CreateBaseRequest(collection_id=collection_id, shard=at_least.shard, at_least=position)
         with _translated(address):
             response = await self._stub(address).CreateBase(request, timeout=timeout_s)
         return CreatedBase(response.base_id, response.stored_bytes)
@@ -88,9 +95,9 @@ class GrpcSearcherAdmin:
 @dataclass
 class MemorySearcherAdmin:
     """Searchers in this process: what each of them would say by its address. One in `down` cannot be reached;
-    `make_base` makes a base of (address, collection id, shard)."""
+    `make_base` makes a base of (address, collection id, position)."""
 
-    make_base: Callable[[str, int, int], CreatedBase]
+    make_base: Callable[[str, int, ShardPosition], CreatedBase]
     statuses: dict[str, SearcherStatus] = field(default_factory=dict)
     down: set[str] = field(default_factory=set)
 
@@ -99,10 +106,16 @@ class MemorySearcherAdmin:
         self._reach(address)
         return self.statuses.get(address, SearcherStatus(0, {}))
 
-    async def create_base(self, address: str, collection_id: int, shard: int, timeout_s: float) -> CreatedBase:  # noqa: ARG002
+    async def create_base(
+        self,
+        address: str,
+        collection_id: int,
+        at_least: ShardPosition,
+        timeout_s: float,  # noqa: ARG002
+    ) -> CreatedBase:
         """See SearcherAdmin."""
         self._reach(address)
-        return self.make_base(address, collection_id, shard)
+        return self.make_base(address, collection_id, at_least)
 
     async def close(self) -> None:
         """Nothing is held open."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pixvec.backups.checking import check_backup
 from pixvec.blobs.store import FileStore
 from pixvec.catalogue.interfaces import Catalogue
-from pixvec.catalogue.topology import Replica, Routing
+from pixvec.catalogue.topology import Replica, Routing, ShardStanding
 from pixvec.domain import BaseSnapshot, Collection, ItemError, ShardPosition
 from pixvec.errors import (
     BackupDamaged,
@@ -64,11 +64,12 @@ class Snapshots:
         self._files = files
 
     async def create(self, name: str, deadline: Deadline) -> list[ShardBackup]:
-        """Back up every shard; one that fails is told in its place. Raises CollectionNotFound."""
+        """Back up every shard with all that was written before this call; one that fails is told in its place. Raises
+        CollectionNotFound."""
         collection = await self._directory.collection(name)
         routing = await self._directory.fresh_routing()
-        shards = range(collection.shard_count)
-        return await asyncio.gather(*(self._back_up(collection, shard, routing, deadline) for shard in shards))
+        heads = await self._sql.run(self._catalogue.topology.shards, collection.collection_id)
+        return await asyncio.gather(*(self._back_up(collection, _end(head), routing, deadline) for head in heads))
 
     async def of_collection(self, name: str) -> list[tuple[BaseSnapshot, str]]:
         """Return the verified bases of one collection, or of all for an empty name, the newest first, each with its
@@ -94,9 +95,12 @@ class Snapshots:
         log.warning("collection_restored", collection=name, bases=len(chosen), shards=len(positions))
         return [RestoredShard(position, chosen.get(position.shard)) for position in positions]
 
-    async def _back_up(self, collection: Collection, shard: int, routing: Routing, deadline: Deadline) -> ShardBackup:
+    async def _back_up(
+        self, collection: Collection, end: ShardPosition, routing: Routing, deadline: Deadline
+    ) -> ShardBackup:
+        shard = end.shard
         try:
-            created = await self._create_base(collection, shard, routing, deadline)
+            created = await self._create_base(collection, end, routing, deadline)
             bases = await self._sql.run(self._catalogue.bases.of_shard, collection.collection_id, shard)
             (base,) = (each for each in bases if each.base_id == created.base_id)
         except PixvecError as error:
@@ -105,16 +109,16 @@ class Snapshots:
         return ShardBackup(shard, base, created.stored_bytes)
 
     async def _create_base(
-        self, collection: Collection, shard: int, routing: Routing, deadline: Deadline
+        self, collection: Collection, end: ShardPosition, routing: Routing, deadline: Deadline
     ) -> CreatedBase:
         """Ask one ready replica after the other."""
         error: Unavailable = ShardUnavailable(
-            f"no searcher holds shard {shard} of {collection.name} ready; try again in a moment", retry_after_s=1.0
+            f"no searcher holds shard {end.shard} of {collection.name} ready; try again in a moment", retry_after_s=1.0
         )
-        for replica in _ready(routing, collection.collection_id, shard):
+        for replica in _ready(routing, collection.collection_id, end.shard):
             try:
                 return await self._searchers.create_base(
-                    replica.address, collection.collection_id, shard, deadline.left_s
+                    replica.address, collection.collection_id, end, deadline.left_s
                 )
             except Unavailable as unavailable:
                 error = unavailable
@@ -153,6 +157,10 @@ def _newest(collection: Collection, shard: int, bases: Sequence[BaseSnapshot]) -
             f"shard {shard} of {collection.name} has no sound snapshot: restore it from the feed if that is whole"
         )
     return max(kept, key=lambda base: (base.created_at, base.seq))
+
+
+def _end(head: ShardStanding) -> ShardPosition:
+    return ShardPosition(head.shard, head.epoch, head.head_seq)
 
 
 def _ready(routing: Routing, collection_id: int, shard: int) -> list[Replica]:

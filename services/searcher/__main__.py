@@ -93,9 +93,10 @@ async def serve(settings: SearcherSettings, catalogue: Catalogue, data: DataFold
         functools.partial(open_gpus, settings.searcher_gpu_bytes, settings.searcher_gpus),
     )
     recall = RecallProbe(settings.searcher_recall_share)
-    searches = Searches(host, Freshness(host, follower), searching, fetching, recall)
+    freshness = Freshness(host, follower)
+    searches = Searches(host, freshness, searching, fetching, recall)
 
-    base_maker = BaseMaker(host, snapshots, catalogue.bases, blobs, reading, transfers)
+    base_maker = BaseMaker(host, freshness, snapshots, catalogue.bases, blobs, reading, transfers)
     servicer = SearcherService(settings.searcher_id, host, searches, follower, snapshots, applying, base_maker)
     searcher_service_pb2_grpc.add_SearcherServiceServicer_to_server(servicer, handle.server)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pixvec.backups.storing import NewBackup, ShardFile, StoredBackup, known_files, store_backup
 from pixvec.blobs.store import FileStore
 from pixvec.catalogue.bases import BaseContent, BaseStore, OpenBase
-from pixvec.domain import BaseSnapshot
+from pixvec.domain import BaseSnapshot, ShardPosition
 from pixvec.errors import FailedPrecondition, PixvecError, ShardUnavailable, Unavailable
 from pixvec.index.durable import Damaged
 from pixvec.index.portable import Portable
@@ -14,6 +14,7 @@ from pixvec.rpc.blocking import BlockingCalls
 from pixvec.telemetry.logging import get_logger
 from pixvec.telemetry.metrics import BASE_SECONDS, BASES_MADE
 from services.searcher.data_folder import ShardKey
+from services.searcher.freshness import Freshness
 from services.searcher.held_shard import HeldShard
 from services.searcher.shard_host import ShardHost
 from services.searcher.snapshots import Snapshots
@@ -30,12 +31,13 @@ class MadeBase:
 
 
 class BaseMaker:
-    """One base of a shard at a time; whoever asks for a second one is given the first. Without a blob store none is
-    made."""
+    """One base of a shard at a time; whoever asks for a second one is given the first, if that will do. Without a blob
+    store none is made."""
 
     def __init__(
         self,
         host: ShardHost,
+        freshness: Freshness,
         snapshots: Snapshots,
         bases: BaseStore,
         blobs: FileStore | None,
@@ -43,6 +45,7 @@ class BaseMaker:
         transfers: BlockingCalls,
     ) -> None:
         self._host = host
+        self._freshness = freshness
         self._snapshots = snapshots
         self._bases = bases
         self._blobs = blobs
@@ -51,19 +54,23 @@ class BaseMaker:
         self._making: dict[ShardKey, asyncio.Task[MadeBase]] = {}
         self._closed = False
 
-    async def make(self, key: ShardKey) -> MadeBase:
-        """Return a new base of this shard. It is made to the end though its caller is gone.
+    async def make(self, key: ShardKey, at_least: ShardPosition | None = None, limit_s: float = 60.0) -> MadeBase:
+        """Return a base of this shard that holds at least what is told, for which it waits `limit_s` seconds. It is
+        made to the end though its caller is gone.
 
-        Raises FailedPrecondition without a blob store, ShardUnavailable when the shard is not held and ready here,
-        Unavailable when its disk, the blob store or the database fail, and BackupDamaged when what was stored does not
-        come back as it was written.
+        Raises FailedPrecondition without a blob store, ShardUnavailable when the shard is not held and ready here or
+        not as fresh as told, StaleToken when the position is from another life of the feed, Unavailable when its disk,
+        the blob store or the database fail, and BackupDamaged when what was stored comes back otherwise.
         """
-        making = self._making.get(key)
-        if making is None:
-            held, blobs = self._ready(key), self._store()
-            making = self._making[key] = asyncio.get_running_loop().create_task(self._make(held, blobs))
-            making.add_done_callback(lambda _: self._making.pop(key, None))
-        return await asyncio.shield(making)
+        blobs = self._store()
+        if at_least is not None:
+            await self._freshness.wait(key[0], at_least, limit_s)
+        under_way = self._making.get(key)
+        if under_way is not None:
+            made = await asyncio.shield(under_way)
+            if at_least is None or at_least.seq <= made.base.seq:
+                return made
+        return await asyncio.shield(self._making.get(key) or self._begin(self._ready(key), blobs))
 
     async def close(self, limit_s: float) -> None:
         """Make no more, and give those under way this long to notice."""
@@ -73,6 +80,17 @@ class BaseMaker:
             for making in left:
                 making.cancel()
             await asyncio.gather(*left, return_exceptions=True)
+
+    def _begin(self, held: HeldShard, blobs: FileStore) -> "asyncio.Task[MadeBase]":
+        making = self._making[held.key] = asyncio.get_running_loop().create_task(self._make(held, blobs))
+        making.add_done_callback(self._made)
+        return making
+
+    def _made(self, ended: "asyncio.Task[MadeBase]") -> None:
+        self._making = {key: making for key, making in self._making.items() if making is not ended}
+        if not ended.cancelled():
+            # Told in the log already: whoever asked for it may be gone.
+            ended.exception()
 
     def _ready(self, key: ShardKey) -> HeldShard:
         held = self._host.get(key)

@@ -97,8 +97,10 @@ class SearcherService(searcher_service_pb2_grpc.SearcherServiceServicer):
         self._follower.wake()
         return pb.SnapshotResponse(shards=[to_status(held) for held in self._host])
 
-    async def CreateBase(self, request: pb.CreateBaseRequest, context: Any) -> pb.CreateBaseResponse:  # noqa: ARG002
+    async def CreateBase(self, request: pb.CreateBaseRequest, context: Any) -> pb.CreateBaseResponse:
         """Back one shard up to the blob store."""
-        made = await self._base_maker.make((request.collection_id, request.shard))
+        at_least = position_from_wire(request.at_least) if request.HasField("at_least") else None
+        key = (request.collection_id, request.shard)
+        made = await self._base_maker.make(key, at_least, time_left_s(context, _DEFAULT_LIMIT_S))
         self._follower.wake()
         return pb.CreateBaseResponse(base_id=made.base.base_id, stored_bytes=made.stored_bytes)

@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
+from pixvec.domain import ShardPosition
 from pixvec.errors import BackupDamaged, PixvecError, ShardUnavailable, Unavailable
 from pixvec.internal.v1 import searcher_service_pb2 as pb
 from pixvec.internal.v1 import searcher_service_pb2_grpc
+from pixvec.rpc.conversions import position_from_wire
 from pixvec.rpc.searcher_admin import (
     CreatedBase,
     GrpcSearcherAdmin,
@@ -46,15 +48,21 @@ class SearcherService(searcher_service_pb2_grpc.SearcherServiceServicer):
         return pb.StatusResponse(searcher_id="s", shards=shards, memory_bytes=status.memory_bytes)
 
     async def CreateBase(self, request: pb.CreateBaseRequest, context: Any) -> pb.CreateBaseResponse:
-        created = await self.twin.create_base("memory", request.collection_id, request.shard, 1)
+        at_least = position_from_wire(request.at_least)
+        assert at_least.shard == request.shard
+        created = await self.twin.create_base("memory", request.collection_id, at_least, 1)
         return pb.CreateBaseResponse(base_id=created.base_id, stored_bytes=created.stored_bytes)
 
 
-def make_base(address: str, collection_id: int, shard: int) -> CreatedBase:
+def at(shard: int) -> ShardPosition:
+    return ShardPosition(shard, "epoch", 12)
+
+
+def make_base(address: str, collection_id: int, at_least: ShardPosition) -> CreatedBase:
     troubles: dict[int, PixvecError] = {8: BackupDamaged("a file is missing"), 9: Unavailable("the disk is full")}
     if collection_id in troubles:
         raise troubles[collection_id]
-    return CreatedBase(f"base-{collection_id}-{shard}", 99)
+    return CreatedBase(f"base-{collection_id}-{at_least.shard}-{at_least.epoch}-{at_least.seq}", 99)
 
 
 @pytest.fixture(params=["memory", "grpc"])
@@ -86,17 +94,17 @@ async def test_a_searcher_says_how_it_stands(kind: str) -> None:
 @in_loop
 async def test_a_base_is_made_or_the_reason_told(kind: str) -> None:
     async with admin(kind) as (client, address):
-        assert await client.create_base(address, 7, 1, 10) == CreatedBase("base-7-1", 99)
+        assert await client.create_base(address, 7, at(1), 10) == CreatedBase("base-7-1-epoch-12", 99)
         with pytest.raises(BackupDamaged, match="a file is missing"):
-            await client.create_base(address, 8, 0, 10)
+            await client.create_base(address, 8, at(0), 10)
         with pytest.raises(Unavailable, match="the disk is full"):
-            await client.create_base(address, 9, 0, 10)
+            await client.create_base(address, 9, at(0), 10)
 
 
 @in_loop
 async def test_nobody_is_said_to_be_that(kind: str, tmp_path: Path) -> None:
     async with admin(kind) as (client, _):
         nobody = "nobody" if kind == "memory" else f"unix:{tmp_path}/nobody.sock"
-        for call in (client.status(nobody, 5), client.create_base(nobody, 7, 0, 5)):
+        for call in (client.status(nobody, 5), client.create_base(nobody, 7, at(0), 5)):
             with pytest.raises(ShardUnavailable, match="nobody"):
                 await call

@@ -62,8 +62,8 @@ class AdminServiceServicer:
     """
 
     def CreateSnapshot(self, request, context):
-        """Backs up the index of a collection into the blob store, shard by shard, and reads every byte back. What an earlier
-        snapshot holds is not sent again. Takes as long as the reading does: give it a deadline of minutes to hours. A shard
+        """Backs up the index of a collection into the blob store, shard by shard, with all that was written before the call,
+        and reads every byte back. What an earlier snapshot holds is not sent again. Takes as long as the reading does: give it a deadline of minutes to hours. A shard
         that fails is told in its place in the answer; once a snapshot was begun it goes on though the caller is gone.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

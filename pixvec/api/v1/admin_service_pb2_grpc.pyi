@@ -34,8 +34,8 @@ class AdminServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> AdminServiceAsyncStub: ...
     CreateSnapshot: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.CreateSnapshotRequest, _admin_service_pb2.CreateSnapshotResponse]
-    """Backs up the index of a collection into the blob store, shard by shard, and reads every byte back. What an earlier
-    snapshot holds is not sent again. Takes as long as the reading does: give it a deadline of minutes to hours. A shard
+    """Backs up the index of a collection into the blob store, shard by shard, with all that was written before the call,
+    and reads every byte back. What an earlier snapshot holds is not sent again. Takes as long as the reading does: give it a deadline of minutes to hours. A shard
     that fails is told in its place in the answer; once a snapshot was begun it goes on though the caller is gone.
     """
     ListSnapshots: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.ListSnapshotsRequest, _admin_service_pb2.ListSnapshotsResponse]
@@ -55,8 +55,8 @@ class AdminServiceAsyncStub(AdminServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateSnapshot: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.CreateSnapshotRequest, _admin_service_pb2.CreateSnapshotResponse]  # type: ignore[assignment]
-    """Backs up the index of a collection into the blob store, shard by shard, and reads every byte back. What an earlier
-    snapshot holds is not sent again. Takes as long as the reading does: give it a deadline of minutes to hours. A shard
+    """Backs up the index of a collection into the blob store, shard by shard, with all that was written before the call,
+    and reads every byte back. What an earlier snapshot holds is not sent again. Takes as long as the reading does: give it a deadline of minutes to hours. A shard
     that fails is told in its place in the answer; once a snapshot was begun it goes on though the caller is gone.
     """
     ListSnapshots: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.ListSnapshotsRequest, _admin_service_pb2.ListSnapshotsResponse]  # type: ignore[assignment]
@@ -79,8 +79,8 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _admin_service_pb2.CreateSnapshotRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_admin_service_pb2.CreateSnapshotResponse, _abc.Awaitable[_admin_service_pb2.CreateSnapshotResponse]]:
-        """Backs up the index of a collection into the blob store, shard by shard, and reads every byte back. What an earlier
-        snapshot holds is not sent again. Takes as long as the reading does: give it a deadline of minutes to hours. A shard
+        """Backs up the index of a collection into the blob store, shard by shard, with all that was written before the call,
+        and reads every byte back. What an earlier snapshot holds is not sent again. Takes as long as the reading does: give it a deadline of minutes to hours. A shard
         that fails is told in its place in the answer; once a snapshot was begun it goes on though the caller is gone.
         """
 

@@ -167,12 +167,14 @@ class SnapshotResponse(_message.Message):
     def __init__(self, shards: _Optional[_Iterable[_Union[ShardStatus, _Mapping]]] = ...) -> None: ...
 
 class CreateBaseRequest(_message.Message):
-    __slots__ = ("collection_id", "shard")
+    __slots__ = ("collection_id", "shard", "at_least")
     COLLECTION_ID_FIELD_NUMBER: _ClassVar[int]
     SHARD_FIELD_NUMBER: _ClassVar[int]
+    AT_LEAST_FIELD_NUMBER: _ClassVar[int]
     collection_id: int
     shard: int
-    def __init__(self, collection_id: _Optional[int] = ..., shard: _Optional[int] = ...) -> None: ...
+    at_least: _common_pb2.ShardPosition
+    def __init__(self, collection_id: _Optional[int] = ..., shard: _Optional[int] = ..., at_least: _Optional[_Union[_common_pb2.ShardPosition, _Mapping]] = ...) -> None: ...
 
 class CreateBaseResponse(_message.Message):
     __slots__ = ("base_id", "stored_bytes")

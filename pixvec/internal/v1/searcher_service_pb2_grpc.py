@@ -107,7 +107,7 @@ class SearcherServiceServicer:
 
     def CreateBase(self, request, context):
         """Stores one shard in the blob store, reads it back and records it as a base that its feed can go on from. Calls for a
-        shard that is being stored wait for that.
+        shard that is being stored wait for that, and take it if it holds enough.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -44,7 +44,7 @@ class SearcherServiceStub:
     """Writes a snapshot of every shard this process holds, now."""
     CreateBase: _grpc.UnaryUnaryMultiCallable[_searcher_service_pb2.CreateBaseRequest, _searcher_service_pb2.CreateBaseResponse]
     """Stores one shard in the blob store, reads it back and records it as a base that its feed can go on from. Calls for a
-    shard that is being stored wait for that.
+    shard that is being stored wait for that, and take it if it holds enough.
     """
 
 @_typing.type_check_only
@@ -63,7 +63,7 @@ class SearcherServiceAsyncStub(SearcherServiceStub):
     """Writes a snapshot of every shard this process holds, now."""
     CreateBase: _aio.UnaryUnaryMultiCallable[_searcher_service_pb2.CreateBaseRequest, _searcher_service_pb2.CreateBaseResponse]  # type: ignore[assignment]
     """Stores one shard in the blob store, reads it back and records it as a base that its feed can go on from. Calls for a
-    shard that is being stored wait for that.
+    shard that is being stored wait for that, and take it if it holds enough.
     """
 
 class SearcherServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -115,7 +115,7 @@ class SearcherServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_searcher_service_pb2.CreateBaseResponse, _abc.Awaitable[_searcher_service_pb2.CreateBaseResponse]]:
         """Stores one shard in the blob store, reads it back and records it as a base that its feed can go on from. Calls for a
-        shard that is being stored wait for that.
+        shard that is being stored wait for that, and take it if it holds enough.
         """
 
 def add_SearcherServiceServicer_to_server(servicer: SearcherServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

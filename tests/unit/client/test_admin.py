@@ -23,9 +23,11 @@ def test_snapshots_are_created_listed_and_restored_from(client):
     assert restored.epoch != made.snapshot.epoch
 
 
-def test_after_a_restore_a_client_does_not_wait_for_what_it_wrote_before(client):
-    filled(client).admin.restore_collection("photos", from_feed=True)
+def test_after_a_restore_a_client_waits_for_what_is_loaded_anew(client, server: FakeServer):
+    (restored,) = filled(client).admin.restore_collection("photos", from_feed=True)
     assert len(client.search("photos", image=b"a")) == 2
+    (position,) = server.called("Query")[-1].token.positions
+    assert (position.epoch, position.seq) == (restored.epoch, 2)
 
 
 def test_a_shard_that_failed_is_told(client, server: FakeServer):

@@ -13,7 +13,7 @@ from pixvec.blobs.store import MemoryBlobStore
 from pixvec.catalogue.bases import BaseContent
 from pixvec.catalogue.memory import in_memory
 from pixvec.catalogue.topology import ShardReport
-from pixvec.domain import Metric, Space
+from pixvec.domain import Metric, ShardPosition, Space
 from pixvec.errors import (
     BackupDamaged,
     CollectionNotFound,
@@ -57,8 +57,10 @@ class Side:
         snapshots = Snapshots(directory, self.catalogue, self.searchers, self.blobs, sql, files)
         self.service = AdminService(snapshots, Topology(directory, topology, self.searchers, sql))
 
-    def make_base(self, address: str, collection_id: int, shard: int) -> CreatedBase:
+    def make_base(self, address: str, collection_id: int, at_least: ShardPosition) -> CreatedBase:
         """Do what a searcher does."""
+        shard = at_least.shard
+        assert at_least.epoch == self.epoch(shard)
         self.asked.append((address, shard))
         bases = self.catalogue.bases
         opened = bases.begin(collection_id, shard, self.epoch(shard))
@@ -125,10 +127,10 @@ async def test_a_shard_that_fails_is_told_in_its_place(tmp_path: Path) -> None:
     side = Side(tmp_path)
     make = side.make_base
 
-    def one_fails(address: str, collection_id: int, shard: int) -> CreatedBase:
-        if shard == 1:
+    def one_fails(address: str, collection_id: int, at_least: ShardPosition) -> CreatedBase:
+        if at_least.shard == 1:
             raise FailedPrecondition("this searcher has no blob store")
-        return make(address, collection_id, shard)
+        return make(address, collection_id, at_least)
 
     side.searchers.make_base = one_fails
     good, bad = (await side.create()).shards

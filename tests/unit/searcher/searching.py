@@ -144,7 +144,7 @@ class Bench:
         self._open.callback(recall.close)
         freshness = Freshness(self.host, self.follower)
         self.searches = Searches(self.host, freshness, searching, threads["search"], recall)
-        self.base_maker = BaseMaker(self.host, self.snapshots, *over_there)
+        self.base_maker = BaseMaker(self.host, freshness, self.snapshots, *over_there)
         self.service = SearcherService(
             "searcher", self.host, self.searches, self.follower, self.snapshots, threads["apply"], self.base_maker
         )

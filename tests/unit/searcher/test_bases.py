@@ -13,16 +13,17 @@ from pixvec.backups.manifest import read_manifest
 from pixvec.blobs.store import MemoryBlobStore
 from pixvec.catalogue.bases import BaseContent
 from pixvec.catalogue.topology import ShardReport
-from pixvec.domain import BaseSnapshot, Collection
+from pixvec.domain import BaseSnapshot, Collection, ShardPosition
 from pixvec.errors import BackupDamaged, FailedPrecondition, ShardUnavailable, Unavailable
 from pixvec.index.plan import BuildPolicy
 from pixvec.index.sealing import index_in_this_process, seal
 from pixvec.internal.v1 import searcher_service_pb2 as pb
+from pixvec.rpc.conversions import position_to_wire
 from pixvec.telemetry.metrics import BASES_REFUSED
 from services.searcher.bootstrap import RETRY_S
 from services.searcher.held_shard import HeldShard
 from tests.in_loop import in_loop
-from tests.unit.searcher.searching import Bench, Context, found, names
+from tests.unit.searcher.searching import Bench, Context, end_of, found, names
 
 
 class Blobs(MemoryBlobStore):
@@ -159,6 +160,35 @@ async def test_callers_who_come_together_get_one_base_and_one_who_leaves_stops_n
         assert calls[0].cancelled()
         assert len(bench.catalogue.bases.of_collection()) == 1
         assert await make(bench, collection) != first
+
+
+@in_loop
+async def test_a_base_holds_at_least_what_is_told(tmp_path: Path) -> None:
+    with Bench(tmp_path, blobs=(blobs := Blobs())) as bench:
+        collection, held = await filled(bench, 1, 2)
+        [batch] = bench.index(collection, 3)
+        request = pb.CreateBaseRequest(
+            collection_id=collection.collection_id, shard=0, at_least=position_to_wire(end_of(batch))
+        )
+        response = await bench.service.CreateBase(request, Context())
+        (base,) = bench.catalogue.bases.of_collection()
+        assert (base.base_id, base.seq) == (response.base_id, 3)
+        begun, go_on = threading.Event(), threading.Event()
+
+        def wait() -> None:
+            begun.set()
+            assert go_on.wait(30)
+
+        blobs.on_write = wait
+        early = asyncio.create_task(make(bench, collection))
+        await asyncio.to_thread(begun.wait, 30)
+        [batch] = bench.index(collection, 4)
+        later = asyncio.create_task(bench.base_maker.make(held.key, end_of(batch)))
+        await bench.ready(collection)
+        go_on.set()
+        assert ((await early).seq, (await later).base.seq) == (3, 4)
+        with pytest.raises(ShardUnavailable, match="has applied 4, not 9"):
+            await bench.base_maker.make(held.key, ShardPosition(0, held.epoch, 9), 0.01)
 
 
 @in_loop
