@@ -56,6 +56,8 @@ class GatewaySettings(_Pictures):
     embedder_target: str = "127.0.0.1:50061"
     default_shard_count: int = 1
     replicas: int = 1
+    # How long a query that may go without some shards waits for them after others have answered.
+    query_partial_after_s: float = Field(2.0, ge=0.0)
     # Items awaiting work, over all jobs, above which new ones are refused.
     max_open_items: int = 1_000_000
     # Ingest streams at once, above which new ones are refused; each may hold 48 MiB of pictures.

@@ -15,6 +15,9 @@ QUERY_STAGE_SECONDS = Histogram(
     "pixvec_query_stage_seconds", "Time of each stage of a query.", ["stage"], buckets=_FAST
 )
 QUERY_SHARDS_MISSING = Counter("pixvec_query_shards_missing_total", "Shards that an answer had to go without.")
+SHARD_CALLS_HEDGED = Counter(
+    "pixvec_shard_calls_hedged_total", "Calls to slow searchers, made to other replicas as well."
+)
 
 CHUNK_SECONDS = Histogram(
     "pixvec_chunk_seconds", "Time to take in a chunk.", ["stage"], buckets=(0.01, 0.05, 0.1, 0.5, 1, 5, 10, 60)

@@ -189,7 +189,7 @@ def add_services(
     jobs = IngestJobs(directory, catalogue.jobs, backends.sources, publisher, sql, files)
     job_service_pb2_grpc.add_JobServiceServicer_to_server(JobService(jobs, closing), server)
 
-    scatter = Scatter(directory, backends.searchers)
+    scatter = Scatter(directory, backends.searchers, partial_after_s=settings.query_partial_after_s)
     queries = Queries(directory, scatter, embedder, catalogue.images, sql)
     batches = Batches(directory, scatter, embedder)
     search_service_pb2_grpc.add_SearchServiceServicer_to_server(SearchService(queries, batches), server)

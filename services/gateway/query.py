@@ -3,6 +3,7 @@
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Self
 
 from pixvec.domain import Attributes, Consistency, Hit, SearchOptions, SeqToken
 from pixvec.rpc.shard_search import RankedHits
@@ -101,3 +102,7 @@ class Deadline:
     def left_s(self) -> float:
         """Seconds left, 0 when it has passed."""
         return max(0.0, self._at - time.monotonic())
+
+    def earlier(self, share: float) -> Self:
+        """Return the moment when this share of the time left has passed."""
+        return type(self)(share * self.left_s)

@@ -1,17 +1,19 @@
-"""Asks one ready replica of every shard, and another one where the first does not answer."""
+"""Asks one ready replica of every shard, and another one where the first is slow or does not answer."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 
 from pixvec.catalogue.sharding import shard_of
 from pixvec.catalogue.topology import Replica, Routing
 from pixvec.domain import Collection, ShardPosition
-from pixvec.errors import PixvecError
 from pixvec.rpc.searcher_client import SearcherClient
 from pixvec.rpc.shard_search import BatchAnswer, ShardAnswer, ShardSearch, ShardVectors
+from services.gateway.asking import Call, Round
 from services.gateway.directory import Directory
 from services.gateway.gathered import A, Ask, Gathered
+from services.gateway.hedging import Hedging
 from services.gateway.query import Deadline
 
 # What is left of the deadline for merging, hydrating and the way back.
@@ -42,12 +44,15 @@ class Scatter:
     """Spreads queries over replicas, turn by turn.
 
     `complete`: keep asking until each shard has answered, and raise ShardUnavailable if the deadline passes first;
-    otherwise it is raised only when no shard answers.
+    otherwise it is raised only when no shard answers, and once some have, the others get `partial_after_s`, or as long
+    again as those took.
     """
 
-    def __init__(self, directory: Directory, searchers: SearcherClient) -> None:
+    def __init__(self, directory: Directory, searchers: SearcherClient, *, partial_after_s: float = 2.0) -> None:
         self._directory = directory
         self._searchers = searchers
+        self._partial_after_s = partial_after_s
+        self._hedging = Hedging()
         self._turn = 0
         self._version = -1
 
@@ -100,8 +105,9 @@ class Scatter:
     ) -> Gathered[A]:
         self._turn += 1
         gathered: Gathered[A] = Gathered(tuple(shards))
+        deadline = deadline.earlier(_SHARE_OF_DEADLINE)
         routing = self._noted(await self._directory.routing())
-        await self._ask(gathered, collection, ask, routing, deadline)
+        await self._ask(gathered, collection, ask, routing, deadline, complete=complete)
         if len(gathered.answered) < len(gathered.shards):
             await self._ask_again(gathered, collection, ask, deadline, complete=complete)
         return gathered
@@ -117,7 +123,7 @@ class Scatter:
         self, gathered: Gathered[A], collection: Collection, ask: Ask[A], deadline: Deadline, *, complete: bool
     ) -> None:
         async for routing in self._later_routings(gathered, deadline, complete=complete):
-            await self._ask(gathered, collection, ask, routing, deadline)
+            await self._ask(gathered, collection, ask, routing, deadline, complete=complete)
             if not gathered.missing:
                 return
         if complete or not gathered.answered:
@@ -136,40 +142,44 @@ class Scatter:
             yield await self._directory.fresh_routing()
 
     async def _ask(
-        self, gathered: Gathered[A], collection: Collection, ask: Ask[A], routing: Routing, deadline: Deadline
+        self,
+        gathered: Gathered[A],
+        collection: Collection,
+        ask: Ask[A],
+        routing: Routing,
+        deadline: Deadline,
+        *,
+        complete: bool,
     ) -> None:
-        groups, alternatives = self._group(routing, collection.collection_id, gathered)
-        timeout_s = deadline.left_s * _share(has_alternative=alternatives)
-        calls = [_ask_one(gathered, ask, address, tuple(held), timeout_s) for address, held in groups.items()]
-        # One searcher is the common case, and needs no task of its own.
-        if len(calls) == 1:
-            await calls[0]
-        elif calls:
-            await asyncio.gather(*calls)
+        key = collection.collection_id
+        calls = self._calls(routing, key, gathered.missing, gathered.failed)
 
-    def _group(self, routing: Routing, collection_id: int, gathered: Gathered[A]) -> tuple[dict[str, list[int]], bool]:
-        """Return the missing shards by the address to ask, and whether any of them has another replica."""
+        def others(call: Call) -> Sequence[Call]:
+            found = self._calls(routing, key, call.shards, gathered.failed | {call.address})
+            return found if sum(len(each.shards) for each in found) == len(call.shards) else ()
+
+        timeout_s = deadline.left_s * (_FIRST_REPLICA_SHARE if any(call.has_other for call in calls) else 1)
+        partial_after_s = None if complete else self._partial_after_s
+        await Round(gathered, ask, others, self._hedging, timeout_s, partial_after_s).make(calls)
+
+    def _calls(
+        self, routing: Routing, collection_id: int, shards: Iterable[int], avoided: AbstractSet[str]
+    ) -> list[Call]:
+        """Return whom to ask about those of the shards that somebody holds ready."""
         groups: dict[str, list[int]] = {}
-        alternatives = False
-        for shard in gathered.missing:
-            ready = _ready(routing, collection_id, shard, gathered.failed)
-            if ready:
-                chosen = ready[self._turn % len(ready)]
-                groups.setdefault(chosen.address, []).append(shard)
-                alternatives = alternatives or len(ready) > 1
-        return groups, alternatives
+        replaceable: set[str] = set()
+        now = asyncio.get_running_loop().time()
+        for shard in shards:
+            if ready := _ready(routing, collection_id, shard, avoided):
+                best = self._hedging.preferred(ready, now)
+                address = best[self._turn % len(best)].address
+                groups.setdefault(address, []).append(shard)
+                if len(ready) > 1:
+                    replaceable.add(address)
+        return [Call(address, tuple(held), address in replaceable) for address, held in groups.items()]
 
 
-async def _ask_one(gathered: Gathered[A], ask: Ask[A], address: str, shards: tuple[int, ...], timeout_s: float) -> None:
-    try:
-        answer = await ask(address, shards, timeout_s)
-    except PixvecError as error:
-        gathered.note(address, error)
-    else:
-        gathered.add(address, shards, answer)
-
-
-def _ready(routing: Routing, collection_id: int, shard: int, avoided: set[str]) -> list[Replica]:
+def _ready(routing: Routing, collection_id: int, shard: int, avoided: AbstractSet[str]) -> list[Replica]:
     replicas = routing.replicas.get((collection_id, shard), ())
     return [replica for replica in replicas if replica.ready and replica.address not in avoided]
 
@@ -177,7 +187,3 @@ def _ready(routing: Routing, collection_id: int, shard: int, avoided: set[str]) 
 def _narrowed(search: ShardSearch, shards: tuple[int, ...]) -> ShardSearch:
     wait_for = tuple(position for position in search.wait_for if position.shard in shards)
     return replace(search, shards=shards, wait_for=wait_for)
-
-
-def _share(*, has_alternative: bool) -> float:
-    return _SHARE_OF_DEADLINE * (_FIRST_REPLICA_SHARE if has_alternative else 1)
