@@ -64,7 +64,7 @@ class Collections:
 
     async def get(self, name: str) -> tuple[Collection, int]:
         """Return a collection and the number of images that can be found. Raises CollectionNotFound."""
-        collection = await self._sql.run(self._catalogue.collections.get, name)
+        collection = await self._sql.read(self._catalogue.collections.get, name)
         return collection, await self._sql.run(self._catalogue.collections.count_images, collection.collection_id)
 
     async def page(self, after_name: str, limit: int) -> list[tuple[Collection, int]]:
@@ -95,7 +95,7 @@ class Collections:
     async def _refuse_taken(self, name: str) -> None:
         # Before the model is resolved: that may take minutes.
         try:
-            await self._sql.run(self._catalogue.collections.get, name)
+            await self._sql.read(self._catalogue.collections.get, name)
         except CollectionNotFound:
             return
         raise CollectionExists(

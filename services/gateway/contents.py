@@ -52,7 +52,7 @@ class Contents:
     async def original(self, collection: str, image_id: str) -> Content:
         """Return the bytes that were taken in. Raises CollectionNotFound, ImageNotFound, ContentNotFound."""
         found = await self._directory.collection(collection)
-        image = await self._sql.run(self._images.get, found.collection_id, image_id)
+        image = await self._sql.read(self._images.get, found.collection_id, image_id)
         _check_stored(image)
         data = await self._files.run(self._blobs.get, image.content_hash)
         return Content(data, _MEDIA_TYPES.get(image.format, "application/octet-stream"))
@@ -60,7 +60,7 @@ class Contents:
     async def thumbnail(self, collection: str, image_id: str, deadline_s: float) -> Content:
         """Return a JPEG of at most 256 pixels a side. Raises as `original` does, and EmbedderUnavailable."""
         found = await self._directory.collection(collection)
-        image = await self._sql.run(self._images.get, found.collection_id, image_id)
+        image = await self._sql.read(self._images.get, found.collection_id, image_id)
         _check_stored(image)
         name = thumbnail_of(image.content_hash, THUMBNAIL_SIDE)
         try:

@@ -40,11 +40,11 @@ class Directory:
         self._collections.forget(name)
 
     async def _load_collection(self, name: str) -> Collection:
-        return await self._sql.run(self._catalogue.collections.get, name)
+        return await self._sql.read(self._catalogue.collections.get, name)
 
     async def _load_routing(self, _key: None) -> Routing:
         try:
-            routing = await self._sql.run(self._catalogue.topology.routing)
+            routing = await self._sql.read(self._catalogue.topology.routing)
         except Unavailable:
             self._last_known.lost()
             raise

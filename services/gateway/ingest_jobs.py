@@ -37,7 +37,7 @@ class IngestJobs:
 
     async def get(self, job_id: str) -> Job:
         """Raises JobNotFound."""
-        return await self._sql.run(self._jobs.get, job_id)
+        return await self._sql.read(self._jobs.get, job_id)
 
     async def page(self, collection: str, before_job_id: str, limit: int) -> list[Job]:
         """Return jobs, the newest first, of one collection or of all. Raises CollectionNotFound."""
@@ -46,7 +46,7 @@ class IngestJobs:
 
     async def failures(self, job_id: str, after_ordinal: int, limit: int) -> list[tuple[ItemStatus, str]]:
         """Return failed items above an ordinal, with their URIs. Raises JobNotFound."""
-        await self._sql.run(self._jobs.get, job_id)
+        await self._sql.read(self._jobs.get, job_id)
         return await self._sql.run(self._jobs.failures, job_id, after_ordinal, limit)
 
     def _create(self, collection_id: int, uri_prefix: str, on_existing: OnExisting, idempotency_key: str) -> Job:

@@ -1,7 +1,9 @@
+import threading
+
 import pytest
 
 from pixvec.api.v1 import image_service_pb2 as pb
-from pixvec.errors import CollectionNotFound, ContentNotFound, ImageNotFound, PictureNotRecognised
+from pixvec.errors import CollectionNotFound, ContentNotFound, ImageNotFound, PictureNotRecognised, Unavailable
 from pixvec.rpc.blocking import BlockingCalls
 from services.gateway.deletions import Deletions
 from tests.in_loop import in_loop
@@ -35,6 +37,21 @@ async def test_an_image_is_described():
             await side.service.GetImage(pb.GetImageRequest(collection="photos", image_id="b"), CONTEXT)
         with pytest.raises(CollectionNotFound):
             await side.service.GetImage(pb.GetImageRequest(collection="other", image_id="a"), CONTEXT)
+
+
+@pytest.mark.parametrize("method", ["GetImage", "GetContent"])
+@in_loop
+async def test_a_database_that_does_not_answer_is_not_waited_for_without_end(monkeypatch, method):
+    leave = threading.Event()
+    async with WriteSide().running() as side:
+        await side.directory.collection("photos")
+        monkeypatch.setattr(side.service, "_sql", BlockingCalls("database", 1, read_within_s=0.01))
+        monkeypatch.setattr(side.service._contents, "_sql", side.service._sql)
+        monkeypatch.setattr(side.catalogue.images, "get", lambda *_: leave.wait(30))
+        request = content_of("a") if method == "GetContent" else pb.GetImageRequest(collection="photos", image_id="a")
+        with pytest.raises(Unavailable, match="the database has not answered"):
+            await getattr(side.service, method)(request, CONTEXT)
+        leave.set()
 
 
 @in_loop

@@ -3,7 +3,7 @@ import threading
 
 import pytest
 
-from pixvec.errors import Overloaded
+from pixvec.errors import Overloaded, Unavailable
 from pixvec.rpc.blocking import BlockingCalls
 from tests.in_loop import in_loop
 
@@ -56,3 +56,23 @@ async def test_a_thread_counts_until_it_is_free_whatever_becomes_of_the_caller()
         calls.start(int)
     leave.set()
     calls.close()
+
+
+@in_loop
+async def test_a_read_is_not_waited_for_without_end() -> None:
+    threads, leave = BlockingCalls("database", 2, read_within_s=0.01), threading.Event()
+    with pytest.raises(Unavailable, match="the database has not answered for 0 s; try again") as caught:
+        await threads.read(leave.wait, 30)
+    assert caught.value.retry_after_s
+    assert await BlockingCalls("database", 1, read_within_s=30).read(int, "7") == 7
+    leave.set()
+    threads.close()
+
+
+@in_loop
+async def test_a_read_raises_what_its_call_raises() -> None:
+    def fail() -> None:
+        raise KeyError("no such thing")
+
+    with pytest.raises(KeyError, match="no such thing"):
+        await BlockingCalls("database", 1).read(fail)
