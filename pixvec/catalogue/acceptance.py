@@ -8,7 +8,7 @@ from enum import Enum, auto
 
 from pixvec.catalogue.interfaces import NewItem
 from pixvec.domain import Attributes, ItemError, OnExisting
-from pixvec.errors import ImageExists, InvalidRequest
+from pixvec.errors import CollectionNotFound, FailedPrecondition, ImageExists, InvalidRequest, PixvecError
 
 MAX_IMAGE_ID_BYTES = 512
 # Versions of one image on their way at once that are remembered; of more, the oldest counts as overtaken.
@@ -146,3 +146,12 @@ def _storable(text: str) -> str:
 
 def _by_ordinal(item: NewItem) -> int:
     return item.ordinal
+
+
+def closed_error(job_id: str, error: ItemError | None) -> PixvecError:
+    """Return why a job that ended with this error takes no new items."""
+    if error is not None and error.reason == CollectionNotFound.reason:
+        return CollectionNotFound(
+            f"{error.message} while pictures were taken in: create it again, and ingest them anew", field="collection"
+        )
+    return FailedPrecondition(f"job {job_id} is closed to new items: open a new job", field="job_id")

@@ -8,7 +8,6 @@ from pixvec.domain import IndexKind, IndexSettings, OnExisting, VectorStorage
 from pixvec.errors import (
     CollectionExists,
     CollectionNotFound,
-    FailedPrecondition,
     ImageNotFound,
     JobNotFound,
     SpaceNotFound,
@@ -145,7 +144,7 @@ def test_deleting_a_collection_fails_its_open_jobs_with_their_items(bench: Bench
     assert bench.catalogue.jobs.lease_chunk(ref, "other", 60) is None
     assert bench.catalogue.jobs.unattended(0, 10) == []
     assert bench.catalogue.jobs.count_open_items() == 0
-    with pytest.raises(FailedPrecondition):
+    with pytest.raises(CollectionNotFound, match="collection 'photos' was deleted while pictures were taken in"):
         bench.catalogue.jobs.add_items(job_id, [item(9)])
 
 

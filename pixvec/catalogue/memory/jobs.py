@@ -4,13 +4,13 @@ import uuid
 from collections.abc import Collection as AbstractCollection
 from collections.abc import Mapping, Sequence
 
+from pixvec.catalogue.acceptance import closed_error
 from pixvec.catalogue.interfaces import AddedItems, ChunkProgress, ItemStatus, NewItem
 from pixvec.catalogue.memory.acceptance import accept
 from pixvec.catalogue.memory.ending import ended_at, has_ended
 from pixvec.catalogue.memory.state import Chunk, Item, StoredJob, locked
 from pixvec.catalogue.memory.upkeep import MemoryUpkeep
 from pixvec.domain import IngestStage, ItemError, Job, JobState, OnExisting, SeqToken, ShardPosition
-from pixvec.errors import FailedPrecondition
 
 
 class MemoryJobStore(MemoryUpkeep):
@@ -58,7 +58,7 @@ class MemoryJobStore(MemoryUpkeep):
         job = self._state.job(job_id)
         fresh = [item for item in items if item.ordinal not in job.items]
         if fresh and job.closed_at is not None:
-            raise FailedPrecondition(f"job {job_id} is closed to new items: open a new job", field="job_id")
+            raise closed_error(job_id, job.error)
         chunk = accept(self._state, job, fresh) if fresh else None
         statuses = (self._to_status(job, job.items[ordinal]) for ordinal in sorted({item.ordinal for item in items}))
         return AddedItems(chunk, tuple(statuses))

@@ -6,13 +6,22 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, text
 
-from pixvec.catalogue.acceptance import MAX_PENDING, Decision, StoredImage, Verdict, candidates, decide, screen
+from pixvec.catalogue.acceptance import (
+    MAX_PENDING,
+    Decision,
+    StoredImage,
+    Verdict,
+    candidates,
+    closed_error,
+    decide,
+    screen,
+)
 from pixvec.catalogue.interfaces import AddedItems, ItemStatus, NewItem
 from pixvec.catalogue.postgres.database import Overtaken, Store, transaction
 from pixvec.catalogue.postgres.rows import ITEM_COLUMNS, ITEM_TABLES, job_key, to_json, to_status
 from pixvec.catalogue.sharding import shard_of
-from pixvec.domain import OnExisting
-from pixvec.errors import FailedPrecondition, JobNotFound
+from pixvec.domain import ItemError, OnExisting
+from pixvec.errors import JobNotFound
 
 _LOCK_JOB = "SELECT * FROM jobs WHERE job_id = :job_id FOR NO KEY UPDATE"
 _KNOWN = f"SELECT {ITEM_COLUMNS} FROM {ITEM_TABLES} WHERE i.job_id = :job_id AND i.ordinal = ANY(:ordinals)"
@@ -83,13 +92,13 @@ class Acceptance(Store):
         # The job's row makes streams that send the same ordinals wait for one another.
         job = connection.execute(text(_LOCK_JOB), {"job_id": job_key(job_id)}).one_or_none()
         if job is None:
-            raise JobNotFound(f"no job {job_id!r}: open a new one", field="job_id")
+            raise JobNotFound(f"no job {job_id!r}: it may be of a deleted collection; open a new one", field="job_id")
         known = _statuses(connection, job.job_id, [item.ordinal for item in items])
         fresh = [item for item in items if item.ordinal not in known]
         chunk = None
         if fresh:
             if job.closed_at is not None:
-                raise FailedPrecondition(f"job {job_id} is closed to new items: open a new job", field="job_id")
+                raise closed_error(job_id, ItemError(job.reason, job.message) if job.reason else None)
             chunk = _store(connection, job, fresh)
             known |= _statuses(connection, job.job_id, [item.ordinal for item in fresh])
         return AddedItems(chunk, tuple(known[ordinal] for ordinal in sorted(known)))
