@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pixvec.embedded.ports import check_address
 from pixvec.errors import FailedPrecondition, InvalidRequest
 
 
@@ -36,6 +37,7 @@ class StackConfig:
     metrics_port: int = 0
 
     def __post_init__(self) -> None:
+        check_address(self.listen)
         if not 1 <= self.searchers <= 64:
             raise InvalidRequest(f"{self.searchers} searchers: choose 1 to 64", field="searchers")
         if not 1 <= self.shards <= 256:

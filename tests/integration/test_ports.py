@@ -29,13 +29,22 @@ def test_connections_that_are_being_closed_are_no_hindrance():
     check_free(f"127.0.0.1:{place[1]}", "")
 
 
-@pytest.mark.parametrize("address", ["unix:/run/gateway.sock", "no-such-host:1", "nonsense"])
-def test_what_cannot_be_told_is_left_to_the_server(address, monkeypatch):
-    def unknown(*_, **__):
-        raise socket.gaierror("unknown")
-
-    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+@pytest.mark.parametrize("address", ["unix:/run/gateway.sock", "nonsense"])
+def test_what_cannot_be_told_is_left_to_the_server(address):
     check_free(address, "")
+
+
+@pytest.mark.parametrize("host", ["no-such-host", "x" * 70])
+def test_a_host_that_is_none_is_refused_with_the_remedy(host, monkeypatch):
+    def unknown(*arguments, **named):
+        if arguments[0] == "no-such-host":
+            raise socket.gaierror("unknown")
+        return known(*arguments, **named)
+
+    known = socket.getaddrinfo
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    with pytest.raises(FailedPrecondition, match=rf"{host}:1 \(no such host\): choose another"):
+        check_free(f"{host}:1", "choose another")
 
 
 def test_a_port_that_is_not_ours_to_take_is_named():

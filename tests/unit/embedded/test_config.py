@@ -13,6 +13,12 @@ from pixvec.errors import FailedPrecondition, InvalidRequest
 @pytest.mark.parametrize(
     ("options", "field", "hint"),
     [
+        ({"listen": "127.0.0.1:99999"}, "listen", "cannot listen on '127.0.0.1:99999': give HOST:PORT.* at most 65535"),
+        ({"listen": "garbage"}, "listen", "give HOST:PORT"),
+        ({"listen": "127.0.0.1:"}, "listen", "give HOST:PORT"),
+        ({"listen": "127.0.0.1:-1"}, "listen", "give HOST:PORT"),
+        ({"listen": ":50051"}, "listen", "give HOST:PORT"),
+        ({"listen": ""}, "listen", "give HOST:PORT"),
         ({"searchers": 0}, "searchers", "1 to 64"),
         ({"searchers": 65}, "searchers", "1 to 64"),
         ({"shards": 0}, "shards", "1 to 256"),
@@ -29,6 +35,13 @@ def test_what_cannot_work_is_refused_with_the_way_out(options, field, hint):
     with pytest.raises(InvalidRequest, match=hint) as refused:
         StackConfig(**options)
     assert refused.value.field == field
+
+
+@pytest.mark.parametrize(
+    "listen", ["127.0.0.1:0", "localhost:50051", "0.0.0.0:65535", "[::1]:50051", "unix:/run/a.sock"]
+)
+def test_where_a_gateway_can_listen(listen):
+    assert StackConfig(listen=listen).listen == listen
 
 
 def test_a_path_with_a_comma_is_refused(tmp_path):
