@@ -1,11 +1,13 @@
 """Live recall: a small share of queries is asked again exactly, in the background, and the overlap exported."""
 
+import contextlib
 import os
 import random
 import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -22,7 +24,7 @@ _SHARE_OF_TIME = 0.05
 _SMOOTHED_OVER = 50
 _LOWEST_PRIORITY = 19
 # No filters are searched with yet: all are of this kind.
-_UNFILTERED = "false"
+UNFILTERED = "false"
 
 
 class RecallProbe:
@@ -42,7 +44,8 @@ class RecallProbe:
         self._thread = ThreadPoolExecutor(1, "recall", initializer=_lower_priority)
         self._busy = threading.Lock()
         self._rest_until = 0.0
-        self._smoothed: dict[tuple[str, str, str], float] = {}
+        # Not to keep a dropped shard.
+        self._smoothed: WeakKeyDictionary[HeldShard, dict[str, float]] = WeakKeyDictionary()
 
     def consider(self, held: HeldShard, space: str, vectors: Float32Array, k: int, options: SearchOptions) -> None:
         """Ask one of these queries again, if it is its turn: never two at a time, and not all of the time."""
@@ -62,7 +65,7 @@ class RecallProbe:
         begun = self._clock()
         try:
             recall = recall_of(view, vector, k, options)
-            if recall is not None:
+            if recall is not None and not held.dropped:
                 self._export(held, view.space.name, recall)
         finally:
             now = self._clock()
@@ -70,13 +73,12 @@ class RecallProbe:
             self._busy.release()
 
     def _export(self, held: HeldShard, space: str, recall: float) -> None:
-        key = (held.collection.name, space, str(held.shard))
-        before = self._smoothed.get(key, recall)
-        self._smoothed[key] = before + (recall - before) / _SMOOTHED_OVER
-        metrics.SEARCH_RECALL.labels(*key, _UNFILTERED).set(self._smoothed[key])
+        smoothed = self._smoothed.setdefault(held, {})
+        before = smoothed.get(space, recall)
+        smoothed[space] = before + (recall - before) / _SMOOTHED_OVER
+        metrics.SEARCH_RECALL.labels(held.collection.name, space, str(held.shard), UNFILTERED).set(smoothed[space])
         if held.dropped:
-            # Gone while it was looked at: its series went with it.
-            metrics.SEARCH_RECALL.remove(*key, _UNFILTERED)
+            forget_recall(held)
 
 
 def recall_of(view: SpaceView, vector: Float32Array, k: int, options: SearchOptions) -> float | None:
@@ -89,6 +91,13 @@ def recall_of(view: SpaceView, vector: Float32Array, k: int, options: SearchOpti
     (found,) = view.search(vector, k, None, options)
     as_good = int(np.count_nonzero(found.scores >= exact.scores[-1]))
     return min(as_good, len(exact.image_ids)) / len(exact.image_ids)
+
+
+def forget_recall(held: HeldShard) -> None:
+    """Export nothing more of a shard that was dropped."""
+    for space in held.collection.spaces:
+        with contextlib.suppress(KeyError):
+            metrics.SEARCH_RECALL.remove(held.collection.name, space.name, str(held.shard), UNFILTERED)
 
 
 def _lower_priority() -> None:

@@ -15,11 +15,13 @@ from pixvec.telemetry.metrics import SHARD_SEARCH_SECONDS
 from services.searcher.freshness import Freshness
 from services.searcher.held_shard import HeldShard
 from services.searcher.recall import RecallProbe
-from services.searcher.search_queue import SearchQueue
+from services.searcher.search_queue import MAX_ROWS, SearchQueue
 from services.searcher.shard_host import ShardHost
 
 # Kept of the deadline for what comes after the waiting.
 _SHARE_FOR_WAITING = 0.9
+# Of all queries of one search, over each shard.
+_MAX_CANDIDATES = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,16 +70,10 @@ class Searches:
             _check_digest(_space(held, query.space), query.digest)
         if not ready:
             return Answer([], (), 0.0)
-        key = (
-            query.collection_id,
-            *(held.shard for held in ready),
-            query.space,
-            query.k,
-            query.min_score,
-            query.options,
-        )
+        # The shards themselves, not their numbers: one that was dropped and is held anew is another.
+        what = (tuple(ready), query.space, query.k, query.min_score, query.options)
         rows, seconds = await self._queue.search(
-            key, functools.partial(_search, ready, query), query.vectors, give_up_at
+            what, functools.partial(_search, *what), query.vectors, give_up_at, max_rows=_rows_at_once(query)
         )
         probed = random.choice(ready)  # noqa: S311 - a sample, not a secret
         self._recall.consider(probed, _space(probed, query.space).name, query.vectors, query.k, query.options)
@@ -115,15 +111,25 @@ class Searches:
         return held if held is not None and held.ready else None
 
 
-def _search(shards: Sequence[HeldShard], query: Query, vectors: Float32Array) -> list[ShardHits]:
-    found = [_search_shard(held, query, vectors) for held in shards]
-    return found[0] if len(found) == 1 else [merge_hits(parts, query.k) for parts in zip(*found, strict=True)]
+def _rows_at_once(query: Query) -> int:
+    """Return how many queries one search takes: its candidates have to fit into memory."""
+    candidates = query.k * max(1.0, query.options.rescore)
+    return max(1, min(MAX_ROWS, int(_MAX_CANDIDATES / candidates)))
 
 
-def _search_shard(held: HeldShard, query: Query, vectors: Float32Array) -> list[ShardHits]:
-    with SHARD_SEARCH_SECONDS.time():
-        space = _space(held, query.space).name
-        return held.index.search(space, vectors, query.k, query.min_score, query.options)
+def _search(
+    shards: Sequence[HeldShard],
+    space: str,
+    k: int,
+    min_score: float | None,
+    options: SearchOptions,
+    vectors: Float32Array,
+) -> list[ShardHits]:
+    found = []
+    for held in shards:
+        with SHARD_SEARCH_SECONDS.time():
+            found.append(held.index.search(_space(held, space).name, vectors, k, min_score, options))
+    return found[0] if len(found) == 1 else [merge_hits(parts, k) for parts in zip(*found, strict=True)]
 
 
 def _space(held: HeldShard, name: str) -> Space:

@@ -8,6 +8,7 @@ from pixvec.telemetry.logging import get_logger
 from services.searcher.changes import to_specs
 from services.searcher.data_folder import ShardKey
 from services.searcher.held_shard import HeldShard
+from services.searcher.recall import forget_recall
 
 log = get_logger(__name__)
 
@@ -62,6 +63,7 @@ class ShardHost:
             del self._shards[held.key]
         for gauge in _GAUGES:
             gauge.remove(held.collection.name, str(held.shard))
+        forget_recall(held)
         held.notify()
 
     def _hold(self, key: ShardKey, assignment: Assignment) -> HeldShard:

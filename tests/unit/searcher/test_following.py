@@ -10,10 +10,11 @@ import pytest
 from pixvec.domain import Metric, Space
 from pixvec.errors import DatabaseUnavailable
 from pixvec.index.manifest import MANIFEST
+from pixvec.internal.v1 import searcher_service_pb2 as pb
 from pixvec.rpc.records import encode_record
 from pixvec.telemetry.metrics import RECORDS_SKIPPED
 from tests.in_loop import in_loop
-from tests.unit.searcher.searching import Bench, Database, dropped, found, names, packed
+from tests.unit.searcher.searching import SPACE, Bench, Context, Database, dropped, found, names, packed, vector
 
 
 def damage_vectors(folder: Path) -> None:
@@ -151,6 +152,34 @@ async def test_a_renewed_epoch_discards_everything(tmp_path: Path) -> None:
         assert held.dropped
         assert not held.ready
         assert (again.epoch, again.snapshot_seq, found(again)) == ("renewed", 0, names(1, 2))
+
+
+@in_loop
+async def test_a_shard_that_is_held_anew_answers_what_it_holds_now(tmp_path: Path) -> None:
+    with Bench(tmp_path) as bench:
+        collection = bench.collection()
+        bench.index(collection, 1, 2)
+        await bench.ready(collection)
+
+        async def answered() -> set[str]:
+            request = pb.SearchRequest(
+                collection_id=collection.collection_id,
+                shards=[0],
+                space="image",
+                vectors=vector(0).tobytes(),
+                dim=SPACE.dim,
+                k=10,
+            )
+            response = await bench.service.Search(request, Context())
+            return set(response.rows[0].image_ids)
+
+        assert await answered() == names(1, 2)
+        bench.delete(collection, 1)
+        bench.index(collection, 3)
+        bench.database.epoch = "renewed"
+        await bench.follower.poll()
+        await bench.ready(collection)
+        assert await answered() == names(2, 3)
 
 
 @in_loop

@@ -1,6 +1,8 @@
 import asyncio
+import gc
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -211,3 +213,43 @@ async def test_a_large_call_fails_as_a_small_one(queue: Callable[..., SearchQueu
     engine, searching = Engine(), queue(2)
     with pytest.raises(InvalidVector):
         await ask(searching, engine, *range(100), -1)
+
+
+@in_loop
+async def test_a_lane_that_is_done_keeps_nothing(queue: Callable[..., SearchQueue]) -> None:
+    searching = queue()
+    for number in range(20):
+        engine = Engine()
+        gone = weakref.ref(engine)
+        await ask(searching, engine, 1, key=f"{number}")
+        del engine
+        await asyncio.sleep(0.01)
+        gc.collect()
+        assert gone() is None
+
+
+@in_loop
+async def test_a_flood_of_one_lane_keeps_no_other_waiting(queue: Callable[..., SearchQueue]) -> None:
+    flood, searching, before = Engine(), queue(max_waiting=1000), []
+
+    def other(vectors: Float32Array) -> list[ShardHits]:
+        before.append(len(flood.calls))
+        return [ShardHits(["7"], vectors[0])]
+
+    first = await held_up(searching, flood)
+    many = [asyncio.ensure_future(ask(searching, flood, *range(60))) for _ in range(10)]
+    await asyncio.sleep(0)
+    alone = asyncio.ensure_future(searching.search("other", other, rows(7), LATER))
+    await asyncio.sleep(0)
+    flood.free.set()
+    await alone
+    assert before == [2]
+    await asyncio.gather(first, *many)
+
+
+@in_loop
+async def test_no_more_rows_go_together_than_asked_for(queue: Callable[..., SearchQueue]) -> None:
+    engine, searching = Engine(), queue()
+    hits, _ = await searching.search("lane", engine, rows(*range(10)), LATER, max_rows=3)
+    assert len(hits) == 10
+    assert max(engine.calls) == 3
