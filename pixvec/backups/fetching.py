@@ -13,13 +13,15 @@ from pixvec.disk import sync_folder
 def fetch_files(
     blobs: FileStore, files: Sequence[BackupFile], folder: Path, go_on: Callable[[], None] = lambda: None
 ) -> None:
-    """Write files below an empty folder. When it returns, every byte is on the disk and what was backed up.
+    """Write files into an empty folder, or into folders in it. When it returns, every byte is on the disk and what was
+    backed up.
 
     Raises BackupDamaged, Unavailable, OSError. `go_on` is called before each piece; what it raises ends the work.
     """
     for file in files:
         target = folder / file.path
-        target.parent.mkdir(parents=True, exist_ok=True)
+        # Not its parents: where the folder itself is gone meanwhile, nothing is wanted there any more.
+        target.parent.mkdir(exist_ok=True)
         with target.open("xb") as out:
             for chunk in checked_chunks(blobs, file):
                 go_on()

@@ -105,6 +105,8 @@ class Bootstrap:
 
     async def _note(self, held: HeldShard, base: BaseSnapshot, error: Exception) -> None:
         """Say what is wrong: in the log, and in the catalogue where it is the backup and not this searcher's disk."""
+        if held.dropped or self._closed:
+            return
         BOOTSTRAPS.labels("failed").inc()
         log.error(
             "base_not_used",

@@ -60,8 +60,9 @@ class Snapshots:
         return await self._disk.run(self._link, held)
 
     async def make_incoming(self, held: HeldShard) -> Path:
-        """Return a new folder to bring a snapshot into, which is the caller's to `discard`. Raises OSError."""
-        return await self._disk.run(make_incoming, self._data.of_shard(held.key))
+        """Return a new folder to bring a snapshot into, which is the caller's to `discard`. Raises ShardUnavailable when
+        the shard was dropped, OSError."""
+        return await self._disk.run(self._make_incoming, held)
 
     async def take_in(self, held: HeldShard, incoming: Path, made_in: str, *, min_seq: int, max_seq: int) -> Shard:
         """Return the shard of a snapshot that was brought here, written in the epoch `made_in`: it is this searcher's
@@ -96,9 +97,12 @@ class Snapshots:
     def _read(self, held: HeldShard, assignment: Assignment) -> Shard | None:
         return self._load(held, assignment.tombstone_floor, assignment.head_seq)
 
+    def _make_incoming(self, held: HeldShard) -> Path:
+        _check_held(held)
+        return make_incoming(self._data.of_shard(held.key))
+
     def _take_in(self, held: HeldShard, incoming: Path, made_in: str, min_seq: int, max_seq: int) -> Shard:
-        if held.dropped:
-            raise ShardUnavailable(f"shard {held.shard} of {held.collection.name} is held here no longer")
+        _check_held(held)
         take_in(incoming, held.identity, made_in)
         found = self._load(held, min_seq, max_seq)
         if found is None:
@@ -123,8 +127,7 @@ class Snapshots:
         return found
 
     def _link(self, held: HeldShard) -> Portable:
-        if held.dropped:
-            raise ShardUnavailable(f"shard {held.shard} of {held.collection.name} is held here no longer")
+        _check_held(held)
         return link_snapshot(self._write_now(held))
 
     def _write(self, held: HeldShard) -> None:
@@ -148,3 +151,9 @@ class Snapshots:
         snapshot.remove_segments(folder, lambda: held.index.segment_names)
         log.info("snapshot_written", collection=held.collection.name, shard=held.shard, seq=view.applied_seq)
         return written
+
+
+def _check_held(held: HeldShard) -> None:
+    if held.dropped:
+        # Its folder is about to be removed, or has been.
+        raise ShardUnavailable(f"shard {held.shard} of {held.collection.name} is held here no longer")
