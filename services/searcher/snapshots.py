@@ -60,8 +60,8 @@ class Snapshots:
         return await self._disk.run(self._link, held)
 
     async def make_incoming(self, held: HeldShard) -> Path:
-        """Return a new folder to bring a snapshot into, which is the caller's to `discard`. Raises ShardUnavailable when
-        the shard was dropped, OSError."""
+        """Return a new folder to bring a snapshot into, which is the caller's to `discard`. Raises ShardUnavailable
+        when the shard was dropped, OSError."""
         return await self._disk.run(self._make_incoming, held)
 
     async def take_in(self, held: HeldShard, incoming: Path, made_in: str, *, min_seq: int, max_seq: int) -> Shard:
