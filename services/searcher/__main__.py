@@ -101,23 +101,29 @@ async def serve(settings: SearcherSettings, catalogue: Catalogue, data: DataFold
     searcher_service_pb2_grpc.add_SearcherServiceServicer_to_server(servicer, handle.server)
 
     await handle.start(SERVICES)
-    # A background task that dies takes the process with it: it would be of no use without, and is started anew.
-    async with asyncio.TaskGroup() as background:
-        tasks = [
-            background.create_task(follower.run()),
-            background.create_task(snapshots.run(settings.searcher_snapshot_interval_s)),
-            background.create_task(compaction.run(COMPACTION_INTERVAL_S)),
-            background.create_task(gpus.run(GPU_INTERVAL_S)),
-        ]
-        await run_until_signalled(handle, grace_s=settings.searcher_shutdown_grace_s)
-        for task in tasks:
-            task.cancel()
-    builder.close()
-    bootstrap.close()
-    await base_maker.close(LAST_TRANSFER_S)
-    await snapshots.write_changed()
-    for calls in (searching, recall, fetching, applying, polling, transfers, reading, building, disk, gpus):
-        calls.close()
+    try:
+        # A background task that dies takes the process with it: it would be of no use without, and is started anew.
+        async with asyncio.TaskGroup() as background:
+            tasks = [
+                background.create_task(follower.run()),
+                background.create_task(snapshots.run(settings.searcher_snapshot_interval_s)),
+                background.create_task(compaction.run(COMPACTION_INTERVAL_S)),
+                background.create_task(gpus.run(GPU_INTERVAL_S)),
+            ]
+            await run_until_signalled(handle, grace_s=settings.searcher_shutdown_grace_s)
+            for task in tasks:
+                task.cancel()
+    finally:
+        # First of all: the thread that waits for a build would keep the process for the rest of it.
+        builder.close()
+        # Where a background task has died nobody has told it yet.
+        await handle.stop(0)
+        bootstrap.close()
+        await base_maker.close(LAST_TRANSFER_S)
+        await snapshots.write_changed()
+        transfers.close(wait=False)
+        for calls in (searching, recall, fetching, applying, polling, reading, building, disk, gpus):
+            calls.close()
 
 
 def memory_bytes() -> int:
@@ -140,6 +146,10 @@ def main() -> None:
         catalogue.close()
     except (PixvecError, OSError) as error:
         log.error("searcher_failed", error=str(error))
+        sys.exit(1)
+    except ExceptionGroup as error:
+        # Of the background tasks: what nobody has thought of, so that its trace is worth reading.
+        log.error("searcher_failed", error=str(error.exceptions[0]), exc_info=error)
         sys.exit(1)
 
 

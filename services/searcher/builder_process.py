@@ -14,8 +14,12 @@ from pixvec.index.durable import FileSeal
 _LAST_WORDS_CHARS = 500
 
 
+class BuildsEnded(OSError):
+    """The searcher is shutting down: no index is built any more, and nothing is wrong."""
+
+
 class BuilderProcess:
-    """A MakeIndex. `close` ends the build under way, which then raises OSError."""
+    """A MakeIndex. `close` ends the build under way, which then raises BuildsEnded."""
 
     def __init__(self, threads: int) -> None:
         self._threads = threads
@@ -24,7 +28,8 @@ class BuilderProcess:
         self._closed = False
 
     def __call__(self, folder: Path, kind: IndexKind, metric: Metric, settings: IndexSettings) -> FileSeal:
-        """Build the index over the rows in this folder. Raises OSError when it cannot be built."""
+        """Build the index over the rows in this folder. Raises OSError when it cannot be built, BuildsEnded
+        once `close` was called."""
         order = {
             "parent": os.getpid(),
             "folder": str(folder),
@@ -37,6 +42,8 @@ class BuilderProcess:
         answer, last_words = process.communicate()
         with self._lock:
             self._running = None
+            if self._closed and process.returncode != 0:
+                raise BuildsEnded("the searcher is shutting down")
         if process.returncode != 0:
             why = last_words[-_LAST_WORDS_CHARS:].strip()
             raise OSError(f"the build of {kind} in {folder.name} ended with {process.returncode}: {why}")
@@ -52,7 +59,7 @@ class BuilderProcess:
     def _start(self, order: str) -> "subprocess.Popen[str]":
         with self._lock:
             if self._closed:
-                raise OSError("the searcher is shutting down")
+                raise BuildsEnded("the searcher is shutting down")
             # The kernel ends it with the thread that started it: builds run in one thread that lives as long as we do.
             self._running = subprocess.Popen(
                 [sys.executable, "-m", "services.searcher.builder", order],

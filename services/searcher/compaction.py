@@ -14,6 +14,7 @@ from pixvec.index.space_rows import Build
 from pixvec.rpc.blocking import BlockingCalls
 from pixvec.telemetry.logging import get_logger
 from pixvec.telemetry.metrics import BUILD_FAILURES, BUILD_SECONDS
+from services.searcher.builder_process import BuildsEnded
 from services.searcher.data_folder import DataFolder
 from services.searcher.held_shard import HeldShard
 from services.searcher.shard_host import ShardHost
@@ -80,8 +81,8 @@ class Compaction:
             segment = seal(self._data.of_shard(held.key), build, self._make_index)
         except (OSError, Damaged) as error:
             index.abandon_build(build)
-            if held.dropped:
-                # Its folder has been removed under the build.
+            if held.dropped or isinstance(error, BuildsEnded):
+                # Its folder has been removed under the build, or this searcher is shutting down.
                 return False
             BUILD_FAILURES.inc()
             log.error("build_failed", collection=held.collection.name, shard=held.shard, error=str(error))
