@@ -1,5 +1,7 @@
 """Arguments that can never work are refused before they are sent."""
 
+import operator
+from collections.abc import Iterable
 from typing import TypeVar
 
 from pixvec.domain import Consistency, IndexKind, IndexSettings, Metric, OnExisting, SearchOptions, VectorStorage
@@ -23,20 +25,57 @@ def choice(field: str, kind: type[_Choice], value: str) -> _Choice:
 
 
 def not_negative(field: str, value: int) -> int:
-    """Return a number that fits an unsigned field. Raises InvalidRequest."""
-    if not 0 <= value < 2**32:
+    """Return a whole number that fits an unsigned field. Raises InvalidRequest."""
+    try:
+        whole = operator.index(value)
+    except TypeError:
+        raise InvalidRequest(f"{field} must be a whole number, not {value!r}", field=field) from None
+    if not 0 <= whole < 2**32:
         raise InvalidRequest(f"{field} must be a number that is not negative, not {value}", field=field)
+    return whole
+
+
+def number(field: str, value: float) -> float:
+    """Return a number. Raises InvalidRequest."""
+    try:
+        # What is no number and can become one, such as text, is a slip.
+        return value * 1.0
+    except TypeError:
+        raise InvalidRequest(f"{field} must be a number, not {value!r}", field=field) from None
+
+
+def text(field: str, value: str) -> str:
+    """Return text that can be sent. Raises InvalidRequest."""
+    if not isinstance(value, str):
+        raise InvalidRequest(f"{field} must be text, not {value!r}", field=field)
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise InvalidRequest(f"{field} {value!r} is not UTF-8: there can be no such name", field=field) from None
     return value
+
+
+def texts(field: str, values: Iterable[str]) -> list[str]:
+    """Return texts that can be sent. Raises InvalidRequest, also for a single text: its letters are not meant."""
+    if isinstance(values, str):
+        raise InvalidRequest(f"{field} must be several ids, not the text {values!r}: put it in a list", field=field)
+    try:
+        listed = list(values)
+    except TypeError:
+        raise InvalidRequest(f"{field} must be several ids, not {values!r}", field=field) from None
+    return [text(field, value) for value in listed]
 
 
 def search_options(*, exact: bool, ef: int, nprobe: int, rescore: float) -> SearchOptions:
     """Return how hard to search. Raises InvalidRequest."""
-    return SearchOptions(exact, not_negative("ef", ef), not_negative("nprobe", nprobe), rescore)
+    return SearchOptions(
+        bool(exact), not_negative("ef", ef), not_negative("nprobe", nprobe), number("rescore", rescore)
+    )
 
 
 def index_settings(index: IndexSettings | str) -> IndexSettings:
     """Return index settings, of a kind's name those with its defaults. Raises InvalidRequest."""
-    if isinstance(index, str):
+    if not isinstance(index, IndexSettings):
         return IndexSettings(choice("index", IndexKind, index))
     return IndexSettings(
         choice("index.kind", IndexKind, index.kind),
@@ -53,4 +92,13 @@ def check_size(name: str, size_bytes: int) -> None:
         raise PictureTooLarge(
             f"{name} has {size_bytes / 2**20:.0f} MiB, and a message carries {MAX_PICTURE_BYTES / 2**20:.0f}:"
             " shrink the picture"
+        )
+
+
+def check_message(name: str, size_bytes: int) -> None:
+    """Raise InvalidRequest for a message that would end the stream it is sent on."""
+    if size_bytes > MAX_MESSAGE_BYTES:
+        raise InvalidRequest(
+            f"{name} takes {size_bytes / 2**20:.0f} MiB with its id, and a message carries"
+            f" {MAX_MESSAGE_BYTES / 2**20:.0f}: give it a shorter id"
         )

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import TypeAlias
 
 from pixvec.api.v1 import search_service_pb2
-from pixvec.client.arguments import check_size, choice, not_negative
+from pixvec.client.arguments import check_size, choice, not_negative, number, text, texts
 from pixvec.client.files import read_file
 from pixvec.client.vectors import MatrixLike, VectorLike, pack_vector, pack_vectors
 from pixvec.domain import Consistency, SearchOptions, SeqToken
@@ -35,8 +35,8 @@ def query_request(
     if (image is not None) + (image_id is not None) + (vector is not None) != 1:
         raise InvalidRequest("search needs exactly one of image, image_id and vector", field="query")
     request = search_service_pb2.QueryRequest(
-        collection=collection,
-        space=space,
+        collection=text("collection", collection),
+        space=text("space", space),
         limit=not_negative("limit", limit),
         offset=not_negative("offset", offset),
         params=params_to_wire(options),
@@ -44,11 +44,11 @@ def query_request(
     if vector is not None:
         request.vector.data = pack_vector(vector)
     elif image_id is not None:
-        request.image_id = image_id
+        request.image_id = text("image_id", image_id)
     elif image is not None:
         request.image = read_picture(image)
     if min_score is not None:
-        request.min_score = min_score
+        request.min_score = number("min_score", min_score)
     if attributes:
         request.include.attributes = True
     _ask_consistency(request, consistency, token)
@@ -73,16 +73,19 @@ def batch_request(
     if (images is not None) + (image_ids is not None) + (vectors is not None) != 1:
         raise InvalidRequest("search_batch needs exactly one of images, image_ids and vectors", field="queries")
     request = search_service_pb2.QueryBatchRequest(
-        collection=collection, space=space, limit=not_negative("limit", limit), params=params_to_wire(options)
+        collection=text("collection", collection),
+        space=text("space", space),
+        limit=not_negative("limit", limit),
+        params=params_to_wire(options),
     )
     if vectors is not None:
         request.vectors.data, request.vectors.dim = pack_vectors(vectors)
     elif image_ids is not None:
-        request.image_ids.ids.extend(image_ids)
+        request.image_ids.ids.extend(texts("image_ids", image_ids))
     elif images is not None:
         request.images.contents.extend(read_pictures(images))
     if min_score is not None:
-        request.min_score = min_score
+        request.min_score = number("min_score", min_score)
     _ask_consistency(request, consistency, token)
     return request
 

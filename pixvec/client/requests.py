@@ -6,7 +6,7 @@ from typing import Protocol
 from google.protobuf.field_mask_pb2 import FieldMask
 
 from pixvec.api.v1 import collection_service_pb2, image_service_pb2, job_service_pb2
-from pixvec.client.arguments import check_size, choice, index_settings, not_negative
+from pixvec.client.arguments import check_message, check_size, choice, index_settings, not_negative, text, texts
 from pixvec.client.files import read_file
 from pixvec.client.sources import NewImage
 from pixvec.domain import IndexKind, IndexSettings, IngestStage, Metric, OnExisting, VectorStorage
@@ -42,8 +42,8 @@ def create_collection(
 ) -> collection_service_pb2.CreateCollectionRequest:
     """Build the request for a new collection."""
     request = collection_service_pb2.CreateCollectionRequest(
-        collection=name,
-        model=model,
+        collection=text("name", name),
+        model=text("model", model),
         metric=metric_to_wire(choice("metric", Metric, metric)),
         index=index_to_wire(index_settings(index)),
     )
@@ -54,7 +54,7 @@ def create_collection(
 
 def get_collection(name: str) -> collection_service_pb2.GetCollectionRequest:
     """Build the request for a collection."""
-    return collection_service_pb2.GetCollectionRequest(collection=name)
+    return collection_service_pb2.GetCollectionRequest(collection=text("name", name))
 
 
 def list_collections() -> collection_service_pb2.ListCollectionsRequest:
@@ -87,13 +87,16 @@ def update_collection(
     if not paths:
         raise InvalidRequest(f"nothing to change: give some of {', '.join(given)}", field="index")
     return collection_service_pb2.UpdateCollectionRequest(
-        collection=name, space=space, index=index_to_wire(index), update_mask=FieldMask(paths=paths)
+        collection=text("name", name),
+        space=text("space", space),
+        index=index_to_wire(index),
+        update_mask=FieldMask(paths=paths),
     )
 
 
 def delete_collection(name: str) -> collection_service_pb2.DeleteCollectionRequest:
     """Build the request to delete a collection."""
-    return collection_service_pb2.DeleteCollectionRequest(collection=name)
+    return collection_service_pb2.DeleteCollectionRequest(collection=text("name", name))
 
 
 def ingest_open(
@@ -101,7 +104,7 @@ def ingest_open(
 ) -> image_service_pb2.IngestOpen:
     """Build the first message of an ingest stream."""
     return image_service_pb2.IngestOpen(
-        collection=collection,
+        collection=text("collection", collection),
         on_existing=on_existing_to_wire(choice("on_existing", OnExisting, on_existing)),
         wait=stage_to_wire(_stage(wait)),
     )
@@ -116,7 +119,7 @@ def ingest_item(ordinal: int, image: NewImage) -> image_service_pb2.IngestReques
     item.ordinal = ordinal
     item.image_id = image.image_id
     if image.uri is not None:
-        item.uri = image.uri
+        item.uri = text("uri", image.uri)
     else:
         content = image.content if image.content is not None else _read(image)
         check_size(image.image_id, len(content))
@@ -127,23 +130,30 @@ def ingest_item(ordinal: int, image: NewImage) -> image_service_pb2.IngestReques
         check_attributes_size(image.attributes)
         for name, value in values.items():
             item.attributes[name].CopyFrom(value)
+    check_message(image.image_id[:200], request.ByteSize())
     return request
 
 
 def get_image(collection: str, image_id: str) -> image_service_pb2.GetImageRequest:
     """Build the request for an image."""
-    return image_service_pb2.GetImageRequest(collection=collection, image_id=image_id)
+    return image_service_pb2.GetImageRequest(
+        collection=text("collection", collection), image_id=text("image_id", image_id)
+    )
 
 
 def delete_images(collection: str, image_ids: Iterable[str]) -> image_service_pb2.DeleteImagesRequest:
     """Build the request to delete images."""
-    return image_service_pb2.DeleteImagesRequest(collection=collection, image_ids=image_ids)
+    return image_service_pb2.DeleteImagesRequest(
+        collection=text("collection", collection), image_ids=texts("image_ids", image_ids)
+    )
 
 
 def get_content(collection: str, image_id: str, *, thumbnail: bool) -> image_service_pb2.GetContentRequest:
     """Build the request for a picture's bytes."""
     variant = image_service_pb2.CONTENT_VARIANT_THUMBNAIL if thumbnail else image_service_pb2.CONTENT_VARIANT_ORIGINAL
-    return image_service_pb2.GetContentRequest(collection=collection, image_id=image_id, variant=variant)
+    return image_service_pb2.GetContentRequest(
+        collection=text("collection", collection), image_id=text("image_id", image_id), variant=variant
+    )
 
 
 def create_ingest(
@@ -151,36 +161,38 @@ def create_ingest(
 ) -> job_service_pb2.CreateIngestRequest:
     """Build the request for an ingest by reference."""
     return job_service_pb2.CreateIngestRequest(
-        collection=collection,
-        uri_prefix=uri_prefix,
+        collection=text("collection", collection),
+        uri_prefix=text("uri_prefix", uri_prefix),
         on_existing=on_existing_to_wire(choice("on_existing", OnExisting, on_existing)),
-        idempotency_key=idempotency_key,
+        idempotency_key=text("idempotency_key", idempotency_key),
     )
 
 
 def get_job(job_id: str) -> job_service_pb2.GetJobRequest:
     """Build the request for a job."""
-    return job_service_pb2.GetJobRequest(job_id=job_id)
+    return job_service_pb2.GetJobRequest(job_id=text("job_id", job_id))
 
 
 def list_jobs(collection: str) -> job_service_pb2.ListJobsRequest:
     """Build the request for the first page of the jobs of a collection, or of all."""
-    return job_service_pb2.ListJobsRequest(collection=collection)
+    return job_service_pb2.ListJobsRequest(collection=text("collection", collection))
 
 
 def watch_job(job_id: str) -> job_service_pb2.WatchJobRequest:
     """Build the request to follow a job."""
-    return job_service_pb2.WatchJobRequest(job_id=job_id)
+    return job_service_pb2.WatchJobRequest(job_id=text("job_id", job_id))
 
 
 def list_failures(job_id: str) -> job_service_pb2.ListFailuresRequest:
     """Build the request for the first page of a job's failures."""
-    return job_service_pb2.ListFailuresRequest(job_id=job_id)
+    return job_service_pb2.ListFailuresRequest(job_id=text("job_id", job_id))
 
 
 def _stage(wait: IngestStage | str) -> IngestStage:
+    if isinstance(wait, IngestStage):
+        return wait
     names = {stage.name.lower(): stage for stage in IngestStage}
-    stage = names.get(wait.lower()) if isinstance(wait, str) else wait
+    stage = names.get(wait.lower()) if isinstance(wait, str) else None
     if stage is None:
         raise InvalidRequest(f"wait must be one of {', '.join(names)}, not {wait!r}", field="wait")
     return stage
@@ -193,6 +205,8 @@ def _read(image: NewImage) -> bytes:
 
 
 def _check_id(image: NewImage) -> None:
+    if not isinstance(image.image_id, str):
+        raise InvalidRequest(f"image_id must be text, not {image.image_id!r}", field="image_id")
     try:
         image.image_id.encode()
     except UnicodeEncodeError:

@@ -201,6 +201,52 @@ def test_bad_choices_name_the_good_ones(client):
         client.ingest("photos", [], wait="cooked")
 
 
+@pytest.mark.parametrize(
+    ("argument", "call"),
+    [
+        ("image_id", lambda client: client.search("photos", image_id="\udcff")),
+        ("image_id", lambda client: client.search("photos", image_id=5)),
+        ("limit", lambda client: client.search("photos", image_id="a", limit="x")),
+        ("limit", lambda client: client.search("photos", image_id="a", limit=1.5)),
+        ("offset", lambda client: client.search("photos", image_id="a", offset=None)),
+        ("min_score", lambda client: client.search("photos", image_id="a", min_score="high")),
+        ("rescore", lambda client: client.search("photos", image_id="a", rescore="x")),
+        ("consistency", lambda client: client.search("photos", image_id="a", consistency=5)),
+        ("space", lambda client: client.search("photos", image_id="a", space=None)),
+        ("image", lambda client: client.search("photos", image=5)),
+        ("image_ids", lambda client: client.search_batch("photos", image_ids="abc")),
+        ("image_ids", lambda client: client.search_batch("photos", image_ids=5)),
+        ("image_ids", lambda client: client.delete_images("photos", "abc")),
+        ("image_ids", lambda client: client.delete_images("photos", ["a", "\udcff"])),
+        ("name", lambda client: client.get_collection(5)),
+        ("name", lambda client: client.get_collection("\udcff")),
+        ("name", lambda client: client.create_collection(b"cats")),
+        ("model", lambda client: client.create_collection("cats", model=None)),
+        ("shards", lambda client: client.create_collection("cats", shards="2")),
+        ("index", lambda client: client.create_collection("cats", index=5)),
+        ("name", lambda client: client.delete_collection(None)),
+        ("collection", lambda client: client.get_image(None, "a")),
+        ("image_id", lambda client: client.get_content("photos", 5)),
+        ("job_id", lambda client: client.get_job(5)),
+        ("collection", lambda client: list(client.list_jobs(5))),
+        ("uri_prefix", lambda client: client.ingest_uri("photos", "file:///\udcff")),
+        ("collection", lambda client: client.ingest(5, [])),
+        ("on_existing", lambda client: client.ingest("photos", [], on_existing=5)),
+        ("wait", lambda client: client.ingest("photos", [], wait=5)),
+    ],
+)
+def test_arguments_that_cannot_be_sent_are_named(client, argument, call):
+    with pytest.raises(InvalidRequest, match=f"^{argument}") as refused:
+        call(client)
+    assert refused.value.field == argument
+
+
+def test_numbers_of_numpy_are_numbers(client):
+    client.ingest("photos", [("a", b"aaa")]).wait()
+    found = client.search("photos", image_id="a", limit=np.int64(1), min_score=np.float32(-1.0), rescore=np.int32(2))
+    assert [hit.image_id for hit in found] == ["a"]
+
+
 def test_images_and_their_content(client):
     client.ingest("photos", [("a", b"aaa")]).wait()
     assert client.get_image("photos", "a").size_bytes == 3

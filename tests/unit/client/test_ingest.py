@@ -108,6 +108,13 @@ def test_attributes_too_large_for_the_server_fail_alone(client, server):
     assert ingested(server) == {"b"}
 
 
+def test_ids_that_no_message_carries_fail_alone(client, server):
+    long = ("x" * 5 * 2**20, bytes(61 * 2**20))
+    job = client.ingest("photos", [(5, b"a"), ("\udcff", b"b"), long, ("good", b"c")]).wait()
+    assert [failure.error.reason for failure in job.failures] == ["INVALID_REQUEST"] * 3
+    assert ingested(server) == {"good"}
+
+
 def test_attributes_are_given_to_each(client):
     sources = [("a", b"a"), NewImage("b", content=b"b", attributes={"label": "mine", "year": 2001})]
     client.ingest("photos", sources, attributes=lambda image_id: {"label": image_id, "shared": True}).wait()
