@@ -10,12 +10,15 @@ import tempfile
 from pathlib import Path
 from typing import Any, Self
 
+import grpc
 import uvloop
 
 from pixvec.embedded.process import die_with_parent
 from pixvec.internal.v1 import searcher_service_pb2 as pb
 from pixvec.internal.v1 import searcher_service_pb2_grpc
 from pixvec.rpc.server import build_server, run_until_signalled
+
+_START_LIMIT_S = 60.0
 
 
 class _Echo(searcher_service_pb2_grpc.SearcherServiceServicer):
@@ -51,6 +54,8 @@ class Echo:
         return self._process.pid
 
     def __enter__(self) -> Self:
+        with grpc.insecure_channel(self.address) as channel:
+            grpc.channel_ready_future(channel).result(timeout=_START_LIMIT_S)
         return self
 
     def __exit__(self, *_: object) -> None:
