@@ -4,19 +4,28 @@ Vectors of before and after such a change cannot be compared. Raise `DECODE_VERS
 extractor's own version, first: the digests of all models concerned then change, and spaces keep the two apart.
 """
 
+from pathlib import Path
+from typing import Any
+
 from tests.golden import stored
+from tests.golden.handcrafted import extractors, measure_all
 from tests.golden.measure import MODEL, measure
 from tests.golden.pictures import files
 
 
 def main() -> None:
     """Write the values, and say which have moved."""
-    before = stored.read() if stored.FILE.exists() else {"digest": "", "cases": {}}
-    cases = {name: measure(name, content) for name, content in files().items()}
+    _store(stored.FILE, MODEL.digest, {name: measure(name, content) for name, content in files().items()})
+    models = extractors()
+    _store(stored.HANDCRAFTED, {name: model.digest for name, model in models.items()}, measure_all(models))
+
+
+def _store(file: Path, digest: stored.Digest, cases: dict[str, Any]) -> None:
+    before = stored.read(file) if file.exists() else {"digest": "", "cases": {}}
     moved = [name for name, case in cases.items() if before["cases"].get(name, case) != case]
-    stored.write(MODEL.digest, cases)
-    print(f"{len(cases)} cases stored; moved: {', '.join(moved) or 'none'}")
-    if moved and before["digest"] == MODEL.digest:
+    stored.write(digest, cases, file)
+    print(f"{file.name}: {len(cases)} cases stored; moved: {', '.join(moved) or 'none'}")
+    if moved and before["digest"] == digest:
         print(
             "They moved under an unchanged digest: raise DECODE_VERSION or the extractor's version, and run this again."
         )

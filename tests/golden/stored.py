@@ -5,14 +5,18 @@ from pathlib import Path
 from typing import Any
 
 FILE = Path(__file__).with_name("expected.json")
+HANDCRAFTED = Path(__file__).with_name("handcrafted.json")
+
+# Of one model, or by the names of several.
+Digest = str | dict[str, str]
 
 
-def read() -> dict[str, Any]:
-    """Return `digest` (of hog-color, when the values were stored) and `cases`, by name."""
-    return json.loads(FILE.read_text())
+def read(file: Path = FILE) -> dict[str, Any]:
+    """Return `digest` (of the models, when the values were stored) and `cases`, by name."""
+    return json.loads(file.read_text())
 
 
-def write(digest: str, cases: dict[str, Any]) -> None:
+def write(digest: Digest, cases: dict[str, Any], file: Path = FILE) -> None:
     """Store the values."""
     lines = ",\n".join(f"{json.dumps(name)}: {json.dumps(case, separators=(',', ':'))}" for name, case in cases.items())
-    FILE.write_text(f'{{"digest": "{digest}", "cases": {{\n{lines}\n}}}}\n')
+    file.write_text(f'{{"digest": {json.dumps(digest)}, "cases": {{\n{lines}\n}}}}\n')
