@@ -75,6 +75,16 @@ def database_url(postgres_server: PostgresServer) -> Iterator[str]:
     _execute(postgres_server, f"DROP DATABASE {name} WITH (FORCE)")
 
 
+@pytest.fixture(scope="session")
+def towers(request: pytest.FixtureRequest) -> Path:
+    """The folder of a small model of pictures and captions, trained once and kept."""
+    # Here, because it takes torch with it, which most tests do without.
+    from tests.towers import trained_towers
+
+    assert request.config.cache is not None
+    return trained_towers(request.config.cache)
+
+
 def _execute(server: PostgresServer, statement: str) -> None:
     plain = server.url("postgres").replace("+psycopg", "")
     with psycopg.connect(plain, autocommit=True) as connection:
