@@ -39,6 +39,8 @@ SERVICES = ("pixvec.internal.v1.SearcherService",)
 DATABASE_CONNECTIONS = 3
 # Searches beyond this wait longer than their callers would.
 MAX_WAITING_SEARCHES = 512
+# A push beyond this is left to the feed, which is read in larger steps.
+MAX_WAITING_PUSHES = 32
 # Searches, those that wait for a shard to catch up, and pushes.
 MAX_CONCURRENT_CALLS = 1024
 COMPACTION_INTERVAL_S = 1.0
@@ -53,7 +55,9 @@ async def serve(settings: SearcherSettings, catalogue: Catalogue, data: DataFold
     """Serve until SIGTERM or SIGINT, then write what has changed to the disk."""
     searching = SearchQueue(settings.searcher_threads, MAX_WAITING_SEARCHES)
     fetching = BlockingCalls("vectors", 1, max_waiting=MAX_WAITING_SEARCHES)
-    applying = BlockingCalls("applies", 2)
+    applying = BlockingCalls("applies", 2, max_waiting=MAX_WAITING_PUSHES)
+    # Of their own: there is one a shard at most, and pushes that wait are not to keep a shard from catching up.
+    catching_up = BlockingCalls("pages", 2)
     polling = BlockingCalls("poll", 1)
     reading = BlockingCalls("feed", DATABASE_CONNECTIONS - 1)
     disk = BlockingCalls("disk", 1)
@@ -65,7 +69,7 @@ async def serve(settings: SearcherSettings, catalogue: Catalogue, data: DataFold
     host = ShardHost(max_growing_bytes=settings.searcher_growing_bytes)
     snapshots = Snapshots(host, data, disk)
     bootstrap = Bootstrap(snapshots, catalogue.bases, blobs, reading, transfers)
-    catch_up = CatchUp(host, catalogue.feed_reader, snapshots, bootstrap, reading, applying)
+    catch_up = CatchUp(host, catalogue.feed_reader, snapshots, bootstrap, reading, catching_up)
     follower = Follower(
         host,
         catalogue.topology,
@@ -122,7 +126,7 @@ async def serve(settings: SearcherSettings, catalogue: Catalogue, data: DataFold
         await base_maker.close(LAST_TRANSFER_S)
         await snapshots.write_changed()
         transfers.close(wait=False)
-        for calls in (searching, recall, fetching, applying, polling, reading, building, disk, gpus):
+        for calls in (searching, recall, fetching, applying, catching_up, polling, reading, building, disk, gpus):
             calls.close()
 
 

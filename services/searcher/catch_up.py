@@ -52,7 +52,9 @@ class CatchUp:
                 if page.truncated_seq:
                     # The feed alone is not all there is.
                     return
-            await self._applying.run(held.advance, here, page.entries, page.through_seq)
+            if not await self._applying.run(held.advance, here, page.entries, page.through_seq):
+                # A push has filled it meanwhile: the next poll goes on from here.
+                return
             if held.applied_seq >= page.head_seq:
                 self._finish(held)
                 return

@@ -80,12 +80,16 @@ class HeldShard:
 
     def advance(self, prev_seq: int, entries: Sequence[FeedEntry], through_seq: int) -> bool:
         """Apply all that the feed holds in (prev_seq, through_seq]: a push or a page. Return False, changing nothing,
-        when rows between here and `prev_seq` are missing. Blocks its thread; one at a time a shard."""
+        when rows between here and `prev_seq` are missing, or no more can be taken now. Blocks its thread; one at a time
+        a shard."""
         with self._one_applier:
             here = self.applied_seq
             if prev_seq > here:
                 return False
             if through_seq > here:
+                if self.is_full:
+                    # Filled by those that were before this one.
+                    return False
                 self._apply([entry for entry in entries if entry.seq > here], through_seq)
                 self._loop.call_soon_threadsafe(self.notify)
         return True

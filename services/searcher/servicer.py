@@ -12,6 +12,7 @@ from pixvec.telemetry.metrics import WRITES_PUSHED_BACK
 from services.searcher.base_maker import BaseMaker
 from services.searcher.converters import to_entries, to_query, to_search_response, to_status, to_vectors_response
 from services.searcher.follower import Follower
+from services.searcher.held_shard import HeldShard
 from services.searcher.memory import resident_bytes
 from services.searcher.search import Searches
 from services.searcher.shard_host import ShardHost
@@ -49,13 +50,7 @@ class SearcherService(searcher_service_pb2_grpc.SearcherServiceServicer):
         if held is None or held.epoch != request.epoch:
             self._follower.wake()
             return pb.ApplyResponse(outcome=pb.APPLY_OUTCOME_WILL_CATCH_UP)
-        if held.is_full:
-            WRITES_PUSHED_BACK.inc()
-            raise Overloaded(
-                f"shard {held.shard} of collection {held.collection.name} takes no writes until its growing rows are "
-                "sealed; it reads them from the feed then",
-                retry_after_s=1.0,
-            )
+        _check_room(held)
         if held.loaded and request.prev_seq <= held.applied_seq:
             try:
                 applied = await self._applying.run(held.advance, request.prev_seq, entries, entries[-1].seq)
@@ -63,6 +58,8 @@ class SearcherService(searcher_service_pb2_grpc.SearcherServiceServicer):
                 applied = False
             if applied:
                 return pb.ApplyResponse(outcome=pb.APPLY_OUTCOME_APPLIED, applied_seq=held.applied_seq)
+            # Those that waited with it may have filled the shard.
+            _check_room(held)
         self._follower.catch_up(held)
         return pb.ApplyResponse(outcome=pb.APPLY_OUTCOME_WILL_CATCH_UP, applied_seq=held.applied_seq)
 
@@ -104,3 +101,14 @@ class SearcherService(searcher_service_pb2_grpc.SearcherServiceServicer):
         made = await self._base_maker.make(key, at_least, time_left_s(context, _DEFAULT_LIMIT_S))
         self._follower.wake()
         return pb.CreateBaseResponse(base_id=made.base.base_id, stored_bytes=made.stored_bytes)
+
+
+def _check_room(held: HeldShard) -> None:
+    """Raise Overloaded when no push can be taken."""
+    if held.is_full:
+        WRITES_PUSHED_BACK.inc()
+        raise Overloaded(
+            f"shard {held.shard} of collection {held.collection.name} takes no writes until its growing rows are "
+            "sealed; it reads them from the feed then",
+            retry_after_s=1.0,
+        )

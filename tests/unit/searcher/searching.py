@@ -112,7 +112,7 @@ class Bench:
         threads = {name: BlockingCalls(name, 1) for name in ("search", "apply", "poll", "feed", "disk", "transfer")}
         for each in threads.values():
             self._open.callback(each.close)
-        self.disk = threads["disk"]
+        self.disk, self.applying = threads["disk"], threads["apply"]
         self.host = ShardHost()
         self.snapshots = Snapshots(self.host, DataFolder(self.folder), threads["disk"])
         over_there = (self.catalogue.bases, self.blobs, threads["feed"], threads["transfer"])

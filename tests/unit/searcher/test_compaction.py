@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from pixvec.catalogue.interfaces import FeedPage
 from pixvec.domain import IndexKind, IndexSettings, Metric
 from pixvec.errors import Overloaded
 from pixvec.index.durable import FileSeal
@@ -27,7 +28,7 @@ from services.searcher.held_shard import HeldShard
 from services.searcher.shard_host import ShardHost
 from tests.in_loop import in_loop
 from tests.unit.searcher import searching
-from tests.unit.searcher.searching import SPACE, Bench, Context, found, names
+from tests.unit.searcher.searching import SPACE, Bench, Context, a_turn, found, names
 
 POLICY = BuildPolicy(seal_rows=20, least_rows=5)
 GRAPH = replace(SPACE, index=IndexSettings(IndexKind.HNSW))
@@ -229,6 +230,45 @@ async def test_pushes_are_refused_while_growing_rows_are_full(tmp_path: Path, li
         response = await bench.service.Apply(to_apply_request(second), Context())
         assert response.outcome == pb.APPLY_OUTCOME_APPLIED
         assert found(held) == names(*range(12))
+
+
+@in_loop
+async def test_a_push_that_waited_while_others_filled_the_shard_is_refused(tmp_path: Path, little_room: None) -> None:
+    with Bench(tmp_path) as bench:
+        collection = bench.collection(spaces=[GRAPH])
+        held = await bench.ready(collection)
+        (first,) = bench.index(collection, *range(11))
+        (second,) = bench.index(collection, 11)
+        request = to_apply_request(replace(first, entries=[*first.entries, *second.entries]))
+        let_go = threading.Event()
+        bench.applying.start(let_go.wait, 30)
+        push = asyncio.create_task(bench.service.Apply(request, Context()))
+        await a_turn()
+        assert held.advance(0, first.entries, 11)
+        let_go.set()
+        with pytest.raises(Overloaded, match="takes no writes"):
+            await push
+        assert (held.applied_seq, found(held)) == (11, names(*range(11)))
+
+
+@in_loop
+async def test_a_page_that_a_push_left_no_room_for_is_read_later(tmp_path: Path, little_room: None) -> None:
+    with Bench(tmp_path) as bench:
+        collection = bench.collection(spaces=[GRAPH])
+        held = await bench.ready(collection)
+        (batch,) = bench.index(collection, *range(11))
+        bench.index(collection, *range(11, 20))
+        read = bench.database.read
+
+        def read_late(*arguments: int) -> FeedPage:
+            page = read(*arguments)
+            assert held.advance(0, batch.entries, 11)
+            return page
+
+        bench.database.read = read_late
+        await bench.follower.poll()
+        await bench.caught_up()
+        assert (held.applied_seq, found(held)) == (11, names(*range(11)))
 
 
 @in_loop

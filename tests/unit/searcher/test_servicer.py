@@ -1,4 +1,6 @@
 import asyncio
+import threading
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +11,7 @@ from pixvec.catalogue.interfaces import FeedBatch
 from pixvec.domain import SearchOptions
 from pixvec.errors import InvalidRequest, InvalidVector
 from pixvec.internal.v1 import searcher_service_pb2 as pb
+from pixvec.rpc.blocking import BlockingCalls
 from pixvec.rpc.pusher import to_apply_request
 from tests.in_loop import in_loop
 from tests.unit.searcher.searching import SPACE, Bench, Context, found, names, vector
@@ -68,6 +71,26 @@ async def test_a_push_of_another_epoch_is_not_applied(tmp_path: Path) -> None:
         response = await bench.service.Apply(request, Context())
         assert response.outcome == pb.APPLY_OUTCOME_WILL_CATCH_UP
         assert held.applied_seq == 0
+
+
+@in_loop
+async def test_pushes_beyond_those_that_may_wait_are_left_to_the_feed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Bench(tmp_path) as bench:
+        collection = bench.collection()
+        held = await bench.ready(collection)
+        (first,), (second,) = bench.index(collection, 1), bench.index(collection, 2)
+        with closing(BlockingCalls("applies", 1, max_waiting=1)) as applying:
+            monkeypatch.setattr(bench.service, "_applying", applying)
+            let_go = threading.Event()
+            waiting = applying.start(let_go.wait, 30)
+            assert (await push(bench, first)).outcome == pb.APPLY_OUTCOME_WILL_CATCH_UP
+            let_go.set()
+            await waiting
+        while held.applied_seq < second.entries[-1].seq:
+            await held.changed()
+        assert found(held) == names(1, 2)
 
 
 @pytest.mark.parametrize("seqs", [[3, 4], [5, 5], [6, 5]])
