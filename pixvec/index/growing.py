@@ -96,13 +96,8 @@ class GrowingRows:
 
     @property
     def open_rows(self) -> int:
-        """Rows that no build has set apart, the dead ones included."""
+        """Rows that no build has set apart, the dead ones included. For the thread that writes."""
         return sum(block.count for block in self._blocks.values() if not block.is_frozen)
-
-    @property
-    def allocated_bytes(self) -> int:
-        """Memory of the blocks: pages that no row has touched cost nothing yet."""
-        return sum(4 * self.space.dim * block.count for block in self._blocks.values())
 
     def freeze(self) -> dict[int, FlatSegment]:
         """Return every row that is here now, by block, for a build. Rows that come later go elsewhere."""

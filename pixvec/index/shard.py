@@ -65,7 +65,7 @@ class Shard:
     @property
     def growing_bytes(self) -> int:
         """Memory of rows that no build has sealed yet."""
-        return sum(rows.growing.allocated_bytes for rows in self._rows.values())
+        return sum(view.growing_bytes for view in self._view.spaces.values())
 
     @property
     def segment_names(self) -> set[str]:

@@ -29,10 +29,14 @@ class SpaceView:
         return self.growing.live_count + sum(view.row_count - view.dead_count for view in self.sealed)
 
     @property
+    def growing_bytes(self) -> int:
+        """Memory of rows that no build has sealed yet: pages of blocks that no row has touched cost nothing."""
+        return 4 * self.space.dim * self.growing.row_count
+
+    @property
     def size_bytes(self) -> int:
         """Bytes of vectors and indexes, in memory or mapped into it."""
-        sealed = sum(view.segment.seal.size_bytes for view in self.sealed)
-        return 4 * self.space.dim * self.growing.row_count + sealed
+        return self.growing_bytes + sum(view.segment.seal.size_bytes for view in self.sealed)
 
     def search(self, queries: Float32Array, k: int, min_score: float | None, options: SearchOptions) -> list[ShardHits]:
         """Return the best k images for each query, (n, dim) float32. Raises InvalidVector."""

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from pixvec.domain import Metric
+from pixvec.index.growing import GrowingRows
 from pixvec.index.interfaces import Change, SpaceSpec
 from pixvec.index.plan import BuildPolicy
 from pixvec.index.sealing import index_in_this_process, seal
@@ -69,6 +70,22 @@ def test_a_view_is_of_one_moment_in_every_space() -> None:
     assert (view.applied_seq, view.image_count) == (3, IMAGES)
     assert [space.live_count for space in view.spaces.values()] == [IMAGES, IMAGES]
     assert [space.live_count for space in shard.view.spaces.values()] == [0, 0]
+
+
+def test_what_grows_is_counted_by_whole_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever asks while a batch is applied is not shown blocks that come and go."""
+    shard = Shard(SPACES, block_bytes=4 * 8 * 3)
+    shard.apply(generation(0), 0)
+    before, seen, put = shard.growing_bytes, [], GrowingRows.put
+
+    def watched(rows: GrowingRows, image_ids: list[str], vectors: np.ndarray) -> None:
+        put(rows, image_ids, vectors)
+        seen.append(shard.growing_bytes)
+
+    monkeypatch.setattr(GrowingRows, "put", watched)
+    shard.apply([Change(f"new-{change.image_id}", change.vectors) for change in generation(1)], 1)
+    assert before == 4 * (8 + 4) * IMAGES
+    assert (seen, shard.growing_bytes) == ([before, before], 2 * before)
 
 
 def test_nearly_equal_rows_at_the_cut_are_told_apart_by_id() -> None:
