@@ -9,11 +9,11 @@ DEFAULT_ADDRESS = "localhost:50051"
 CREATE_TIMEOUT_S = 360.0
 
 # Calls that may run twice without a difference: gRPC itself sends them again when the server cannot be reached. Left
-# out are CreateCollection, DeleteCollection and DeleteImages, whose second answer differs from the first.
+# out are CreateCollection and DeleteCollection, whose second answer is an error after the first one's success.
 _RETRY_SAFE = {
     "pixvec.api.v1.AdminService": ["ListSnapshots", "GetTopology"],
     "pixvec.api.v1.CollectionService": ["GetCollection", "ListCollections", "UpdateCollection"],
-    "pixvec.api.v1.ImageService": ["GetImage", "GetContent"],
+    "pixvec.api.v1.ImageService": ["GetImage", "GetContent", "DeleteImages"],
     "pixvec.api.v1.JobService": ["CreateIngest", "GetJob", "ListJobs", "WatchJob", "ListFailures"],
     "pixvec.api.v1.SearchService": ["Query", "QueryBatch"],
 }

@@ -186,7 +186,8 @@ class Client:
         return answers.image(self._call(self._images.GetImage, request).image)
 
     def delete_images(self, collection: str, image_ids: Iterable[str]) -> DeleteResult:
-        """Delete images by id, up to 10,000; one that is not there is counted."""
+        """Delete images by id, up to 10,000; one that is not there is counted. Where an answer was lost and the call
+        sent again, that goes for those that the first one deleted."""
         request = requests.delete_images(collection, image_ids)
         result = answers.delete_result(self._call(self._images.DeleteImages, request))
         self._tokens.remember(collection, result.token)

@@ -113,8 +113,16 @@ def test_a_delete_leaves_a_tombstone_under_the_next_number(bench: Bench) -> None
     reader = bench.catalogue.feed_reader
     assert [entry.image_id for entry in reader.read(photos.collection_id, 0, 0, 10).entries] == ["image-1"]
     assert reader.read(photos.collection_id, 0, 2, 10).entries == batch.entries
-    assert bench.catalogue.feed_writer.delete(photos.collection_id, ["image-0"]).not_found == 1
+    again = bench.catalogue.feed_writer.delete(photos.collection_id, ["image-0"])
+    assert (again.not_found, again.batches) == (1, ())
+    # Whoever sends it again after a lost answer waits for what the first one did.
+    assert again.token == deleted.token
     assert reader.read(photos.collection_id, 0, 0, 10).head_seq == 3
+
+
+def test_a_delete_of_what_was_never_there_waits_for_nothing(bench: Bench) -> None:
+    photos = bench.collection()
+    assert bench.catalogue.feed_writer.delete(photos.collection_id, ["nope"]).token.positions == ()
 
 
 def test_an_image_can_come_back_after_its_delete(bench: Bench) -> None:

@@ -46,7 +46,8 @@ class MemoryFeedWriter(Store):
 
     @locked
     def delete(self, collection_id: int, image_ids: Sequence[str]) -> DeletedImages:
-        """Delete images, leaving tombstones. An embed still under way for one of them will not bring it back."""
+        """Delete images, leaving tombstones. An embed still under way for one of them will not bring it back. The token
+        covers the delete of those that were gone already."""
         holding = self._state.holding(collection_id)
         wanted = set(image_ids)
         found = {image_id: holding.images.pop(image_id) for image_id in sorted(wanted) if image_id in holding.images}
@@ -55,7 +56,9 @@ class MemoryFeedWriter(Store):
             if image.live_generation is not None:
                 tombstones[shard_of(image_id, len(holding.shards))].append(_Write(image_id, True, b""))
         batches = tuple(_write(holding, shard, tombstones[shard]) for shard in sorted(tombstones))
-        positions = (ShardPosition(batch.shard, batch.epoch, batch.entries[-1].seq) for batch in batches)
+        absent = {shard_of(image_id, len(holding.shards)) for image_id in wanted - found.keys()}
+        heads = ((number, holding.shards[number]) for number in sorted(absent | tombstones.keys()))
+        positions = (ShardPosition(number, shard.epoch, shard.head_seq) for number, shard in heads if shard.head_seq)
         return DeletedImages(len(found), len(wanted) - len(found), SeqToken(tuple(positions)), batches)
 
     def _index(self, job: StoredJob, holding: Holding, embedded: Sequence[EmbeddedItem]) -> list[FeedBatch]:

@@ -2,7 +2,7 @@
 
 import uuid
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -47,6 +47,11 @@ WHERE m.collection_id = :collection_id AND m.image_id = n.image_id
 _SHARD_COUNT = "SELECT shard_count FROM collections WHERE collection_id = :collection_id AND deleted_at IS NULL"
 _DELETE_IMAGES = "DELETE FROM images WHERE collection_id = :collection_id AND image_id = ANY(:image_ids)"
 
+_HEADS = """
+SELECT shard, epoch, head_seq FROM shards
+WHERE collection_id = :collection_id AND shard = ANY(:shards) AND head_seq > 0
+"""
+
 
 @dataclass(slots=True)
 class _ShardWork:
@@ -79,7 +84,8 @@ class PostgresFeedWriter(Store):
 
     @transaction
     def delete(self, connection: Connection, collection_id: int, image_ids: Sequence[str]) -> DeletedImages:
-        """Delete images, leaving tombstones. An embed still under way for one of them will not bring it back."""
+        """Delete images, leaving tombstones. An embed still under way for one of them will not bring it back. The token
+        covers the delete of those that were gone already: they may be gone by this call's first attempt."""
         wanted = set(image_ids)
         of_collection = {"collection_id": collection_id}
         shard_count = connection.execute(text(_SHARD_COUNT), of_collection).scalar()
@@ -88,8 +94,11 @@ class PostgresFeedWriter(Store):
         found = lock_images(connection, collection_id, list(wanted))
         connection.execute(text(_DELETE_IMAGES), of_collection | {"image_ids": list(found)})
         batches = _bury(connection, collection_id, shard_count, found.values())
-        positions = (ShardPosition(batch.shard, batch.epoch, batch.entries[-1].seq) for batch in batches)
-        return DeletedImages(len(found), len(wanted) - len(found), SeqToken(tuple(positions)), tuple(batches))
+        written = {batch.shard: ShardPosition(batch.shard, batch.epoch, batch.entries[-1].seq) for batch in batches}
+        passed = {shard_of(image_id, shard_count) for image_id in wanted - found.keys()} - written.keys()
+        positions = [*written.values(), *_heads(connection, collection_id, passed)]
+        token = SeqToken(tuple(sorted(positions, key=lambda position: position.shard)))
+        return DeletedImages(len(found), len(wanted) - len(found), token, tuple(batches))
 
     @transaction
     def _commit_shard(
@@ -163,6 +172,13 @@ def _endings(embedded: Sequence[EmbeddedItem], batch: FeedBatch | None) -> list[
         position = ShardPosition(batch.shard, batch.epoch, entry.seq) if batch and entry else None
         endings.append(Ending(each.item.ordinal, each.item.image_id, each.item.generation, None, position))
     return endings
+
+
+def _heads(connection: Connection, collection_id: int, shards: Collection[int]) -> list[ShardPosition]:
+    if not shards:
+        return []
+    rows = connection.execute(text(_HEADS), {"collection_id": collection_id, "shards": list(shards)})
+    return [ShardPosition(row.shard, str(row.epoch), row.head_seq) for row in rows]
 
 
 def _bury(connection: Connection, collection_id: int, shard_count: int, images: Iterable[Row[Any]]) -> list[FeedBatch]:

@@ -261,6 +261,13 @@ def test_safe_calls_are_repeated(client, server):
     assert len(server.called("Query")) == 4
 
 
+def test_a_delete_is_repeated(client, server):
+    client.ingest("photos", [("a", b"aaa")]).wait()
+    server.refuse("DeleteImages", DatabaseUnavailable("restarting"), times=2)
+    assert client.delete_images("photos", ["a"]).deleted == 1
+    assert len(server.called("DeleteImages")) == 3
+
+
 def test_other_calls_are_not_repeated(client, server):
     server.refuse("CreateCollection", DatabaseUnavailable("restarting"))
     with pytest.raises(DatabaseUnavailable, match="restarting"):
