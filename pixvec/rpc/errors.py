@@ -39,6 +39,8 @@ _PLAIN: dict[grpc.StatusCode, type[errors.PixvecError]] = {
     grpc.StatusCode.ABORTED: errors.Unavailable,
 }
 
+_TOO_LARGE = "message larger than max"
+
 # A status travels as headers, and gRPC drops it when they take more than 8 KiB: the message percent-encoded, and once
 # more with the details in base64.
 _MAX_MESSAGE_BYTES = 2000
@@ -84,6 +86,9 @@ def from_rpc_error(error: grpc.RpcError) -> errors.PixvecError:
     status = _rich_status(error)
     if status is not None and (found := _from_details(status)) is not None:
         return found
+    if code is grpc.StatusCode.RESOURCE_EXHAUSTED and _TOO_LARGE in message:
+        # By gRPC itself, of a request or of an answer: it would be so again.
+        return errors.InvalidRequest(f"a message is too large ({message}); send, or ask for, less at once")
     if code is grpc.StatusCode.DEADLINE_EXCEEDED:
         message = f"no answer within the deadline ({message})"
     return _PLAIN.get(code, errors.PixvecError)(message or code.name)

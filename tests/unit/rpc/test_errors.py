@@ -84,6 +84,14 @@ def test_statuses_of_other_programs_become_the_nearest_error(code, kind):
     assert "from a proxy" in back.message
 
 
+@pytest.mark.parametrize("which", ["CLIENT: Sent", "SERVER: Received", "Received", "Sent"])
+def test_a_message_that_is_too_large_is_not_sent_again(which):
+    back = from_rpc_error(FailedCall(grpc.StatusCode.RESOURCE_EXHAUSTED, f"{which} message larger than max (9 vs. 8)"))
+    assert type(back) is errors.InvalidRequest
+    assert not back.retryable
+    assert "(9 vs. 8)); send, or ask for, less" in back.message
+
+
 @pytest.mark.parametrize("details", [b"\xff\xff no status", b""])
 def test_unreadable_details_are_passed_over(details):
     failed = FailedCall(grpc.StatusCode.NOT_FOUND, "gone", (("grpc-status-details-bin", details),))
