@@ -74,15 +74,21 @@ class SearcherSettings(_Process):
     searcher_data: Path
     # fsspec address of the blob store, for snapshots of shards; empty: none are made, and none are begun with.
     blob_url: str = ""
-    searcher_threads: int = 2
+    # Searches at once; 0: one a core.
+    searcher_threads: int = Field(0, ge=0)
     searcher_poll_s: float = 0.2
     searcher_lease_s: float = 10.0
     searcher_snapshot_interval_s: float = 300.0
     # Growing rows of a space that are worth a sealed segment.
     searcher_seal_rows: int = Field(10_000, ge=100)
+    # Memory that this searcher may count on, beside others on the machine; 0: all that the machine or its control group
+    # has.
+    searcher_memory_bytes: int = Field(0, ge=0)
     # Beyond this much memory of growing rows a shard's writes are pushed back until a build has caught up.
     searcher_growing_bytes: int = Field(512 * 2**20, ge=2**20)
-    # What the indexes of all shards may take; 0: half of the machine's memory.
+    # The same of all shards together, of which the largest is pushed back; 0: a quarter of the searcher's memory.
+    searcher_all_growing_bytes: int = Field(0, ge=0)
+    # What the indexes of all shards may take; 0: half of the searcher's memory.
     searcher_index_bytes: int = Field(0, ge=0)
     # Queries asked again exactly in the background, to know the recall; they take a twentieth of one core at most.
     searcher_recall_share: float = Field(0.01, ge=0.0, le=1.0)

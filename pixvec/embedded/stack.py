@@ -16,6 +16,7 @@ from pixvec.embedded.config import StackConfig
 from pixvec.embedded.postgres import PostgresServer
 from pixvec.embedded.program import Program
 from pixvec.errors import FailedPrecondition
+from pixvec.machine import memory_bytes
 
 
 def postgres_program(server: PostgresServer) -> Program:
@@ -143,6 +144,7 @@ def _searcher(config: StackConfig, common: Mapping[str, str], number: int) -> Pr
         "PIXVEC_SEARCHER_LISTEN": listen,
         "PIXVEC_SEARCHER_DATA": str(config.data_dir / name),
         "PIXVEC_BLOB_URL": blob_url(config),
+        "PIXVEC_SEARCHER_MEMORY_BYTES": str(memory_bytes() // config.searchers),
     }
     return _python(name, "services.searcher", environment, listen)
 

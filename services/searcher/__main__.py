@@ -13,6 +13,7 @@ from pixvec.catalogue.interfaces import Catalogue
 from pixvec.errors import PixvecError
 from pixvec.index.plan import BuildPolicy
 from pixvec.internal.v1 import searcher_service_pb2_grpc
+from pixvec.machine import core_count, memory_bytes
 from pixvec.rpc.blocking import BlockingCalls
 from pixvec.rpc.server import build_server, run_until_signalled
 from pixvec.settings import SearcherSettings, read_settings
@@ -53,7 +54,7 @@ log = get_logger(__name__)
 
 async def serve(settings: SearcherSettings, catalogue: Catalogue, data: DataFolder) -> None:
     """Serve until SIGTERM or SIGINT, then write what has changed to the disk."""
-    searching = SearchQueue(settings.searcher_threads, MAX_WAITING_SEARCHES)
+    searching = SearchQueue(settings.searcher_threads or core_count(), MAX_WAITING_SEARCHES)
     fetching = BlockingCalls("vectors", 1, max_waiting=MAX_WAITING_SEARCHES)
     applying = BlockingCalls("applies", 2, max_waiting=MAX_WAITING_PUSHES)
     # Of their own: there is one a shard at most, and pushes that wait are not to keep a shard from catching up.
@@ -66,7 +67,11 @@ async def serve(settings: SearcherSettings, catalogue: Catalogue, data: DataFold
     blobs = FsspecBlobStore(settings.blob_url) if settings.blob_url else None
 
     handle = build_server(settings.searcher_listen, max_concurrent_calls=MAX_CONCURRENT_CALLS)
-    host = ShardHost(max_growing_bytes=settings.searcher_growing_bytes)
+    memory = settings.searcher_memory_bytes or memory_bytes()
+    host = ShardHost(
+        max_growing_bytes=settings.searcher_growing_bytes,
+        max_all_growing_bytes=settings.searcher_all_growing_bytes or memory // 4,
+    )
     snapshots = Snapshots(host, data, disk)
     bootstrap = Bootstrap(snapshots, catalogue.bases, blobs, reading, transfers)
     catch_up = CatchUp(host, catalogue.feed_reader, snapshots, bootstrap, reading, catching_up)
@@ -81,8 +86,8 @@ async def serve(settings: SearcherSettings, catalogue: Catalogue, data: DataFold
         poll_s=settings.searcher_poll_s,
         lease_s=settings.searcher_lease_s,
     )
-    builder = BuilderProcess(settings.searcher_build_threads or len(os.sched_getaffinity(0)))
-    index_bytes = settings.searcher_index_bytes or memory_bytes() // 2
+    builder = BuilderProcess(settings.searcher_build_threads or core_count())
+    index_bytes = settings.searcher_index_bytes or memory // 2
     compaction = Compaction(
         host,
         data,
@@ -128,11 +133,6 @@ async def serve(settings: SearcherSettings, catalogue: Catalogue, data: DataFold
         transfers.close(wait=False)
         for calls in (searching, recall, fetching, applying, catching_up, polling, reading, building, disk, gpus):
             calls.close()
-
-
-def memory_bytes() -> int:
-    """Return the machine's memory."""
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def main() -> None:

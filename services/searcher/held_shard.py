@@ -11,6 +11,7 @@ from pixvec.index.library import load_faiss
 from pixvec.index.manifest import ShardIdentity
 from pixvec.index.shard import Shard
 from services.searcher.changes import ChangeReader, to_specs
+from services.searcher.growing_budget import GrowingBudget
 
 
 class HeldShard:
@@ -19,7 +20,7 @@ class HeldShard:
     `floor` is the highest tombstone floor that what is held here is known to be complete for.
     """
 
-    def __init__(self, assignment: Assignment, *, max_growing_bytes: int = 2**40) -> None:
+    def __init__(self, assignment: Assignment, budget: GrowingBudget) -> None:
         self.collection = assignment.collection
         self.shard = assignment.shard
         self.key = (assignment.collection.collection_id, assignment.shard)
@@ -35,7 +36,7 @@ class HeldShard:
         self.identity = ShardIdentity(self.collection.collection_id, self.shard, self.epoch, specs)
         self.index = Shard(specs)
         self.loaded = False
-        self._max_growing_bytes = max_growing_bytes
+        self._budget = budget
         self._reader = ChangeReader(self.collection, self.shard)
         self._one_applier = threading.Lock()
         self._loop = asyncio.get_running_loop()
@@ -59,7 +60,7 @@ class HeldShard:
     @property
     def is_full(self) -> bool:
         """Whether rows have grown faster than builds could seal them: no write is taken until one has."""
-        return self.index.growing_bytes > self._max_growing_bytes
+        return self._budget.is_spent_by(self.index.growing_bytes)
 
     def use(self, assignment: Assignment) -> None:
         """Go by what the catalogue says now. Other index settings hold for what is built from now on."""

@@ -7,6 +7,7 @@ from pixvec.telemetry import metrics
 from pixvec.telemetry.logging import get_logger
 from services.searcher.changes import to_specs
 from services.searcher.data_folder import ShardKey
+from services.searcher.growing_budget import GrowingBudget
 from services.searcher.held_shard import HeldShard
 from services.searcher.recall import forget_recall
 
@@ -22,10 +23,10 @@ _GAUGES = (
 
 
 class ShardHost:
-    """Belongs to the event loop."""
+    """Belongs to the event loop. `max_growing_bytes`: of one shard; `max_all_growing_bytes`: of all together."""
 
-    def __init__(self, *, max_growing_bytes: int = 2**40) -> None:
-        self._max_growing_bytes = max_growing_bytes
+    def __init__(self, *, max_growing_bytes: int = 2**40, max_all_growing_bytes: int = 2**40) -> None:
+        self._budget = GrowingBudget(max_growing_bytes, max_all_growing_bytes, self._growing)
         self._shards: dict[ShardKey, HeldShard] = {}
 
     def __len__(self) -> int:
@@ -66,8 +67,11 @@ class ShardHost:
         forget_recall(held)
         held.notify()
 
+    def _growing(self) -> list[int]:
+        return [held.index.growing_bytes for held in self]
+
     def _hold(self, key: ShardKey, assignment: Assignment) -> HeldShard:
-        held = self._shards[key] = HeldShard(assignment, max_growing_bytes=self._max_growing_bytes)
+        held = self._shards[key] = HeldShard(assignment, self._budget)
         log.info("shard_held", collection=held.collection.name, shard=held.shard, epoch=held.epoch)
         return held
 

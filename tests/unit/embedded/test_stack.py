@@ -26,6 +26,12 @@ def test_searchers_share_neither_name_nor_socket_nor_data(tmp_path):
         assert made["searcher-0"].env[setting] != made["searcher-1"].env[setting]
 
 
+def test_searchers_divide_the_memory_among_themselves(tmp_path, monkeypatch):
+    monkeypatch.setattr(stack, "memory_bytes", lambda: 3000)
+    _, made = programs(data_dir=tmp_path, searchers=3)
+    assert {made[f"searcher-{n}"].env["PIXVEC_SEARCHER_MEMORY_BYTES"] for n in range(3)} == {"1000"}
+
+
 def test_gateway_and_worker_find_each_other_the_queue_and_the_bytes(tmp_path):
     config, made = programs(data_dir=tmp_path)
     gateway, worker = made["gateway"].env, made["worker"].env

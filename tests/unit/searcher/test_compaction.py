@@ -272,6 +272,27 @@ async def test_a_page_that_a_push_left_no_room_for_is_read_later(tmp_path: Path,
 
 
 @in_loop
+async def test_of_shards_that_take_too_much_together_the_largest_waits_for_its_build(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(searching, "ShardHost", partial(ShardHost, max_all_growing_bytes=20 * ROW_BYTES))
+    with Bench(tmp_path) as bench, compacting(bench) as compaction:
+        cats, dogs = (bench.collection(name, spaces=[GRAPH]) for name in ("cats", "dogs"))
+        bench.index(cats, *range(12))
+        bench.index(dogs, *range(8))
+        large, small = await bench.ready(cats), await bench.ready(dogs)
+        assert not large.is_full
+        assert not small.is_full
+        bench.index(dogs, 8)
+        await bench.ready(dogs)
+        assert large.is_full
+        assert not small.is_full
+        assert await compaction.build_next(small) is False
+        assert await compaction.build_next(large) is True
+        assert not large.is_full
+
+
+@in_loop
 async def test_a_long_feed_is_read_in_turns_with_builds(tmp_path: Path, little_room: None) -> None:
     with Bench(tmp_path, page_rows=8) as bench, compacting(bench) as compaction:
         collection = bench.collection(spaces=[GRAPH])
