@@ -128,9 +128,10 @@ def list_jobs(context: typer.Context, address: Address = DEFAULT_ADDRESS, as_jso
     if as_json:
         print_json([asdict(job) for job in found])
         return
-    table = Table(
-        Column("job", no_wrap=True), Column("collection", overflow="fold"), "state", "total", "indexed", "failed"
-    )
+    numbers = [Column(name, justify="right", no_wrap=True) for name in ("total", "indexed", "failed")]
+    columns = (Column("job", no_wrap=True), Column("collection", overflow="fold"), Column("state", no_wrap=True))
+    # Without lines a row fits a terminal of 80 columns.
+    table = Table(*columns, *numbers, box=None, padding=(0, 1, 0, 0))
     for job in found:
         counts = (f"{number:,}" for number in (job.total, job.indexed, job.failed))
         table.add_row(job.job_id, job.collection, job.state, *counts)

@@ -106,3 +106,9 @@ def test_hits_are_shown_in_a_browser(run, stored, monkeypatch, tmp_path, by_id):
 def test_a_refusal_is_one_line(run, stored, server):
     server.refuse("Query", InvalidRequest("the limit is at most 10,000", field="limit"))
     assert run("search", "photos", stored / "a.jpg", "--limit", 20_000).err == "error: the limit is at most 10,000\n"
+
+
+def test_an_id_that_is_not_utf8_is_refused_in_one_line(run, stored):
+    status, _, err = run("search", "photos", "--like", "\udcff")
+    assert status == 1
+    assert err == "error: image_id '\\udcff' is not UTF-8: there can be no such name\n"
