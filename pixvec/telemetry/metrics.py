@@ -12,7 +12,7 @@ INGEST_BYTES = Counter("pixvec_ingest_bytes_total", "Picture bytes accepted by t
 INGEST_STREAMS = Gauge("pixvec_ingest_streams", "Open Ingest streams.")
 
 QUERY_STAGE_SECONDS = Histogram(
-    "pixvec_query_stage_seconds", "Time of each stage of a query.", ["stage"], buckets=_FAST
+    "pixvec_query_stage_seconds", "Time of each stage of a query or a batch.", ["call", "stage"], buckets=_FAST
 )
 QUERY_SHARDS_MISSING = Counter("pixvec_query_shards_missing_total", "Shards that an answer had to go without.")
 SHARD_CALLS_HEDGED = Counter(

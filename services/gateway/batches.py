@@ -14,6 +14,7 @@ from services.gateway.planner import Plan, plan_batch
 from services.gateway.query import BatchQuery, BatchQueryAnswer, Deadline, Timings
 from services.gateway.resolver import QueryResolver, QueryVectors
 from services.gateway.scatter import Scatter
+from services.gateway.stage_times import StageTimes
 
 
 class Batches:
@@ -23,6 +24,7 @@ class Batches:
         self._directory = directory
         self._scatter = scatter
         self._resolver = QueryResolver(embedder, scatter)
+        self._stages = StageTimes("QueryBatch")
 
     async def run(self, batch: BatchQuery, deadline: Deadline) -> BatchQueryAnswer:
         """Return the answers. Raises what `Queries.run` does, with the index of the query at fault."""
@@ -36,6 +38,7 @@ class Batches:
         results = [best_of(parts, batch.limit) for parts in of_searchers]
         timings.merge = time.perf_counter() - merging
         timings.total = time.perf_counter() - begun
+        self._stages.observe(timings, embedded=bool(batch.images))
         shards_total = plan.collection.shard_count
         return BatchQueryAnswer(results, plan.space.name, shards_total, len(gathered.answered), timings)
 

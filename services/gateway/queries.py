@@ -10,14 +10,15 @@ from pixvec.errors import Overloaded, Unavailable
 from pixvec.rpc.blocking import BlockingCalls
 from pixvec.rpc.embedder_client import EmbedderClient
 from pixvec.rpc.shard_search import ShardAnswer, ShardSearch, best_first
-from pixvec.telemetry.metrics import QUERY_SHARDS_MISSING, QUERY_STAGE_SECONDS
+from pixvec.telemetry.metrics import QUERY_SHARDS_MISSING
 from services.gateway.directory import Directory
 from services.gateway.gathered import Gathered
 from services.gateway.hydration import Hydration
 from services.gateway.planner import Plan, plan_query
-from services.gateway.query import STAGES, Deadline, Query, QueryAnswer, Timings
+from services.gateway.query import Deadline, Query, QueryAnswer, Timings
 from services.gateway.resolver import QueryResolver, QueryVectors
 from services.gateway.scatter import Scatter
+from services.gateway.stage_times import StageTimes
 
 _HYDRATE_LIMIT_S = 2.0
 
@@ -37,7 +38,7 @@ class Queries:
         self._scatter = scatter
         self._resolver = QueryResolver(embedder, scatter)
         self._hydration = Hydration(images, sql)
-        self._stages = [(stage, QUERY_STAGE_SECONDS.labels(stage)) for stage in STAGES]
+        self._stages = StageTimes("Query")
 
     async def run(self, query: Query, deadline: Deadline) -> QueryAnswer:
         """Return the answer. Raises InvalidRequest, NotFound, FailedPrecondition or Unavailable, each saying why."""
@@ -48,7 +49,8 @@ class Queries:
         gathered = await self._gather(query, plan, vector, deadline, timings)
         hits = _best(gathered.answers, query, timings)
         attributes = await self._hydrate(plan, hits, deadline, timings) if query.attributes else None
-        self._observe(query, timings, begun)
+        timings.total = time.perf_counter() - begun
+        self._stages.observe(timings, embedded=bool(query.image))
         return QueryAnswer(
             hits,
             plan.space.name,
@@ -91,14 +93,6 @@ class Queries:
             return None
         finally:
             timings.hydrate = time.perf_counter() - begun
-
-    def _observe(self, query: Query, timings: Timings, begun: float) -> None:
-        timings.total = time.perf_counter() - begun
-        embedded = bool(query.image)
-        for stage, series in self._stages:
-            seconds = getattr(timings, stage)
-            if seconds or embedded:
-                series.observe(seconds)
 
 
 def _best(answers: Sequence[ShardAnswer], query: Query, timings: Timings) -> list[Hit]:

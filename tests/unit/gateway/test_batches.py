@@ -17,6 +17,7 @@ from pixvec.errors import (
 from pixvec.index.brute import NumpyShard
 from pixvec.rpc.embedder_client import vector_from_bytes
 from pixvec.rpc.shard_search import RankedHits
+from pixvec.telemetry.metrics import QUERY_STAGE_SECONDS
 from services.gateway.batches import best_of
 from services.gateway.query import BatchQuery, Deadline, Query
 from tests.in_loop import in_loop
@@ -67,6 +68,23 @@ async def test_each_searcher_is_asked_once_for_all_vectors():
     side.put(*IDS)
     await ask(side, vectors=vectors(*IDS))
     assert [shards for _, shards in side.searchers.calls] == [(0, 1, 2, 3)]
+
+
+def observed(stage):
+    series = QUERY_STAGE_SECONDS.labels("QueryBatch", stage)
+    return sum(bucket.get() for bucket in series._buckets)
+
+
+@in_loop
+async def test_the_stages_of_a_batch_are_measured():
+    side = ReadSide(2)
+    side.put(*IDS)
+    stages = ("inference", "search", "merge", "hydrate")
+    before = [observed(stage) for stage in stages]
+    await ask(side, images=(b"p/3", b"p/4"))
+    await ask(side, vectors=vectors("p/3"))
+    after = [observed(stage) for stage in stages]
+    assert [now - then for now, then in zip(after, before, strict=True)] == [1, 2, 2, 1]
 
 
 @in_loop
