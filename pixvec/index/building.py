@@ -7,7 +7,7 @@
 The second part needs nothing but the first's files, so that it can run in a process of its own.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -24,26 +24,29 @@ from pixvec.index.library import load_faiss
 from pixvec.index.rows import fits_half
 
 VECTORS, IDS, INDEX = "vectors.faiss", "ids.bin", "index.faiss"
-# Rows turned into float32 at a time: bounds the memory of a build beside its index.
-_CHUNK_ROWS = 16_384
+# Rows in float32 at a time, while a segment is written and while its index is built: what memory a build takes beside
+# them.
+CHUNK_ROWS = 16_384
 _SEED = 2026
 
 
 def write_rows(
-    folder: Path, space: SpaceSpec, chunks: Iterable[tuple[list[str], Float32Array]]
+    folder: Path, space: SpaceSpec, chunks: Callable[[], Iterable[tuple[list[str], Float32Array]]]
 ) -> tuple[FileSeal, ...]:
     """Write the rows of a segment into an empty folder and return the files' seals. Raises OSError.
 
     Rows are (n, dim) float32 as the space compares them, with an image id each; those of one image are neighbours.
+    They are read twice. Takes the memory of the ids, of the vectors as they are stored, whole as FAISS writes them, and
+    of one chunk.
     """
     faiss = load_faiss()
     image_ids: list[str] = []
-    parts: list[Float32Array] = []
-    for ids, rows in chunks:
+    half = space.index.storage is VectorStorage.FLOAT16
+    for ids, rows in chunks():
         image_ids += ids
-        parts.append(rows)
-    stored = _stored_index(faiss, space, parts)
-    for rows in parts:
+        half = half and bool(fits_half(rows).all())
+    stored = _stored_index(faiss, space, len(image_ids), half=half)
+    for _, rows in chunks():
         stored.add(rows)
     vectors = folder / VECTORS
     _write_index(faiss, stored, vectors)
@@ -67,14 +70,17 @@ def write_index(folder: Path, kind: IndexKind, metric: Metric, settings: IndexSe
     return seal_file(path)
 
 
-def _stored_index(faiss: Any, space: SpaceSpec, parts: list[Float32Array]) -> Any:
+def _stored_index(faiss: Any, space: SpaceSpec, rows: int, *, half: bool) -> Any:
+    """Return an empty index with room for so many rows: one that grows takes three times the memory for a moment."""
     metric = faiss_metric(space.metric)
-    half = space.index.storage is VectorStorage.FLOAT16 and all(bool(fits_half(rows).all()) for rows in parts)
-    if not half:
-        return faiss.IndexFlat(space.dim, metric)
-    index = faiss.IndexScalarQuantizer(space.dim, faiss.ScalarQuantizer.QT_fp16, metric)
-    # It learns nothing from them, but wants to be asked.
-    index.train(np.zeros((1, space.dim), np.float32))
+    if half:
+        index = faiss.IndexScalarQuantizer(space.dim, faiss.ScalarQuantizer.QT_fp16, metric)
+        # It learns nothing from them, but wants to be asked.
+        index.train(np.zeros((1, space.dim), np.float32))
+    else:
+        index = faiss.IndexFlat(space.dim, metric)
+    index.codes.resize(rows * index.code_size)
+    index.codes.resize(0)
     return index
 
 
@@ -101,8 +107,8 @@ def _add_rows(faiss: Any, index: Any, stored: Any, *, is_graph: bool) -> None:
     off: all but the first are moved a step of their codes. Scores are those of the stored rows in any case."""
     random = np.random.default_rng(_SEED)
     repeated = _repeated(stored) if is_graph else None
-    for begin in range(0, stored.ntotal, _CHUNK_ROWS):
-        rows: Float32Array = stored.reconstruct_n(begin, min(_CHUNK_ROWS, stored.ntotal - begin))
+    for begin in range(0, stored.ntotal, CHUNK_ROWS):
+        rows: Float32Array = stored.reconstruct_n(begin, min(CHUNK_ROWS, stored.ntotal - begin))
         if repeated is not None:
             places = np.flatnonzero(repeated[begin : begin + len(rows)])
             steps = faiss.vector_to_array(faiss.downcast_index(index.storage).sq.trained)[stored.d :] / 255
@@ -113,8 +119,8 @@ def _add_rows(faiss: Any, index: Any, stored: Any, *, is_graph: bool) -> None:
 def _repeated(stored: Any) -> npt.NDArray[np.bool_]:
     """Return which rows equal an earlier one."""
     hashes = np.empty(stored.ntotal, np.uint64)
-    for begin in range(0, stored.ntotal, _CHUNK_ROWS):
-        rows = stored.reconstruct_n(begin, min(_CHUNK_ROWS, stored.ntotal - begin))
+    for begin in range(0, stored.ntotal, CHUNK_ROWS):
+        rows = stored.reconstruct_n(begin, min(CHUNK_ROWS, stored.ntotal - begin))
         hashes[begin : begin + len(rows)] = [xxhash.xxh64_intdigest(row) for row in rows]
     repeated = np.ones(stored.ntotal, np.bool_)
     repeated[np.unique(hashes, return_index=True)[1]] = False

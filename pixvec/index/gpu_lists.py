@@ -4,11 +4,11 @@ from typing import Any
 
 import numpy as np
 
+from pixvec.index.building import CHUNK_ROWS
 from pixvec.index.library import load_faiss
 from pixvec.index.sealed import SealedSegment
 from pixvec.index.segment import RowArray
 
-_CHUNK_ROWS = 16_384
 _TRAINING_ROWS = 65_536
 _SEED = 2026
 
@@ -23,8 +23,8 @@ def int8_lists(segment: SealedSegment) -> Any:
     lists = _empty_like(faiss, index)
     lists.train(segment.take(_sample(segment.row_count)))
     places = _lists_of_rows(faiss, index)
-    for begin in range(0, segment.row_count, _CHUNK_ROWS):
-        rows = np.arange(begin, min(begin + _CHUNK_ROWS, segment.row_count))
+    for begin in range(0, segment.row_count, CHUNK_ROWS):
+        rows = np.arange(begin, min(begin + CHUNK_ROWS, segment.row_count))
         vectors, assigned = segment.take(rows), places[rows]
         pointers = (faiss.swig_ptr(vectors), faiss.swig_ptr(rows), faiss.swig_ptr(assigned))
         lists.add_core(len(rows), *pointers)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pixvec.domain import Metric
+from pixvec.index.building import CHUNK_ROWS
 from pixvec.index.gpu import Device, DeviceFailed, DeviceIndex, Found
 from pixvec.index.gpu_lists import int8_lists
 from pixvec.index.gpu_owner import DeviceOwner
@@ -16,7 +17,6 @@ from pixvec.index.sealed import SealedSegment
 
 # Each part of a flat copy goes over in one go, and takes this much of the machine's memory meanwhile.
 _PART_BYTES = 512 * 2**20
-_CHUNK_ROWS = 16_384
 
 
 @dataclass(slots=True)
@@ -82,14 +82,14 @@ def _load_flat(segment: SealedSegment, owner: DeviceOwner, part_rows: int) -> Lo
 def _parts_of(segment: SealedSegment, part_rows: int) -> Iterator[tuple[int, Float32Array]]:
     for first in range(0, segment.row_count, part_rows):
         rows = np.empty((min(part_rows, segment.row_count - first), segment.space.dim), np.float32)
-        for begin in range(0, len(rows), _CHUNK_ROWS):
-            end = min(begin + _CHUNK_ROWS, len(rows))
+        for begin in range(0, len(rows), CHUNK_ROWS):
+            end = min(begin + CHUNK_ROWS, len(rows))
             rows[begin:end] = segment.take(np.arange(first + begin, first + end))
         yield first, rows
 
 
 def _longest(rows: Float32Array) -> float:
-    parts = (rows[begin : begin + _CHUNK_ROWS] for begin in range(0, len(rows), _CHUNK_ROWS))
+    parts = (rows[begin : begin + CHUNK_ROWS] for begin in range(0, len(rows), CHUNK_ROWS))
     return max(float(row_lengths(part).max()) for part in parts)
 
 

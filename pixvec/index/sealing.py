@@ -40,7 +40,7 @@ def index_in_this_process(folder: Path, kind: IndexKind, metric: Metric, setting
 
 def _write(folder: Path, build: Build, make_index: MakeIndex) -> SealedSegment:
     space, settings = build.space, build.space.index
-    files = write_rows(folder, space, build.chunks())
+    files = write_rows(folder, space, build.chunks)
     if not is_exact(build.kind):
         files += (make_index(folder, build.kind, space.metric, settings),)
     sync_folder(folder)

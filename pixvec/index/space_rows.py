@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from pixvec.domain import IndexKind
-from pixvec.index.building import INDEX
+from pixvec.index.building import CHUNK_ROWS, INDEX
 from pixvec.index.dead_rows import BoolArray, DeadRows
 from pixvec.index.growing import BLOCK_BYTES, GrowingRows
 from pixvec.index.interfaces import Float32Array, SpaceSpec
@@ -15,9 +15,6 @@ from pixvec.index.sealed import LiveRows, SealedSegment
 from pixvec.index.sealed_search import SealedView
 from pixvec.index.segment import FlatSegment, RowArray, Rows
 from pixvec.index.space import SpaceView
-
-# Rows read at a time while a segment is written: bounds the memory beside it.
-_CHUNK_ROWS = 16_384
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +42,8 @@ class Build:
         """Return the live rows with their images, some at a time."""
         for source in self.sources:
             live = source.live_rows()
-            for begin in range(0, len(live), _CHUNK_ROWS):
-                rows = live[begin : begin + _CHUNK_ROWS]
+            for begin in range(0, len(live), CHUNK_ROWS):
+                rows = live[begin : begin + CHUNK_ROWS]
                 yield source.ids(rows), source.take(rows)
 
 

@@ -32,7 +32,7 @@ def rows(folder: Path, count: int = 300, dim: int = 16) -> Path:
     """Write the rows of a segment, as a searcher does before it has the index built."""
     space = SpaceSpec("image", dim, Metric.COSINE, "ab" * 32, SETTINGS)
     vectors = np.random.default_rng(0).standard_normal((count, dim)).astype(np.float32)
-    write_rows(folder, space, [([f"image-{number}" for number in range(count)], vectors)])
+    write_rows(folder, space, lambda: [([f"image-{number}" for number in range(count)], vectors)])
     return folder
 
 
