@@ -11,6 +11,7 @@ from pixvec.domain import Hit
 from pixvec.errors import PixvecError, ShardUnavailable, Unavailable
 from pixvec.internal.v1 import searcher_service_pb2 as pb
 from pixvec.internal.v1 import searcher_service_pb2_grpc
+from pixvec.rpc.apart import put_together
 from pixvec.rpc.channels import AsyncChannels
 from pixvec.rpc.conversions import params_to_wire, position_to_wire
 from pixvec.rpc.errors import from_rpc_error
@@ -75,8 +76,7 @@ class GrpcSearchers:
             response = await self._stub(address).Search(
                 _to_request(search, search.vector, search.rows), timeout=timeout_s
             )
-        rows = [RankedHits(list(row.image_ids), list(row.scores)) for row in response.rows]
-        return BatchAnswer(rows or [RankedHits([], [])] * search.rows, tuple(response.shards_answered))
+        return await put_together(search.rows * search.k, _to_batch_answer, response, search.rows)
 
     async def get_vectors(self, address: str, wanted: ShardVectors, timeout_s: float) -> dict[str, bytes]:
         """See SearcherClient."""
@@ -99,6 +99,11 @@ class GrpcSearchers:
     async def close(self) -> None:
         """See SearcherClient."""
         await self._channels.close()
+
+
+def _to_batch_answer(response: pb.SearchResponse, count: int) -> BatchAnswer:
+    rows = [RankedHits(list(row.image_ids), list(row.scores)) for row in response.rows]
+    return BatchAnswer(rows or [RankedHits([], [])] * count, tuple(response.shards_answered))
 
 
 def _to_request(search: ShardSearch, vectors: bytes, rows: int) -> pb.SearchRequest:

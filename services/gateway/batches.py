@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from pixvec.rpc.apart import put_together
 from pixvec.rpc.embedder_client import EmbedderClient
 from pixvec.rpc.shard_search import BatchAnswer, RankedHits, ShardSearch
 from pixvec.telemetry.metrics import QUERY_SHARDS_MISSING
@@ -34,8 +35,9 @@ class Batches:
         vectors = await self._resolver.resolve_batch(batch, plan, deadline, timings)
         gathered = await self._gather(batch, plan, vectors, deadline, timings)
         merging = time.perf_counter()
-        of_searchers = zip(*(answer.results for answer in gathered.answers), strict=True)
-        results = [best_of(parts, batch.limit) for parts in of_searchers]
+        # Each searcher gives as many as were asked for.
+        hits = batch.count * batch.limit * len(gathered.answers)
+        results = await put_together(hits, _merged, gathered.answers, batch.limit)
         timings.merge = time.perf_counter() - merging
         timings.total = time.perf_counter() - begun
         self._stages.observe(timings, embedded=bool(batch.images))
@@ -63,6 +65,10 @@ class Batches:
             QUERY_SHARDS_MISSING.inc(missing)
         timings.search = time.perf_counter() - begun
         return gathered
+
+
+def _merged(answers: Sequence[BatchAnswer], k: int) -> list[RankedHits]:
+    return [best_of(parts, k) for parts in zip(*(answer.results for answer in answers), strict=True)]
 
 
 def best_of(parts: Sequence[RankedHits], k: int) -> RankedHits:

@@ -4,6 +4,7 @@ from typing import Any
 
 from pixvec.api.v1 import search_service_pb2 as pb
 from pixvec.api.v1 import search_service_pb2_grpc
+from pixvec.rpc.apart import put_together
 from pixvec.rpc.deadlines import time_left_s
 from services.gateway.batches import Batches
 from services.gateway.queries import Queries
@@ -30,4 +31,4 @@ class SearchService(search_service_pb2_grpc.SearchServiceServicer):
         """Answer many queries."""
         batch = to_batch_query(request)
         answer = await self._batches.run(batch, Deadline(time_left_s(context, _DEFAULT_DEADLINE_S)))
-        return to_batch_response(answer)
+        return await put_together(batch.count * batch.limit, to_batch_response, answer)

@@ -5,6 +5,7 @@ from typing import Any
 from pixvec.errors import Overloaded
 from pixvec.internal.v1 import searcher_service_pb2 as pb
 from pixvec.internal.v1 import searcher_service_pb2_grpc
+from pixvec.rpc.apart import put_together
 from pixvec.rpc.blocking import BlockingCalls
 from pixvec.rpc.conversions import position_from_wire
 from pixvec.rpc.deadlines import time_left_s
@@ -65,8 +66,9 @@ class SearcherService(searcher_service_pb2_grpc.SearcherServiceServicer):
 
     async def Search(self, request: pb.SearchRequest, context: Any) -> pb.SearchResponse:
         """Search the shards held here, as fresh as asked."""
-        answer = await self._searches.search(to_query(request), time_left_s(context, _DEFAULT_LIMIT_S))
-        return to_search_response(answer)
+        query = to_query(request)
+        answer = await self._searches.search(query, time_left_s(context, _DEFAULT_LIMIT_S))
+        return await put_together(len(query.vectors) * query.k, to_search_response, answer)
 
     async def GetVectors(self, request: pb.GetVectorsRequest, context: Any) -> pb.GetVectorsResponse:
         """Return stored vectors of one shard."""

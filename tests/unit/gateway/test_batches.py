@@ -1,4 +1,5 @@
 import struct
+import threading
 
 import numpy as np
 import pytest
@@ -15,9 +16,11 @@ from pixvec.errors import (
     StaleToken,
 )
 from pixvec.index.brute import NumpyShard
+from pixvec.rpc.apart import MANY_HITS
 from pixvec.rpc.embedder_client import vector_from_bytes
 from pixvec.rpc.shard_search import RankedHits
 from pixvec.telemetry.metrics import QUERY_STAGE_SECONDS
+from services.gateway import batches
 from services.gateway.batches import best_of
 from services.gateway.query import BatchQuery, Deadline, Query
 from tests.in_loop import in_loop
@@ -68,6 +71,25 @@ async def test_each_searcher_is_asked_once_for_all_vectors():
     side.put(*IDS)
     await ask(side, vectors=vectors(*IDS))
     assert [shards for _, shards in side.searchers.calls] == [(0, 1, 2, 3)]
+
+
+@pytest.mark.parametrize(("limit", "in_loop_thread"), [(10, True), (MANY_HITS // 80, False)])
+@in_loop
+async def test_very_many_hits_are_merged_beside_the_loop(limit, in_loop_thread, monkeypatch):
+    threads = set()
+
+    def noted(parts, k):
+        threads.add(threading.current_thread())
+        return best_of(parts, k)
+
+    monkeypatch.setattr(batches, "best_of", noted)
+    side = ReadSide(2, searchers=2)
+    side.split()
+    side.put(*IDS)
+    answer = await ask(side, vectors=vectors(*IDS), limit=limit)
+    assert [hits.image_ids[0] for hits in answer.results] == IDS
+    # What counts is what two searchers find for each of 40 queries.
+    assert (threads == {threading.current_thread()}) is in_loop_thread
 
 
 def observed(stage):

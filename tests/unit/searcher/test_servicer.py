@@ -11,8 +11,12 @@ from pixvec.catalogue.interfaces import FeedBatch
 from pixvec.domain import SearchOptions
 from pixvec.errors import InvalidRequest, InvalidVector
 from pixvec.internal.v1 import searcher_service_pb2 as pb
+from pixvec.rpc.apart import MANY_HITS
 from pixvec.rpc.blocking import BlockingCalls
 from pixvec.rpc.pusher import to_apply_request
+from services.searcher import servicer
+from services.searcher.converters import to_search_response
+from services.searcher.search import Answer
 from tests.in_loop import in_loop
 from tests.unit.searcher.searching import SPACE, Bench, Context, found, names, vector
 
@@ -123,6 +127,32 @@ async def test_many_queries_in_one_call(tmp_path: Path) -> None:
         assert [row.image_ids[0] for row in response.rows] == [f"image-{number}" for number in range(10)]
         assert all(len(row.image_ids) == len(row.scores) == 2 for row in response.rows)
         assert list(response.shards_answered) == [0]
+
+
+@pytest.mark.parametrize(("k", "in_loop_thread"), [(10, True), (MANY_HITS // 2, False)])
+@in_loop
+async def test_very_many_hits_are_packed_beside_the_loop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, k: int, in_loop_thread: bool
+) -> None:
+    threads = []
+
+    def noted(answer: Answer) -> pb.SearchResponse:
+        threads.append(threading.current_thread())
+        return to_search_response(answer)
+
+    monkeypatch.setattr(servicer, "to_search_response", noted)
+    with Bench(tmp_path) as bench:
+        collection = bench.collection()
+        bench.index(collection, 1, 2)
+        await bench.ready(collection)
+        queries = np.stack([vector(1), vector(2)])
+        request = search_request(collection.collection_id, queries)
+        request.k = k
+        assert [row.image_ids[0] for row in (await bench.service.Search(request, Context())).rows] == [
+            "image-1",
+            "image-2",
+        ]
+        assert (threads == [threading.current_thread()]) is in_loop_thread
 
 
 @in_loop
