@@ -106,6 +106,8 @@ class WorkerSettings(_Pictures):
     worker_listen: str = "127.0.0.1:50061"
     # MODEL=FILE pairs separated by commas; a bare FILE is matched to a model by its name.
     worker_weights: str = ""
+    # The folder of fitted files, checkpoints and open_clip folders that a model's text may name; empty: none.
+    worker_models: str = ""
     worker_download: bool = True
     worker_download_limit_s: float = 300.0
     # 0: one a core.

@@ -4,6 +4,7 @@ import os
 import socket
 import uuid
 from dataclasses import dataclass
+from pathlib import Path
 
 from pixvec.blobs.store import FsspecBlobStore
 from pixvec.catalogue import postgres
@@ -59,7 +60,10 @@ def start_child(settings: WorkerSettings) -> Child:
     serve_metrics(settings.metrics_host, settings.metrics_port)
     catalogue = postgres.connect(settings.database_url)
     weights = WeightSource(
-        parse_weights(settings.worker_weights), settings.worker_download, settings.worker_download_limit_s
+        parse_weights(settings.worker_weights),
+        settings.worker_download,
+        settings.worker_download_limit_s,
+        Path(settings.worker_models) if settings.worker_models else None,
     )
     host = ModelHost(weights)
     limits = DecodeLimits(settings.max_picture_bytes, settings.max_picture_pixels)

@@ -57,6 +57,7 @@ def service_programs(config: StackConfig, database_url: str, listen: str) -> lis
     worker = queue | {
         "PIXVEC_WORKER_LISTEN": embedder,
         "PIXVEC_WORKER_WEIGHTS": ",".join(f"{model}={file.resolve()}" for model, file in config.weights.items()),
+        "PIXVEC_WORKER_MODELS": str((config.data_dir / "models").resolve()),
         "PIXVEC_WORKER_DOWNLOAD": str(config.download),
         "PIXVEC_WORKER_LEASE_S": "15",
     }

@@ -61,6 +61,7 @@ def test_options_reach_those_they_are_for(tmp_path):
     assert made["gateway"].env["PIXVEC_DEFAULT_SHARD_COUNT"] == "3"
     assert made["gateway"].env["PIXVEC_REPLICAS"] == made["sweeper"].env["PIXVEC_REPLICAS"] == "2"
     assert made["worker"].env["PIXVEC_WORKER_WEIGHTS"] == f"resnet50={weights}"
+    assert made["worker"].env["PIXVEC_WORKER_MODELS"] == str(tmp_path / "models")
     assert made["worker"].env["PIXVEC_WORKER_DOWNLOAD"] == "False"
     for name in ("gateway", "worker"):
         assert made[name].env["PIXVEC_INGEST_ROOTS"] == root.as_uri()

@@ -162,3 +162,16 @@ def test_asking_what_there_is_and_decoding_load_no_model_library() -> None:
     )
     answer = subprocess.run([sys.executable, "-c", asking], check=True, capture_output=True, text=True)
     assert answer.stdout.split() == []
+
+
+def test_a_model_takes_none_of_the_libraries_of_the_others() -> None:
+    loading = (
+        "import sys, pixvec.vision.registry as registry\n"
+        "from pixvec.vision.weights import WeightSource\n"
+        "for name in ('hog-color', 'lbp+flip'):\n"
+        "    registry.load(name, WeightSource(download=False))\n"
+        "heavy = {'torch', 'torchvision', 'timm', 'open_clip', 'cv2', 'faiss'}\n"
+        "print(*sorted(heavy & sys.modules.keys()))\n"
+    )
+    answer = subprocess.run([sys.executable, "-c", loading], check=True, capture_output=True, text=True)
+    assert answer.stdout.split() == []
