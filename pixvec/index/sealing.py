@@ -20,7 +20,8 @@ MakeIndex: TypeAlias = Callable[[Path, IndexKind, Metric, IndexSettings], FileSe
 def seal(parent: Path, build: Build, make_index: MakeIndex) -> SealedSegment | None:
     """Write a segment into a folder of its own below `parent` and open it; None when no row is left.
 
-    Raises OSError, a full disk for one, and Damaged when the disk does not hold what was written; nothing is left then.
+    Raises OSError, where disk or memory have no room for one, and Damaged when the disk does not hold what was written;
+    nothing is left then.
     """
     if not build.row_count:
         return None
@@ -31,6 +32,10 @@ def seal(parent: Path, build: Build, make_index: MakeIndex) -> SealedSegment | N
     except (OSError, Damaged):
         shutil.rmtree(folder, ignore_errors=True)
         raise
+    except (MemoryError, RuntimeError) as error:
+        # FAISS's own are RuntimeErrors.
+        shutil.rmtree(folder, ignore_errors=True)
+        raise OSError(f"{build.name} of {build.row_count} rows cannot be built: {error!r}") from error
 
 
 def index_in_this_process(folder: Path, kind: IndexKind, metric: Metric, settings: IndexSettings) -> FileSeal:

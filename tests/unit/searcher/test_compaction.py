@@ -33,13 +33,15 @@ from tests.unit.searcher.searching import SPACE, Bench, Context, a_turn, found, 
 POLICY = BuildPolicy(seal_rows=20, least_rows=5)
 GRAPH = replace(SPACE, index=IndexSettings(IndexKind.HNSW))
 ROW_BYTES = 4 * SPACE.dim
+NO_ROOM = OSError(errno.ENOSPC, "No space left on device")
 
 
 class Maker:
     """A MakeIndex that fails as often as it is told to, and waits until it is let go."""
 
-    def __init__(self, failures: int = 0, *, waits: bool = False) -> None:
+    def __init__(self, failures: int = 0, *, waits: bool = False, error: Exception = NO_ROOM) -> None:
         self.failures = failures
+        self.error = error
         self.calls = 0
         self.begun, self.let_go = threading.Event(), threading.Event()
         if not waits:
@@ -50,7 +52,7 @@ class Maker:
         self.begun.set()
         assert self.let_go.wait(30)
         if self.calls <= self.failures:
-            raise OSError(errno.ENOSPC, "No space left on device")
+            raise self.error
         return index_in_this_process(folder, kind, metric, settings)
 
 
@@ -114,9 +116,10 @@ async def test_a_little_is_sealed_when_nothing_has_moved_for_a_while(tmp_path: P
         assert [await compaction.build_next(held) for _ in range(3)] == [False, False, False]
 
 
+@pytest.mark.parametrize("error", [NO_ROOM, MemoryError(), RuntimeError("Error in faiss")], ids=lambda each: repr(each))
 @in_loop
-async def test_a_build_that_fails_is_counted_and_the_next_one_works(tmp_path: Path) -> None:
-    make = Maker(failures=2)
+async def test_a_build_that_fails_is_counted_and_the_next_one_works(tmp_path: Path, error: Exception) -> None:
+    make = Maker(failures=2, error=error)
     with Bench(tmp_path) as bench, compacting(bench, make) as compaction:
         collection = bench.collection(spaces=[GRAPH])
         bench.index(collection, *range(30))
