@@ -93,5 +93,7 @@ def _reason_to_drop(held: HeldShard, assignment: Assignment | None, stood_at: di
 def _measure(held: HeldShard) -> None:
     index = held.index
     values = (held.applied_seq, held.head_seq - held.applied_seq, index.image_count, index.vector_bytes)
-    for gauge, value in zip(_GAUGES, (*values, len(index.segment_names)), strict=True):
+    # Of the view: to ask for names would wait for a batch that is being applied.
+    segments = sum(len(space.sealed) for space in index.view.spaces.values())
+    for gauge, value in zip(_GAUGES, (*values, segments), strict=True):
         gauge.labels(held.collection.name, str(held.shard)).set(value)
