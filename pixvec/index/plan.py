@@ -37,12 +37,13 @@ class BuildPlan:
 
 
 def next_build(
-    growing_rows: int, sealed: Sequence[SegmentSize], policy: BuildPolicy, *, is_idle: bool = False
+    growing_rows: int, sealed: Sequence[SegmentSize], policy: BuildPolicy, *, is_idle: bool = False, alone: bool = False
 ) -> BuildPlan | None:
-    """Return the build that helps searches most, or None. When idle, a smaller growing part is worth one."""
+    """Return the build that helps searches most, or None. When idle, a smaller growing part is worth one; `alone`, it
+    takes no sealed segments along."""
     free = [size for size in sealed if not size.is_frozen]
     if growing_rows >= (policy.least_rows if is_idle else policy.seal_rows):
-        return BuildPlan(growing=True, sealed=_swallowed(growing_rows, free, policy))
+        return BuildPlan(growing=True, sealed=() if alone else _swallowed(growing_rows, free, policy))
     deadest = max(free, key=_dead_share, default=None)
     if deadest is not None and _dead_share(deadest) > _MAX_DEAD_SHARE:
         return BuildPlan(growing=False, sealed=(deadest.name,))

@@ -3,7 +3,7 @@
 import dataclasses
 import secrets
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -114,13 +114,24 @@ class Shard:
             for space in spaces:
                 self._rows[space.name].space = space
 
-    def begin_build(self, policy: BuildPolicy, *, is_idle: bool = False) -> Build | None:
+    def begin_build(
+        self,
+        policy: BuildPolicy,
+        *,
+        is_idle: bool = False,
+        without: Collection[str] = (),
+        alone: Collection[str] = (),
+    ) -> Build | None:
         """Return the build that is worth most now, or None. Its rows are set apart until `finish_build` or
-        `abandon_build`; searches and writes go on."""
+        `abandon_build`; searches and writes go on. Nothing is built of the spaces `without`; what has grown in those
+        `alone` takes no sealed segments along. Waits for a batch that is being applied."""
         with self._lock:
             budget = policy.budget_bytes // len(self._rows)
-            for rows in self._rows.values():
-                plan = next_build(rows.growing.open_rows, rows.sizes(budget), policy, is_idle=is_idle)
+            for space, rows in self._rows.items():
+                if space in without:
+                    continue
+                sizes = rows.sizes(budget)
+                plan = next_build(rows.growing.open_rows, sizes, policy, is_idle=is_idle, alone=space in alone)
                 if plan is not None:
                     name = f"segment-{secrets.token_hex(8)}"
                     self._building.add(name)

@@ -5,6 +5,7 @@ import shutil
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from weakref import WeakKeyDictionary
 
 from pixvec.index.durable import Damaged
 from pixvec.index.plan import BuildPolicy
@@ -24,11 +25,13 @@ log = get_logger(__name__)
 
 # A shard that has not moved for so long is idle: then even a small growing part is worth an index.
 IDLE_S = 10.0
-_RETRY_S = 30.0
+# A space whose build has failed is left alone for so long.
+RETRY_S = 30.0
 
 
 class Compaction:
-    """`building` has one thread. What a build has finished is written into a snapshot at once: a restart keeps it."""
+    """`building` has one thread, which alone waits for a shard's writer. What a build has finished is written into a
+    snapshot at once: a restart keeps it."""
 
     def __init__(
         self,
@@ -49,15 +52,18 @@ class Compaction:
         self._policy = policy
         self._clock = clock
         self._moved: dict[tuple[int, int], tuple[int, float]] = {}
+        # When the last build of a space failed, until one succeeds. For the thread of builds.
+        self._failed: WeakKeyDictionary[HeldShard, dict[str, float]] = WeakKeyDictionary()
 
     async def run(self, interval_s: float) -> None:
         """Build what is worth it, over and over, until cancelled. A build that fails is tried again in a while."""
         while True:
             built = [await self.build_next(held) for held in self._host]
-            await asyncio.sleep(_RETRY_S if None in built else 0 if True in built else interval_s)
+            await asyncio.sleep(0 if True in built else interval_s)
 
     async def build_next(self, held: HeldShard) -> bool | None:
-        """Do the build that this shard needs most. Return whether there was one, None when it failed."""
+        """Do the build that this shard needs most. Return whether there was one, None when it failed: then its space
+        is left alone for a while, other spaces and shards are not."""
         # Also while it catches up: a long feed would fill the growing part, which then takes no more of it.
         if not held.loaded or held.dropped:
             return False
@@ -66,7 +72,7 @@ class Compaction:
         if held.is_full:
             # However few rows fill it: no more of them come until they are sealed.
             policy, is_idle = replace(policy, least_rows=1), True
-        build = index.begin_build(policy, is_idle=is_idle)
+        build = await self._building.run(self._begin, held, index, policy, is_idle)
         if build is None:
             return False
         built = await self._building.run(self._build, held, index, build)
@@ -74,6 +80,12 @@ class Compaction:
             held.has_unsaved_build = True
             await self._snapshots.write(held)
         return built
+
+    def _begin(self, held: HeldShard, index: Shard, policy: BuildPolicy, is_idle: bool) -> Build | None:
+        # In the thread of builds: it waits for a batch that is being applied.
+        failed, now = self._failed.get(held, {}), self._clock()
+        waiting = {space for space, since in failed.items() if now - since < RETRY_S}
+        return index.begin_build(policy, is_idle=is_idle, without=waiting, alone=failed)
 
     def _build(self, held: HeldShard, index: Shard, build: Build) -> bool | None:
         begun = time.perf_counter()
@@ -84,10 +96,12 @@ class Compaction:
             if held.dropped or isinstance(error, BuildsEnded):
                 # Its folder has been removed under the build, or this searcher is shutting down.
                 return False
+            self._failed.setdefault(held, {})[build.space.name] = self._clock()
             BUILD_FAILURES.inc()
             log.error("build_failed", collection=held.collection.name, shard=held.shard, error=str(error))
             return None
         index.finish_build(build, segment)
+        self._failed.get(held, {}).pop(build.space.name, None)
         if held.dropped and segment is not None:
             # Its folder may have been removed before this one was made.
             shutil.rmtree(segment.folder, ignore_errors=True)

@@ -35,6 +35,10 @@ def test_sealing_takes_smaller_segments_along() -> None:
     assert plan == BuildPlan(growing=True, sealed=("4", "0", "2"))
 
 
+def test_sealing_alone_takes_nothing_along() -> None:
+    assert next_build(200, sizes(150, 20), POLICY, alone=True) == BuildPlan(growing=True, sealed=())
+
+
 def test_sealing_leaves_what_would_make_too_large_a_segment() -> None:
     plan = next_build(6000, sizes(5000, 1500, 2000), POLICY)
     assert plan == BuildPlan(growing=True, sealed=("1", "2"))

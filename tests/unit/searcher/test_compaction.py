@@ -20,15 +20,16 @@ from pixvec.index.sealing import index_in_this_process
 from pixvec.internal.v1 import searcher_service_pb2 as pb
 from pixvec.rpc.blocking import BlockingCalls
 from pixvec.rpc.pusher import to_apply_request
+from pixvec.rpc.records import encode_record
 from pixvec.telemetry.metrics import BUILD_FAILURES, SHARD_SEGMENTS, WRITES_PUSHED_BACK
 from services.searcher import compaction as module
-from services.searcher.compaction import IDLE_S, Compaction
+from services.searcher.compaction import IDLE_S, RETRY_S, Compaction
 from services.searcher.data_folder import DataFolder
 from services.searcher.held_shard import HeldShard
 from services.searcher.shard_host import ShardHost
 from tests.in_loop import in_loop
 from tests.unit.searcher import searching
-from tests.unit.searcher.searching import SPACE, Bench, Context, a_turn, found, names
+from tests.unit.searcher.searching import SPACE, Bench, Context, a_turn, found, names, vector
 
 POLICY = BuildPolicy(seal_rows=20, least_rows=5)
 GRAPH = replace(SPACE, index=IndexSettings(IndexKind.HNSW))
@@ -129,6 +130,8 @@ async def test_a_build_that_fails_is_counted_and_the_next_one_works(tmp_path: Pa
             assert await compaction.build_next(held) is None
             assert failures() == before + count
             assert (segments(held), folders(bench, "segment")) == ([], 0)
+            assert await compaction.build_next(held) is False
+            bench.time += RETRY_S
             bench.index(collection, 100 + count)
             bench.delete(collection, count)
             await bench.ready(collection)
@@ -139,9 +142,67 @@ async def test_a_build_that_fails_is_counted_and_the_next_one_works(tmp_path: Pa
 
 
 @in_loop
+async def test_a_space_that_fails_keeps_no_other_waiting(tmp_path: Path) -> None:
+    make = Maker(failures=1)
+    with Bench(tmp_path) as bench, compacting(bench, make) as compaction:
+        collection = bench.collection(spaces=[GRAPH, replace(GRAPH, name="shape")])
+        record = encode_record({space.name: (space, vector(0)) for space in collection.spaces}, {})
+        bench.index(collection, *range(30), record=record)
+        held = await bench.ready(collection)
+
+        def sealed() -> dict[str, int]:
+            return {name: len(view.sealed) for name, view in held.index.view.spaces.items()}
+
+        assert [await compaction.build_next(held) for _ in range(3)] == [None, True, False]
+        assert sealed() == {"image": 0, "shape": 1}
+        bench.time += RETRY_S
+        assert [await compaction.build_next(held) for _ in range(2)] == [True, False]
+        assert sealed() == {"image": 1, "shape": 1}
+
+
+@in_loop
+async def test_what_failed_with_sealed_segments_is_tried_without_them(tmp_path: Path) -> None:
+    """One of which may be what fails: however large it is, what grows is sealed."""
+    make = Maker()
+    with Bench(tmp_path) as bench, compacting(bench, make) as compaction:
+        collection = bench.collection(spaces=[GRAPH])
+        for numbers in (range(20), range(20, 50)):
+            bench.index(collection, *numbers)
+            held = await bench.ready(collection)
+            make.failures = 2 if make.calls else 0
+            await compaction.build_next(held)
+        assert segments(held) == [20]
+        bench.time += RETRY_S
+        assert await compaction.build_next(held) is True
+        assert segments(held) == [20, 30]
+
+
+class OutsideTheLoop:
+    """In the place of a lock that a batch may hold for long: the event loop must not wait for it."""
+
+    def __enter__(self) -> None:
+        with pytest.raises(RuntimeError, match="no running event loop"):
+            asyncio.get_running_loop()
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+
+@in_loop
+async def test_the_event_loop_waits_for_no_batch(tmp_path: Path) -> None:
+    with Bench(tmp_path) as bench, compacting(bench) as compaction:
+        collection = bench.collection(spaces=[GRAPH])
+        bench.index(collection, *range(30))
+        held = await bench.ready(collection)
+        held.index._lock = OutsideTheLoop()
+        await bench.follower.poll()
+        assert await compaction.build_next(held) is True
+
+
+@in_loop
 async def test_trying_again_is_left_to_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One shard that fails does not keep the others from being built."""
-    monkeypatch.setattr(module, "_RETRY_S", 0)
+    monkeypatch.setattr(module, "RETRY_S", 0)
     make = Maker(failures=3)
     with Bench(tmp_path) as bench, compacting(bench, make) as compaction:
         collections = [bench.collection(name, spaces=[GRAPH]) for name in ("cats", "dogs")]
