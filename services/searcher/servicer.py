@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from pixvec.errors import Overloaded
+from pixvec.errors import Overloaded, Unavailable
 from pixvec.internal.v1 import searcher_service_pb2 as pb
 from pixvec.internal.v1 import searcher_service_pb2_grpc
 from pixvec.rpc.apart import put_together
@@ -92,8 +92,10 @@ class SearcherService(searcher_service_pb2_grpc.SearcherServiceServicer):
 
     async def Snapshot(self, request: pb.SnapshotRequest, context: Any) -> pb.SnapshotResponse:  # noqa: ARG002
         """Write what has changed to the disk, now."""
-        await self._snapshots.write_changed()
+        failures = await self._snapshots.write_changed()
         self._follower.wake()
+        if failures:
+            raise Unavailable(f"not written to the disk: {'; '.join(failures)}")
         return pb.SnapshotResponse(shards=[to_status(held) for held in self._host])
 
     async def CreateBase(self, request: pb.CreateBaseRequest, context: Any) -> pb.CreateBaseResponse:

@@ -37,11 +37,15 @@ class Snapshots:
             await asyncio.sleep(interval_s)
             await self.write_changed()
 
-    async def write_changed(self) -> None:
-        """Write every shard that is not as its snapshot has it. One that cannot be written is logged and counted."""
+    async def write_changed(self) -> list[str]:
+        """Write every shard that is not as its snapshot has it. One that cannot be written is logged and counted;
+        return what was wrong with which."""
+        failures = []
         for held in self._host:
-            if held.loaded and (held.applied_seq != held.snapshot_seq or held.has_unsaved_build):
-                await self._disk.run(self._write, held)
+            has_changed = held.loaded and (held.applied_seq != held.snapshot_seq or held.has_unsaved_build)
+            if has_changed and (why := await self._disk.run(self._write, held)):
+                failures.append(f"shard {held.shard} of collection {held.collection.name}: {why}")
+        return failures
 
     async def write(self, held: HeldShard) -> None:
         """Write this shard now, whether it has moved or not: what is built is worth keeping too."""
@@ -130,13 +134,15 @@ class Snapshots:
         _check_held(held)
         return link_snapshot(self._write_now(held))
 
-    def _write(self, held: HeldShard) -> None:
+    def _write(self, held: HeldShard) -> str:
         if held.dropped:
-            return
+            return ""
         try:
             self._write_now(held)
         except OSError as error:
             log.error("snapshot_failed", collection=held.collection.name, shard=held.shard, error=str(error))
+            return str(error)
+        return ""
 
     def _write_now(self, held: HeldShard) -> Path:
         was_unsaved, held.has_unsaved_build = held.has_unsaved_build, False

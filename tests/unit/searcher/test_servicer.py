@@ -1,4 +1,5 @@
 import asyncio
+import errno
 import threading
 from contextlib import closing
 from pathlib import Path
@@ -9,7 +10,8 @@ import pytest
 from pixvec.api.v1.common_pb2 import SearchParams
 from pixvec.catalogue.interfaces import FeedBatch
 from pixvec.domain import SearchOptions
-from pixvec.errors import InvalidRequest, InvalidVector
+from pixvec.errors import InvalidRequest, InvalidVector, Unavailable
+from pixvec.index import snapshot
 from pixvec.internal.v1 import searcher_service_pb2 as pb
 from pixvec.rpc.apart import MANY_HITS
 from pixvec.rpc.blocking import BlockingCalls
@@ -217,3 +219,25 @@ async def test_snapshot_writes_and_status_tells(tmp_path: Path) -> None:
         assert (shard.epoch, shard.image_count, shard.vector_bytes) == (held.epoch, 2, 32)
         response = await bench.service.Snapshot(pb.SnapshotRequest(), Context())
         assert response.shards[0].snapshot_seq == 2
+
+
+@in_loop
+async def test_a_snapshot_that_cannot_be_written_is_told_and_the_others_are_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = snapshot.write_snapshot
+
+    def full(folder: Path, *arguments: object) -> Path:
+        if folder.name.endswith("-0"):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(folder, *arguments)
+
+    monkeypatch.setattr(snapshot, "write_snapshot", full)
+    with Bench(tmp_path) as bench:
+        collection = bench.collection(shards=2)
+        bench.index(collection, *range(20))
+        held = [await bench.ready(collection, shard) for shard in range(2)]
+        with pytest.raises(Unavailable, match=r"shard 0 of collection photos: .*No space left") as caught:
+            await bench.service.Snapshot(pb.SnapshotRequest(), Context())
+        assert "shard 1" not in caught.value.message
+        assert [each.snapshot_seq for each in held] == [0, held[1].applied_seq]
