@@ -40,7 +40,7 @@ def list_all(
     if as_json:
         print_json([asdict(each) for each in found])
         return
-    columns = ("shard", "images", "MB", "position", "created", Column("state", overflow="fold"))
+    columns = ("shard", "images", "MB", "position", "created (UTC)", Column("state", overflow="fold"))
     table = Table(Column("snapshot", no_wrap=True), Column("collection", overflow="fold"), *columns)
     for each in found:
         numbers = (str(each.shard), f"{each.image_count:,}", f"{each.size_bytes / 1e6:,.1f}", f"{each.seq:,}")

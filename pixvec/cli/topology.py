@@ -29,17 +29,18 @@ def topology(
 
 
 def _shards(found: Topology) -> Table:
-    columns = ("shard", "images", "feed", "searcher", "state", "applied", "snapshot", "MB")
+    columns = ("shard", "images", "feed", "searcher", "state", "applied", "snapshot", "finds", "MB")
     table = Table(Column("collection", overflow="fold"), *columns)
     for collection in found.collections:
         for shard in collection.shards:
             feed = f"{shard.truncated_seq:,} to {shard.head_seq:,}"
             name = (collection.collection, str(shard.shard), f"{shard.image_count:,}", feed)
             for held in shard.replicas:
-                numbers = (f"{held.applied_seq:,}", f"{held.snapshot_seq:,}", f"{held.vector_bytes / 1e6:,.1f}")
+                positions = (f"{held.applied_seq:,}", f"{held.snapshot_seq:,}", f"{held.image_count:,}")
+                numbers = (*positions, f"{held.vector_bytes / 1e6:,.1f}")
                 table.add_row(*name, held.searcher_id, "ready" if held.ready else "loading", *numbers)
             if not shard.replicas:
-                table.add_row(*name, "", "held by nobody", "", "", "")
+                table.add_row(*name, "", "held by nobody", "", "", "", "")
     return table
 
 

@@ -51,13 +51,14 @@ class RestoredShard:
 
 @dataclass(frozen=True, slots=True)
 class ReplicaStanding:
-    """A searcher that holds a shard, or is to hold it. `applied_seq` is 0 when it does not answer."""
+    """A searcher that holds a shard, or is to hold it. Where it does not answer, only `snapshot_seq` is known."""
 
     searcher_id: str
     ready: bool
     applied_seq: int
     snapshot_seq: int
     vector_bytes: int
+    image_count: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +155,9 @@ def _snapshot(message: pb.Snapshot) -> SnapshotInfo:
 
 def _shard(message: pb.ShardTopology) -> ShardTopology:
     replicas = (
-        ReplicaStanding(each.searcher_id, each.ready, each.applied_seq, each.snapshot_seq, each.vector_bytes)
+        ReplicaStanding(
+            each.searcher_id, each.ready, each.applied_seq, each.snapshot_seq, each.vector_bytes, each.image_count
+        )
         for each in message.replicas
     )
     return ShardTopology(

@@ -23,6 +23,7 @@ class HeldStatus:
     applied_seq: int
     snapshot_seq: int
     vector_bytes: int
+    image_count: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,9 @@ class GrpcSearcherAdmin:
         return SearcherStatus(
             response.memory_bytes,
             {
-                (each.collection_id, each.shard): HeldStatus(each.applied_seq, each.snapshot_seq, each.vector_bytes)
+                (each.collection_id, each.shard): HeldStatus(
+                    each.applied_seq, each.snapshot_seq, each.vector_bytes, each.image_count
+                )
                 for each in response.shards
             },
         )

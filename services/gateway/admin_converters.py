@@ -74,13 +74,14 @@ def _to_shard(shard: ShardStanding, view: TopologyView) -> pb.ShardTopology:
 def _to_replica(holder: Holder, shard: ShardStanding, view: TopologyView) -> pb.ReplicaStanding:
     status = view.statuses.get(holder.searcher_id)
     held = status.shards.get((shard.collection_id, shard.shard)) if status else None
-    held = held or HeldStatus(0, holder.snapshot_seq, 0)
+    held = held or HeldStatus(0, holder.snapshot_seq, 0, 0)
     return pb.ReplicaStanding(
         searcher_id=holder.searcher_id,
         ready=holder.ready,
         applied_seq=held.applied_seq,
         snapshot_seq=held.snapshot_seq,
         vector_bytes=held.vector_bytes,
+        image_count=held.image_count,
     )
 
 

@@ -24,7 +24,7 @@ from pixvec.rpc.searcher_admin import (
 from tests.contract.rpc_server import served
 from tests.in_loop import in_loop
 
-STATUS = SearcherStatus(12_345, {(7, 0): HeldStatus(10, 8, 4096), (7, 1): HeldStatus(0, 0, 0)})
+STATUS = SearcherStatus(12_345, {(7, 0): HeldStatus(10, 8, 4096, 6), (7, 1): HeldStatus(0, 0, 0, 0)})
 
 
 class SearcherService(searcher_service_pb2_grpc.SearcherServiceServicer):
@@ -42,6 +42,7 @@ class SearcherService(searcher_service_pb2_grpc.SearcherServiceServicer):
                 applied_seq=held.applied_seq,
                 snapshot_seq=held.snapshot_seq,
                 vector_bytes=held.vector_bytes,
+                image_count=held.image_count,
             )
             for key, held in status.shards.items()
         ]

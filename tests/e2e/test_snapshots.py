@@ -64,6 +64,10 @@ def test_the_topology_is_told(system: RunningSystem, client: Client, collection:
     (shown,) = topology.collections
     assert sum(shard.image_count for shard in shown.shards) == PICTURES
     assert all(replica.ready for shard in shown.shards for replica in shard.replicas)
+    # Pushes have come by the time a search has waited for them.
+    answers(client, collection)
+    (shown,) = client.admin.get_topology(collection).collections
+    assert sum(replica.image_count for shard in shown.shards for replica in shard.replicas) == PICTURES
     searchers = {process.name for process in system.processes() if process.name.startswith("searcher")}
     assert {each.searcher_id for each in topology.searchers} == searchers
     assert all(each.live and each.reachable and each.memory_bytes > 2**20 for each in topology.searchers)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import grpc
 import pytest
+from sqlalchemy import create_engine, text
 
 from pixvec.backups.checking import check_backup
 from pixvec.blobs.store import FsspecBlobStore
@@ -211,7 +212,7 @@ def begun(system: System) -> bool:
     return "shard_begun_with_base" in system.log
 
 
-def test_a_restore_loads_everything_anew(system: System, backed: Backed) -> None:
+def test_a_restore_brings_back_what_the_feed_has_lost(system: System, backed: Backed) -> None:
     backed.write(WRITTEN)
     with system.searcher(), Caller(system.address) as caller:
         backed.answers(caller)
@@ -219,6 +220,11 @@ def test_a_restore_loads_everything_anew(system: System, backed: Backed) -> None
         backed.delete(13)
         backed.write(range(260, 280))
         expected = backed.answers(caller)
+        engine = create_engine(system.database_url)
+        with engine.begin() as connection:
+            # By accident: all that the snapshot holds, and nothing above it.
+            connection.execute(text("DELETE FROM feed WHERE seq <= :seq"), {"seq": base.seq})
+        engine.dispose()
         (position,) = backed.bases.restore(backed.photos.collection_id, {0: base.base_id})
         backed.token = SeqToken((position,))
         assert backed.answers(caller) == expected

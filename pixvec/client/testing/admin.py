@@ -110,6 +110,7 @@ def _topology(collection: StoredCollection) -> pb.CollectionTopology:
         ready=True,
         applied_seq=collection.seq,
         vector_bytes=_IMAGE_BYTES * len(collection.images),
+        image_count=len(collection.images),
     )
     shard = pb.ShardTopology(
         epoch=collection.epoch, head_seq=collection.seq, image_count=len(collection.images), replicas=[replica]

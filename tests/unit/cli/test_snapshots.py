@@ -63,6 +63,7 @@ def test_the_topology_tells_who_holds_what(run, photos, pictures):
         "ready",
     ]
     told = run("topology", "photos", "--json").json
+    assert told["collections"][0]["shards"][0]["replicas"][0]["image_count"] == 2
     assert told["searchers"][0]["memory_bytes"] == 2**20
     assert told["collections"][0]["shards"][0]["replicas"][0]["applied_seq"] == 2
     assert run("topology", "cats").status == 1

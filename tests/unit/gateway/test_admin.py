@@ -218,7 +218,7 @@ async def test_the_topology_tells_who_holds_what_and_how_far_each_has_come(tmp_p
     side = Side(tmp_path)
     key = side.photos.collection_id
     side.searchers.statuses["a"] = SearcherStatus(
-        2**30, {(key, 0): HeldStatus(9, 8, 4096), (key, 1): HeldStatus(7, 7, 1)}
+        2**30, {(key, 0): HeldStatus(9, 8, 4096, 6), (key, 1): HeldStatus(7, 7, 1, 1)}
     )
     side.searchers.down = {"b"}
     topology = await side.service.GetTopology(pb.GetTopologyRequest(), CONTEXT)
@@ -232,6 +232,7 @@ async def test_the_topology_tells_who_holds_what_and_how_far_each_has_come(tmp_p
         8,
         4096,
     )
+    assert told.image_count == 6
     assert (silent.searcher_id, silent.ready, silent.applied_seq, silent.snapshot_seq) == ("b", True, 0, 5)
     a, b = topology.searchers
     assert (a.searcher_id, a.address, a.live, a.reachable, a.memory_bytes, a.shard_count) == (
