@@ -73,10 +73,14 @@ def read_manifest(folder: Path) -> Manifest:
     digest, body = content[:_DIGEST_CHARS], content[_DIGEST_CHARS + 1 :]
     if content[_DIGEST_CHARS : _DIGEST_CHARS + 1] != b"\n" or hashlib.sha256(body).hexdigest().encode() != digest:
         raise Damaged("manifest", f"{MANIFEST} is not what was written")
-    fields = json.loads(body)
-    if fields["format"] != FORMAT:
-        raise Damaged("format", f"the snapshot is of format {fields['format']}, this program reads {FORMAT}")
-    return _from_json(fields)
+    try:
+        fields = json.loads(body)
+        if fields["format"] != FORMAT:
+            raise Damaged("format", f"the snapshot is of format {fields['format']}, this program reads {FORMAT}")
+        return _from_json(fields)
+    except (KeyError, TypeError, ValueError) as error:
+        # As it was written, by a program that knows more or less than this one.
+        raise Damaged("format", f"{MANIFEST} says what this program does not know: {error!r}") from error
 
 
 def _from_json(fields: dict[str, Any]) -> Manifest:

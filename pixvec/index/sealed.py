@@ -176,7 +176,7 @@ def open_sealed(folder: Path, seal: SegmentSeal, space: SpaceSpec) -> SealedSegm
         check_sealed(folder, file)
     try:
         return SealedSegment(folder, seal, space)
-    except (OSError, RuntimeError) as error:
+    except (OSError, RuntimeError, ValueError) as error:
         # FAISS leaves a file short without a word when the disk fills up at its very end.
         raise Damaged("unreadable", f"the files of {folder.name} cannot be mapped: {error}") from error
 
