@@ -88,8 +88,12 @@ def load_newest(folder: Path, identity: ShardIdentity, *, min_seq: int = 0, max_
 
 
 def remove_segments(folder: Path, in_use: Callable[[], set[str]]) -> None:
-    """Remove the segments that no snapshot names and that are not in use."""
-    named = {part.segment.name for path in _complete(folder) for part in _read_sealed_parts(path)}
+    """Remove the segments that no snapshot names and that are not in use; none while a snapshot cannot be read."""
+    try:
+        named = {part.segment.name for path in _complete(folder) for part in _read_sealed_parts(path)}
+    except OSError as error:
+        log.warning("segments_kept", path=str(folder), why=str(error))
+        return
     present = {path.name for path in folder.glob(f"{SEGMENT_PREFIX}*")}
     # Asked last: what is in use by then was either there before or is new, and then not among those found.
     for name in present - named - in_use():
@@ -121,9 +125,12 @@ def _write_dead(folder: Path, view: ShardView) -> Iterator[SealedPart]:
 
 
 def _read_sealed_parts(path: Path) -> tuple[SealedPart, ...]:
+    """Raises OSError for a snapshot that cannot be read now, and may be whole."""
     try:
         return read_manifest(path).sealed
-    except Damaged:
+    except Damaged as damage:
+        if isinstance(damage.__cause__, OSError):
+            raise damage.__cause__ from damage
         # Refused by every start: what it names is of no use through it.
         return ()
 

@@ -1,9 +1,12 @@
 import errno
+import hashlib
+import json
 import os
 import shutil
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,8 +16,9 @@ from pixvec.index import durable
 from pixvec.index.interfaces import Change, SpaceSpec
 from pixvec.index.manifest import MANIFEST, ShardIdentity
 from pixvec.index.shard import Shard
-from pixvec.index.snapshot import clean, load_newest, write_snapshot
+from pixvec.index.snapshot import clean, load_newest, remove_segments, write_snapshot
 from pixvec.telemetry.metrics import SNAPSHOTS_REFUSED
+from tests.unit.index.segments import build
 
 SPACES = (SpaceSpec("image", 8, Metric.COSINE, "ab" * 32), SpaceSpec("shape", 3, Metric.EUCLIDEAN, "cd" * 32))
 IDENTITY = ShardIdentity(7, 2, "epoch-1", SPACES)
@@ -176,6 +180,85 @@ def test_a_snapshot_that_missed_deletions_or_is_ahead_is_refused(tmp_path: Path)
     assert load_newest(tmp_path, IDENTITY, min_seq=10, max_seq=10) is not None
     assert load_newest(tmp_path, IDENTITY, min_seq=11) is None
     assert load_newest(tmp_path, IDENTITY, max_seq=9) is None
+
+
+def with_a_segment(folder: Path) -> Path:
+    """Return a snapshot that names a sealed segment."""
+    shard = filled(20)
+    build(shard, folder)
+    return write_snapshot(folder, shard.view, IDENTITY)
+
+
+def rewrite(snapshot: Path, edit: Callable[[dict[str, Any]], None]) -> None:
+    """Make a manifest say something else, with the hash that belongs to it."""
+    fields = json.loads((snapshot / MANIFEST).read_bytes().partition(b"\n")[2])
+    edit(fields)
+    body = json.dumps(fields).encode()
+    (snapshot / MANIFEST).write_bytes(hashlib.sha256(body).hexdigest().encode() + b"\n" + body)
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        lambda fields: fields["sealed"][0]["segment"].update(kind="of-the-future"),
+        lambda fields: fields["sealed"][0]["segment"]["settings"].update(storage="int4"),
+        lambda fields: fields["sealed"][0]["segment"].update(more=1),
+        lambda fields: fields["sealed"][0].pop("segment"),
+        lambda fields: fields.update(parts=None),
+        lambda fields: fields.pop("format"),
+    ],
+    ids=["kind", "storage", "more", "less", "nothing", "no format"],
+)
+def test_a_manifest_of_what_is_not_known_here_is_refused(
+    tmp_path: Path, edit: Callable[[dict[str, Any]], None]
+) -> None:
+    snapshot = with_a_segment(tmp_path)
+    rewrite(snapshot, lambda _: None)
+    assert load_newest(tmp_path, IDENTITY) is not None
+    rewrite(snapshot, edit)
+    before = refused()
+    assert load_newest(tmp_path, IDENTITY) is None
+    assert refused() == before + 1
+
+
+@pytest.mark.parametrize("content", [b"", b"short", bytes(4096)])
+def test_an_id_table_that_is_none_is_refused(tmp_path: Path, content: bytes) -> None:
+    snapshot = with_a_segment(tmp_path)
+
+    def seal_again(fields: dict[str, Any]) -> None:
+        segment = fields["sealed"][0]["segment"]
+        (ids,) = (file for file in segment["files"] if file["name"] == "ids.bin")
+        (tmp_path / segment["name"] / "ids.bin").write_bytes(content)
+        ids.update(size_bytes=len(content), sha256=hashlib.sha256(content).hexdigest())
+
+    rewrite(snapshot, seal_again)
+    assert load_newest(tmp_path, IDENTITY) is None
+
+
+@pytest.mark.parametrize("code", [errno.EIO, errno.EMFILE])
+def test_a_snapshot_that_cannot_be_read_now_keeps_its_segments(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    with_a_segment(tmp_path)
+    (tmp_path / "segment-of-nobody").mkdir()
+    there = set(tmp_path.iterdir())
+
+    def fail(path: Path) -> bytes:
+        raise OSError(code, os.strerror(code), path)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "read_bytes", fail)
+        remove_segments(tmp_path, set)
+    assert set(tmp_path.iterdir()) == there
+    remove_segments(tmp_path, set)
+    assert there - set(tmp_path.iterdir()) == {tmp_path / "segment-of-nobody"}
+    assert load_newest(tmp_path, IDENTITY) is not None
+
+
+def test_a_snapshot_that_is_damaged_keeps_no_segments(tmp_path: Path) -> None:
+    flip(with_a_segment(tmp_path) / MANIFEST, 200, 0)
+    remove_segments(tmp_path, set)
+    assert not list(tmp_path.glob("segment-*"))
 
 
 class Crash(BaseException):
