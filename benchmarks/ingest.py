@@ -17,7 +17,8 @@ from benchmarks.system import running_system
 from benchmarks.weights import random_weights
 from pixvec.client import Client
 from pixvec.vision.decode import DecodeLimits, decode
-from pixvec.vision.registry import Extractor, load
+from pixvec.vision.extractor import Extractor
+from pixvec.vision.registry import load
 from pixvec.vision.weights import WeightSource
 
 GOALS = {"mobilenet_v3_small": 0.8, "resnet50": 0.9}

@@ -16,7 +16,8 @@ from benchmarks.system import running_system
 from benchmarks.weights import random_weights
 from pixvec.client import AsyncClient, Client
 from pixvec.vision.decode import decode
-from pixvec.vision.registry import Extractor, load
+from pixvec.vision.extractor import Extractor
+from pixvec.vision.registry import load
 from pixvec.vision.weights import WeightSource
 
 MODEL = "mobilenet_v3_small"

@@ -13,8 +13,8 @@ import numpy as np
 
 from pixvec.errors import Overloaded
 from pixvec.telemetry.metrics import MODEL_BATCH_IMAGES, MODEL_QUEUE_SECONDS, MODEL_SECONDS
+from pixvec.vision.extractor import Extractor, Vectors
 from pixvec.vision.preprocess import Pixels
-from pixvec.vision.registry import Extractor, Vectors
 
 
 @dataclass(frozen=True, slots=True)

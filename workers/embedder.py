@@ -13,7 +13,7 @@ from pixvec.errors import PictureError, PixvecError
 from pixvec.internal.v1 import embedder_service_pb2 as pb
 from pixvec.internal.v1 import embedder_service_pb2_grpc
 from pixvec.vision.decode import Picture
-from pixvec.vision.registry import Extractor
+from pixvec.vision.extractor import Extractor
 from workers.batcher import Batcher
 from workers.decode_pool import Decoder
 from workers.model_host import ModelHost, check_digest

@@ -9,7 +9,7 @@ import numpy as np
 from pixvec.catalogue.interfaces import EmbeddedItem, LeasedChunk, LeasedItem
 from pixvec.errors import Overloaded, PixvecError
 from pixvec.rpc.records import encode_record
-from pixvec.vision.registry import Extractor, Vectors
+from pixvec.vision.extractor import Extractor, Vectors
 from workers.batcher import Batcher, Embedded
 from workers.fetching import Decoded, Fetched, decoded
 from workers.troubles import Troubles

@@ -8,7 +8,7 @@ from pixvec.blobs.store import BlobStore
 from pixvec.catalogue.interfaces import LeasedItem
 from pixvec.jobs.sources import UriSources
 from pixvec.vision.decode import Picture
-from pixvec.vision.registry import Extractor
+from pixvec.vision.extractor import Extractor
 from workers.decode_pool import Decoder
 
 _AT_ONCE = 4

@@ -25,7 +25,7 @@ from pixvec.jobs.sources import UriSources
 from pixvec.rpc.pusher import Pusher
 from pixvec.telemetry.logging import get_logger
 from pixvec.telemetry.metrics import CHUNK_SECONDS, ENDED_ITEMS
-from pixvec.vision.registry import Extractor
+from pixvec.vision.extractor import Extractor
 from workers.batcher import Batcher
 from workers.decode_pool import Decoder
 from workers.embedding import Embedding, embedded_items

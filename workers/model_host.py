@@ -4,7 +4,8 @@ import threading
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from pixvec.errors import DigestMismatch
-from pixvec.vision.registry import Extractor, ModelInfo, canonical, describe, load, resolve_auto
+from pixvec.vision.extractor import Extractor
+from pixvec.vision.registry import ModelInfo, canonical, describe, load, resolve_auto
 from pixvec.vision.weights import WeightSource
 
 AUTO = "auto"

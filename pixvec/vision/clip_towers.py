@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from pixvec.vision.extractor import Vectors
 from pixvec.vision.preprocess import Pixels, Preprocess
-from pixvec.vision.registry import Vectors
 from pixvec.vision.torch_backbone import Normalisation, TorchBackbone
 
 _TEXTS_AT_ONCE = 256
@@ -19,7 +19,7 @@ Tokenizer = Callable[[list[str]], torch.Tensor]
 
 
 class ClipTowers:
-    """A registry.TextExtractor over open_clip's CLIP, or a network that has its methods."""
+    """A TextExtractor over open_clip's CLIP, or a network that has its methods."""
 
     def __init__(
         self,

@@ -14,10 +14,10 @@ from skimage.color import rgb2hsv
 from skimage.feature import hog, local_binary_pattern
 
 from pixvec.vision.digest import model_digest
+from pixvec.vision.extractor import Vectors
 from pixvec.vision.hog_colour import lab_histogram
 from pixvec.vision.normalise import unit_rows
 from pixvec.vision.preprocess import Pixels, Preprocess
-from pixvec.vision.registry import Vectors
 
 _Array = npt.NDArray[np.float64]
 
@@ -36,7 +36,7 @@ _LBP_CELLS = 2
 
 
 class Handcrafted:
-    """A registry.Extractor of a function from one picture to values that are not negative, or all zero."""
+    """An Extractor of a function from one picture to values that are not negative, or all zero."""
 
     def __init__(self, name: str, preprocess: Preprocess, describe: Callable[[Pixels], _Array]) -> None:
         self.name = name

@@ -14,8 +14,8 @@ from skimage.color import rgb2lab
 from skimage.feature import hog
 
 from pixvec.vision.digest import model_digest
+from pixvec.vision.extractor import Vectors
 from pixvec.vision.preprocess import Pixels, Preprocess
-from pixvec.vision.registry import Vectors
 
 _Array = npt.NDArray[np.float64]
 
@@ -35,7 +35,7 @@ _POOLED_WEIGHT, _GRID_WEIGHT = 1.0, 0.5
 
 
 class HogColour:
-    """A registry.Extractor that needs no weights. About 3 ms a picture on one core."""
+    """An Extractor that needs no weights. About 3 ms a picture on one core."""
 
     def __init__(self, name: str, preprocess: Preprocess) -> None:
         self.name = name

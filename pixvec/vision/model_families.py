@@ -5,10 +5,11 @@ import importlib.util
 from pathlib import Path
 
 from pixvec.errors import InvalidRequest
+from pixvec.vision.extractor import Extractor
 from pixvec.vision.fitted_file import shape_of
 from pixvec.vision.model_files import declared, weight_file
 from pixvec.vision.model_name import ModelName
-from pixvec.vision.registry import Extractor, ModelInfo
+from pixvec.vision.registry import ModelInfo
 from pixvec.vision.weights import WeightSource
 
 _SIFT = {
@@ -78,7 +79,7 @@ class OpenClipFamily:
     """`open_clip:NAME/TAG`, `open_clip:hf-hub:ORG/REPO`, `open_clip:local-dir:PATH`: texts too."""
 
     def load(self, name: ModelName, weights: WeightSource) -> Extractor:
-        """Return the extractor, a registry.TextExtractor. Raises as a registry.Family does."""
+        """Return the extractor, a TextExtractor. Raises as a registry.Family does."""
         if name.pooling is not None:
             raise InvalidRequest(f"{name.base} has no pooling to choose: leave +{name.pooling} out", field="model")
         from pixvec.vision import clip_loading

@@ -7,10 +7,11 @@ from functools import partial
 
 from pixvec.errors import WeightsUnavailable
 from pixvec.vision.architectures import ARCHITECTURES, Architecture
+from pixvec.vision.extractor import Extractor
 from pixvec.vision.model_families import CheckpointFamily, OpenClipFamily, SiftFamily, TimmFamily
 from pixvec.vision.model_name import PoolingChoice
 from pixvec.vision.preprocess import Fit, Preprocess
-from pixvec.vision.registry import Extractor, ModelInfo, register, register_family, register_network
+from pixvec.vision.registry import ModelInfo, register, register_family, register_network
 from pixvec.vision.weights import WeightFile
 
 _CANDIDATES = ("resnet50", "mobilenet_v3_small")

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pixvec.vision.registry import Vectors
+from pixvec.vision.extractor import Vectors
 
 
 def unit_rows(values: npt.NDArray[Any]) -> Vectors:

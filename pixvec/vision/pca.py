@@ -13,8 +13,8 @@ import numpy.typing as npt
 
 from pixvec.errors import FailedPrecondition, InvalidRequest, WeightsUnavailable
 from pixvec.vision import fitted_file
+from pixvec.vision.extractor import Vectors
 from pixvec.vision.normalise import unit_rows
-from pixvec.vision.registry import Vectors
 from pixvec.vision.weights import WeightFile
 
 _Array = npt.NDArray[np.float64]

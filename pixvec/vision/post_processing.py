@@ -11,12 +11,12 @@ import numpy as np
 
 from pixvec.errors import WeightsUnavailable
 from pixvec.vision.digest import derived_digest
+from pixvec.vision.extractor import Extractor, TextExtractor, Vectors
 from pixvec.vision.model_files import weight_file
 from pixvec.vision.model_name import ModelName, Projection
 from pixvec.vision.normalise import unit_rows
 from pixvec.vision.pca import Pca, load_pca
 from pixvec.vision.preprocess import Pixels, Preprocess
-from pixvec.vision.registry import Extractor, TextExtractor, Vectors
 from pixvec.vision.weights import WeightSource
 
 # How much larger a square is than the crops taken of it: as the published transforms of 224 pixels, of 256.
@@ -38,7 +38,7 @@ class _Treatment:
 
 
 class PostProcessed:
-    """A registry.Extractor around another: the mean of its vectors of several views, projected, of length one."""
+    """An Extractor around another: the mean of its vectors of several views, projected, of length one."""
 
     def __init__(self, name: str, base: Extractor, treatment: _Treatment) -> None:
         self.name = name

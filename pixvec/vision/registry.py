@@ -5,72 +5,19 @@ A name is one that is registered, or one in a family (`timm:NAME`), and may carr
 
 import dataclasses
 import importlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Protocol, runtime_checkable
-
-import numpy as np
-import numpy.typing as npt
+from typing import Protocol
 
 from pixvec.errors import InvalidRequest, ModelNotFound, WeightsUnavailable
 from pixvec.vision import weights as weight_files
+from pixvec.vision.extractor import Extractor
 from pixvec.vision.model_name import ModelName, PoolingChoice, parse
-from pixvec.vision.preprocess import Pixels, Preprocess
 from pixvec.vision.weights import CHECKPOINTS, NotHad, WeightFile, WeightSource
-
-Vectors = npt.NDArray[np.float32]
 
 # Imported on first use, as it imports this module: it registers the models, in the order in which `auto` takes them.
 _MODELS_MODULE = "pixvec.vision.models"
-
-
-@runtime_checkable
-class Extractor(Protocol):
-    """A loaded model. `digest` identifies all that moves its vectors: 64 hexadecimal digits."""
-
-    @property
-    def name(self) -> str:
-        """The name it was loaded by, in its canonical form."""
-        ...
-
-    @property
-    def dim(self) -> int:
-        """The length of its vectors."""
-        ...
-
-    @property
-    def preprocess(self) -> Preprocess:
-        """The pixels it takes."""
-        ...
-
-    @property
-    def digest(self) -> str:
-        """What made its vectors."""
-        ...
-
-    def embed(self, pixels: Pixels) -> Vectors:
-        """Return (n, dim) float32, L2-normalised, of (n, crop, crop, 3) uint8 RGB pixels. n may be 0."""
-        ...
-
-
-@runtime_checkable
-class TextExtractor(Extractor, Protocol):
-    """A loaded model whose pictures and texts share one space, and one digest."""
-
-    @property
-    def logit_scale(self) -> float:
-        """What cosines are multiplied by to be logits, as the model was trained."""
-        ...
-
-    @property
-    def logit_bias(self) -> float | None:
-        """What is added to logits that stand each for itself (SigLIP); None where classes share them out (CLIP)."""
-        ...
-
-    def embed_texts(self, texts: Sequence[str]) -> Vectors:
-        """Return (n, dim) float32, L2-normalised, in the space of the pictures' vectors. n may be 0. Thread-safe."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,16 +115,6 @@ def load(name: str, weights: WeightSource) -> Extractor:
     from pixvec.vision.post_processing import post_process
 
     return post_process(base, parsed, weights)
-
-
-def text_tower(model: Extractor) -> TextExtractor:
-    """Return the same model as one that takes texts. Raises InvalidRequest where it takes pictures only."""
-    if isinstance(model, TextExtractor):
-        return model
-    raise InvalidRequest(
-        f"{model.name} makes vectors of pictures only: search by text in a space whose model is open_clip:NAME",
-        field="text",
-    )
 
 
 def describe(weights: WeightSource) -> list[ModelInfo]:

@@ -12,10 +12,10 @@ import numpy.typing as npt
 
 from pixvec.vision.codebook import Codebook, Descriptors, fit_codebook, load_codebook
 from pixvec.vision.digest import model_digest
+from pixvec.vision.extractor import Vectors
 from pixvec.vision.local_features import DIM, RootSift
 from pixvec.vision.normalise import unit_rows
 from pixvec.vision.preprocess import Fit, Pixels, Preprocess
-from pixvec.vision.registry import Vectors
 from pixvec.vision.weights import WeightFile
 
 _Array = npt.NDArray[np.float32]
@@ -27,7 +27,7 @@ PREPROCESS = Preprocess(480, 480, Fit.PAD)
 
 
 class SiftWords:
-    """A registry.Extractor: how often a picture shows each word of the codebook, weighted by how telling that is."""
+    """An Extractor: how often a picture shows each word of the codebook, weighted by how telling that is."""
 
     def __init__(self, name: str, file: WeightFile) -> None:
         self.name = name
@@ -47,7 +47,7 @@ class SiftWords:
 
 
 class SiftVlad:
-    """A registry.Extractor: what each word's descriptors differ in from the word, summed."""
+    """An Extractor: what each word's descriptors differ in from the word, summed."""
 
     def __init__(self, name: str, file: WeightFile) -> None:
         self.name = name

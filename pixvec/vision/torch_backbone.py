@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from pixvec.vision.extractor import Vectors
 from pixvec.vision.preprocess import Pixels, Preprocess
-from pixvec.vision.registry import Vectors
 
 # Threads that take more than this share of one thread's time cost others more than they gain.
 _WORTH_IT = 0.75
@@ -29,7 +29,7 @@ IMAGENET = Normalisation((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
 
 class TorchBackbone:
-    """A registry.Extractor over a network from (n, 3, crop, crop) to (n, dim); it runs on a GPU if there is one."""
+    """An Extractor over a network from (n, 3, crop, crop) to (n, dim); it runs on a GPU if there is one."""
 
     def __init__(
         self,

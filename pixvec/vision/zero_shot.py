@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from pixvec.errors import InvalidRequest
+from pixvec.vision.extractor import Vectors
 from pixvec.vision.normalise import unit_rows
-from pixvec.vision.registry import Vectors
 
 # Few that say little of the picture beyond the class: as good as the eighty of the paper for most collections.
 TEMPLATES = (

@@ -10,8 +10,9 @@ import numpy as np
 from pixvec.vision import fitted_file
 from pixvec.vision.codebook import KIND
 from pixvec.vision.decode import DecodeLimits, decode
+from pixvec.vision.extractor import Extractor
 from pixvec.vision.local_features import DIM
-from pixvec.vision.registry import Extractor, load
+from pixvec.vision.registry import load
 from pixvec.vision.weights import WeightSource
 from tests.golden.measure import summary
 from tests.golden.pictures import files

@@ -14,9 +14,10 @@ from huggingface_hub.errors import LocalEntryNotFoundError
 
 from pixvec.errors import InvalidRequest, ModelNotFound, WeightsUnavailable
 from pixvec.vision import hub
+from pixvec.vision.extractor import Extractor, TextExtractor, text_tower
 from pixvec.vision.pca import fit_pca, save_pca
 from pixvec.vision.preprocess import Fit, Preprocess
-from pixvec.vision.registry import Extractor, TextExtractor, load, text_tower
+from pixvec.vision.registry import load
 from pixvec.vision.weights import WeightSource
 from pixvec.vision.zero_shot import class_probabilities, class_vectors
 from tests.scenes import COLOURS, SHAPES, TEXTURES, Scene, scenes

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFilter
 
+from pixvec.vision.extractor import Extractor
 from pixvec.vision.handcrafted import hsv_histogram, lbp_histograms
-from pixvec.vision.registry import Extractor, load
+from pixvec.vision.registry import load
 from pixvec.vision.weights import WeightSource
 from tests.pictures import make_picture
 

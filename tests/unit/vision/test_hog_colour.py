@@ -7,9 +7,9 @@ import pytest
 from PIL import Image
 
 from pixvec.vision.decode import DecodeLimits, decode
+from pixvec.vision.extractor import Extractor
 from pixvec.vision.hog_colour import HogColour, lab_histogram
 from pixvec.vision.models import load_hog_color
-from pixvec.vision.registry import Extractor
 from tests.pictures import encode, make_picture
 
 

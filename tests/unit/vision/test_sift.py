@@ -8,9 +8,10 @@ import pytest
 from pixvec.errors import FailedPrecondition, InvalidRequest, WeightsUnavailable
 from pixvec.vision import fitted_file
 from pixvec.vision.codebook import Codebook, fit_codebook, load_codebook, save_codebook
+from pixvec.vision.extractor import Extractor
 from pixvec.vision.local_features import DIM, RootSift
 from pixvec.vision.model_files import checked
-from pixvec.vision.registry import Extractor, describe, load
+from pixvec.vision.registry import describe, load
 from pixvec.vision.sift import PREPROCESS, fit_sift_codebook, vlad
 from pixvec.vision.weights import WeightSource
 from tests.scenes import crop_of, scenes

@@ -10,8 +10,9 @@ import torchvision
 
 from pixvec.errors import WeightsUnavailable
 from pixvec.vision.architectures import ARCHITECTURES
+from pixvec.vision.extractor import Extractor
 from pixvec.vision.preprocess import Preprocess
-from pixvec.vision.registry import Extractor, describe, load
+from pixvec.vision.registry import describe, load
 from pixvec.vision.weights import CHECKPOINTS, WeightSource
 from tests.pictures import make_picture
 
