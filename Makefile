@@ -90,8 +90,9 @@ locks: | $(if $(filter .tools/bin/uv,$(UV)),.tools/bin/uv) ## resolve the depend
 	$(UV) pip compile --quiet --upgrade --universal --python-version 3.11 --no-header --no-annotate --generate-hashes \
 		--extra bench pyproject.toml --output-file requirements/bench.txt
 
-docs: $(READY) ## write the API reference, docs/api.md, from the protos
+docs: $(READY) ## write docs/api.md from the protos and docs/operations.md from the settings
 	@$(BIN)/python docs/generate_api.py
+	@$(BIN)/python docs/generate_operations.py
 
 clean: ## remove what the targets made
 	rm -rf $(VENV) $(BENCH_VENV) .tools node_modules .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis pixvec-demo

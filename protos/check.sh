@@ -32,8 +32,11 @@ generated() {
     faults=$(stub_faults)
     cmp -s "$scratch/api.md" docs/api.md || faults="$faults
 docs/api.md is not what the protos say: run make docs"
+    "$python" docs/generate_operations.py "$scratch/operations.md"
+    cmp -s "$scratch/operations.md" docs/operations.md || faults="$faults
+docs/operations.md is not what pixvec/settings.py says: run make docs"
     [ -z "$faults" ] || fail "$faults"
-    echo "Stubs and docs/api.md are what the protos say."
+    echo "Stubs, docs/api.md and docs/operations.md are what they are made from."
 }
 
 commit_of_main() {

@@ -16,7 +16,8 @@ _SHARD_FOLDER = re.compile(r"(\d+)-(\d+)")
 
 
 class DataFolder:
-    """FOLDER/COLLECTION-SHARD/ holds the snapshots of a shard. All of it can be made again from the feed."""
+    """FOLDER/COLLECTION-SHARD/ holds the snapshots of a shard. All of it can be made again: from the
+    feed, and where that has been truncated, from a base in the blob store and what the feed holds above it."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder

@@ -17,6 +17,7 @@ STUBS = "pixvec/api/v1"
 def checkout(tmp_path):
     for part in PARTS:
         shutil.copytree(ROOT / part, tmp_path / part, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "pixvec" / "settings.py", tmp_path / "pixvec")
     (tmp_path / "buf.yaml").write_text("version: v2\n")
     return tmp_path
 
@@ -42,6 +43,8 @@ def test_everything_that_differs_is_named_with_what_to_do(checkout):
     (checkout / STUBS / "common_pb2.py").write_text("")
     (checkout / STUBS / "common_pb2.pyi").unlink()
     (checkout / "docs" / "api.md").write_text("")
+    settings = checkout / "pixvec" / "settings.py"
+    settings.write_text(settings.read_text().replace("searcher_threads", "searcher_hands"))
     found = check(checkout, "generated")
     assert found.returncode == 1
     assert found.stderr.splitlines() == [
@@ -49,7 +52,16 @@ def test_everything_that_differs_is_named_with_what_to_do(checkout):
         f"{STUBS}/common_pb2.pyi is not what the protos say: run make protos",
         f"{STUBS}/gone_pb2.py is made from no proto: delete it",
         "docs/api.md is not what the protos say: run make docs",
+        "docs/operations.md is not what pixvec/settings.py says: run make docs",
     ]
+
+
+def test_a_setting_that_nothing_is_said_of_is_named(checkout):
+    settings = checkout / "pixvec" / "settings.py"
+    settings.write_text(settings.read_text().replace("    # Searches at once; 0: one a core.\n", ""))
+    found = check(checkout, "generated")
+    assert found.returncode == 1
+    assert "SearcherSettings.searcher_threads has no comment" in found.stderr
 
 
 def test_a_proto_that_does_not_compile_is_shown(checkout):
