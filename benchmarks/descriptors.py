@@ -19,7 +19,8 @@ _CONTRAST = 0.012
 # Once every picture has been used, it is used again at another size, mirrored or not: other descriptors of it.
 _VIEWS = ((1.0, False), (1.0, True), (1.5, False), (0.75, True))
 _AT_ONCE = 32
-_MADE_PICTURES = 400
+# A made picture has about 3,000.
+_LEAST_A_MADE_PICTURE = 2_500
 
 
 def sift_descriptors(folder: Path | None, count: int, cache: Path | None = None) -> npt.NDArray[np.uint8]:
@@ -39,7 +40,7 @@ def sift_descriptors(folder: Path | None, count: int, cache: Path | None = None)
 def _extract(folder: Path | None, count: int) -> npt.NDArray[np.uint8]:
     parts: list[npt.NDArray[np.uint8]] = []
     total = 0
-    for part in _of_every_picture(_contents(folder)):
+    for part in _of_every_picture(_contents(folder, count)):
         parts.append(part)
         total += len(part)
         if total >= count:
@@ -68,9 +69,9 @@ def _of_picture(content: bytes, scale: float, mirrored: bool) -> npt.NDArray[np.
     return np.empty((0, DIM), np.uint8) if found is None else found.astype(np.uint8)
 
 
-def _contents(folder: Path | None) -> list[bytes]:
-    count = _MADE_PICTURES if folder is None else sum(1 for _ in folder.iterdir())
-    contents = load_pictures(folder, count)
+def _contents(folder: Path | None, descriptors: int) -> list[bytes]:
+    made = 1 + descriptors // _LEAST_A_MADE_PICTURE
+    contents = load_pictures(folder, made if folder is None else sum(1 for _ in folder.iterdir()))
     # Not all pictures of one kind first, where only some are needed.
     return [contents[place] for place in np.random.default_rng(0).permutation(len(dict.fromkeys(contents)))]
 

@@ -13,19 +13,31 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.load import CORES
-from benchmarks.peers.measuring import COLUMNS, LIBRARIES, PEERS, RECALL, SERVERS, SLOW, Measured, run_one
+from benchmarks.peers.measuring import (
+    COLUMNS,
+    FULL,
+    LIBRARIES,
+    PEERS,
+    QUICK,
+    RECALL,
+    SERVERS,
+    SLOW,
+    Care,
+    Measured,
+    run_one,
+)
 from benchmarks.peers.ours import PixvecGateway, PixvecIndex, PixvecSearcher
 from benchmarks.report import Report, arguments, machine
 from benchmarks.vectors import VectorSet, add_vector_options, descriptor_set
 
 
-def run_all(names: Sequence[str], vectors: VectorSet, rounds: int, seconds: float) -> dict[str, Measured]:
+def run_all(names: Sequence[str], vectors: VectorSet, care: Care) -> dict[str, Measured]:
     """Measure each in a process of its own, say how it goes, and return those that could be measured."""
     table = Table("", "", "graph", *COLUMNS.values(), title=f"peers on {machine()}", title_justify="left")
     console, found = Console(width=200), {}
     for name in names:
         with ProcessPoolExecutor(1, get_context("spawn")) as process:
-            graph, measured = process.submit(run_one, name, vectors, rounds, seconds).result()
+            graph, measured = process.submit(run_one, name, vectors, care).result()
         if isinstance(measured, str):
             table.add_row(name, PEERS[name].what, measured)
             continue
@@ -64,16 +76,15 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", choices=PEERS, metavar="NAME", help=", ".join(PEERS))
     options = parser.parse_args()
     report = Report("peers")
-    rounds, seconds = (1, 0.4) if options.quick else (3, 4.0)
     # So many are sealed at once.
-    count, queries = (10_000, 256) if options.quick else (options.vectors, 1024)
+    count, queries = (10_000, 192) if options.quick else (options.vectors, 1024)
     vectors = descriptor_set(options, count, queries)
     left_out = {each.name for each in SLOW} if options.quick else set()
     names = options.only or [name for name in PEERS if name not in left_out]
     # Once, for all.
     vectors.recall([])
     report.figure("vectors", f"{vectors.origin}: {len(vectors.base):,} × {vectors.dim}; {len(vectors.queries)} queries")
-    found = run_all(names, vectors, rounds, seconds)
+    found = run_all(names, vectors, QUICK if options.quick else FULL)
     compare(found, report)
     for name, measured in found.items():
         for column, title in COLUMNS.items():

@@ -23,6 +23,18 @@ PEERS: dict[str, type[Peer]] = {each.name: each for each in (*OURS, *LIBRARIES, 
 
 
 @dataclass(frozen=True, slots=True)
+class Care:
+    """How long to measure: each rate is the median of `rounds` of some seconds, with an effort of at most so much."""
+
+    rounds: int
+    seconds: float
+    most_effort: int
+
+
+QUICK, FULL = Care(1, 0.3, 80), Care(3, 4.0, 1000)
+
+
+@dataclass(frozen=True, slots=True)
 class Measured:
     """One system. Rates are of vectors a second, searched for by one caller and by many, one a call and 64 a call: many
     are threads, one a core, for a library. Bytes are those of one vector."""
@@ -51,16 +63,16 @@ COLUMNS = {
 }
 
 
-def measure(peer: Peer, vectors: VectorSet, rounds: int, seconds: float) -> Measured:
+def measure(peer: Peer, vectors: VectorSet, care: Care) -> Measured:
     """Build, find how far to look, and search."""
     before, begun = memory_bytes(peer.processes()), time.perf_counter()
     peer.build(vectors.base)
     build_s = time.perf_counter() - begun
-    effort, recall = least_effort(peer, vectors, K, RECALL)
+    effort, recall = least_effort(peer, vectors, K, RECALL, care.most_effort)
     many, batch_callers = (CALLERS, BATCH_CALLERS) if peer.served else (CORES, CORES)
 
     def rate(callers: int, rows_a_call: int) -> float:
-        loads = [peer.drive(vectors.queries, K, effort, rows_a_call, callers, seconds) for _ in range(rounds)]
+        loads = [peer.drive(vectors.queries, K, effort, rows_a_call, callers, care.seconds) for _ in range(care.rounds)]
         return rows_a_call * statistics.median(load.rate for load in loads)
 
     return Measured(
@@ -76,11 +88,11 @@ def measure(peer: Peer, vectors: VectorSet, rounds: int, seconds: float) -> Meas
     )
 
 
-def run_one(name: str, vectors: VectorSet, rounds: int, seconds: float) -> tuple[str, Measured | str]:
+def run_one(name: str, vectors: VectorSet, care: Care) -> tuple[str, Measured | str]:
     """Measure one system in this process; return how its graph is built, and what was measured or why not."""
     try:
         with PEERS[name](vectors.dim, vectors.metric) as peer:
-            return peer.graph, measure(peer, vectors, rounds, seconds)
+            return peer.graph, measure(peer, vectors, care)
     except ModuleNotFoundError as missing:
         return "", f"not installed: no module {missing.name}"
     except Unusable as reason:

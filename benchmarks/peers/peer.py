@@ -133,9 +133,10 @@ def folder_bytes(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
-def least_effort(peer: Peer, vectors: VectorSet, k: int, goal: float) -> tuple[int, float]:
-    """Return the least effort whose recall reaches the goal, and that recall; the greatest effort where none does."""
-    low, high = peer.efforts
+def least_effort(peer: Peer, vectors: VectorSet, k: int, goal: float, most: int) -> tuple[int, float]:
+    """Return the least effort whose recall reaches the goal, and that recall; where none does, `most` or the peer's
+    greatest."""
+    low, high = peer.efforts[0], min(most, peer.efforts[1])
     found = _recall(peer, vectors, k, high)
     while low < high and found >= goal:
         middle = (low + high) // 2
