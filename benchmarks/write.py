@@ -160,7 +160,7 @@ def main() -> None:
     options = parser.parse_args()
     report = Report("write")
     at_first, fresh, seal_rows, seconds = (
-        (10_000, 60_000, 2_000, 4.0) if options.quick else (300_000, 500_000, None, 20.0)
+        (10_000, 60_000, 2_000, 2.0) if options.quick else (300_000, 500_000, None, 20.0)
     )
     vectors = descriptor_set(options, at_first + fresh, 512)
     report.figure("vectors", f"{vectors.origin}: {at_first:,} × {vectors.dim} at first")
