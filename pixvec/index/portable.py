@@ -79,6 +79,8 @@ def take_in(incoming: Path, identity: ShardIdentity, made_in: str) -> Path:
     taken = new_folder(folder, brought.seq)
     (incoming / _SNAPSHOT).rename(taken)
     sync_folder(folder)
+    # The shard's own folder may be new.
+    sync_folder(folder.parent)
     return taken
 
 

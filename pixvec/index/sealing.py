@@ -48,7 +48,8 @@ def _write(folder: Path, build: Build, make_index: MakeIndex) -> SealedSegment:
     files = write_rows(folder, space, build.chunks)
     if not is_exact(build.kind):
         files += (make_index(folder, build.kind, space.metric, settings),)
-    sync_folder(folder)
-    sync_folder(folder.parent)
+    # The shard's own folder may be new.
+    for each in (folder, folder.parent, folder.parent.parent):
+        sync_folder(each)
     name, rows = folder.name, build.row_count
     return open_sealed(folder, SegmentSeal(name, space.name, build.kind, rows, files, settings), space)

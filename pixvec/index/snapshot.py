@@ -7,7 +7,7 @@
         manifest.json               seq, epoch, spaces, the size and hash of every file, segments' too; written last
 
 Order of writing: files, fsync of each, fsync of the folder, manifest under another name, fsync, rename, fsync of the
-folder and of the one above, then the older snapshots but one are deleted, manifest first, then the segments that no
+folder and of the two above, then the older snapshots but one are deleted, manifest first, then the segments that no
 snapshot and no shard holds. Whatever instant a crash picks, the next start sees the old snapshots, the new one, or
 both.
 """
@@ -62,6 +62,8 @@ def write_snapshot(folder: Path, view: ShardView, identity: ShardIdentity) -> Pa
         shutil.rmtree(created, ignore_errors=True)
         raise
     sync_folder(folder)
+    # The shard's own folder may be new.
+    sync_folder(folder.parent)
     _delete_old(folder, created)
     return created
 

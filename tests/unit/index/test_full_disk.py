@@ -94,8 +94,8 @@ def test_a_build_that_cannot_be_brought_to_the_disk(kind: IndexKind, code: int, 
     shard, step = filled(kind), 0
     while not check_build(shard, tmp_path, lambda step=step: failing_at(step, code)):
         step += 1
-    # Each file, the folder, and the one above.
-    assert step == (4 if kind is IndexKind.FLAT else 5)
+    # Each file, the folder, and the two above.
+    assert step == (5 if kind is IndexKind.FLAT else 6)
 
 
 def check_snapshot(shard: Shard, folder: Path, trouble: Callable[[], Iterator[None]]) -> bool:

@@ -204,7 +204,8 @@ def test_a_segment_is_relied_on_when_all_of_it_is_on_the_disk(tmp_path: Path, mo
         patched.setattr(os, "fsync", note)
         seal(tmp_path, begun, index_in_this_process)
     folder = tmp_path / begun.name
-    assert synced == [*(folder / name for name in ("vectors.faiss", "ids.bin", "index.faiss")), folder, tmp_path]
+    files = [folder / name for name in ("vectors.faiss", "ids.bin", "index.faiss")]
+    assert synced == [*files, folder, tmp_path, tmp_path.parent]
     assert {path.name for path in folder.iterdir()} == {"vectors.faiss", "ids.bin", "index.faiss"}
 
 

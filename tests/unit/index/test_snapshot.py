@@ -337,6 +337,7 @@ def test_nothing_is_relied_on_before_it_is_on_the_disk(tmp_path: Path, monkeypat
         ("rename", unfinished),
         ("fsync", created),
         ("fsync", tmp_path),
+        ("fsync", tmp_path.parent),
         ("unlink", oldest / MANIFEST),
         ("fsync", oldest),
         ("rmtree", oldest),
