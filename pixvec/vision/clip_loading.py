@@ -1,4 +1,8 @@
-"""Where open_clip's models come from: its hub by NAME/TAG, a repository, a folder. Imports open_clip."""
+"""Where open_clip's models come from: its hub by NAME/TAG, or a folder. Imports open_clip.
+
+Repositories of anyone's on the hub cannot be named: whoever may make a collection could have anything downloaded. One
+that is wanted is put into a folder.
+"""
 
 import hashlib
 import json
@@ -21,7 +25,7 @@ from pixvec.vision.torch_backbone import Normalisation
 from pixvec.vision.weights import WeightFile, WeightSource
 
 _VERSION = 1
-_LOCAL, _HUB = "local-dir:", "hf-hub:"
+_LOCAL = "local-dir:"
 _CONFIG = "open_clip_config.json"
 # As open_clip writes and publishes them, those that hold nothing but tensors first.
 _FILES = (
@@ -32,6 +36,7 @@ _FILES = (
     "open_clip_pytorch_model.pth",
     "pytorch_model.bin",
 )
+_PUBLISHED = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
 _PREPROCESS = ("mean", "std", "interpolation", "resize_mode")
 _FITS = {"shortest": Fit.CROP, "squash": Fit.SQUASH, "longest": Fit.PAD}
 # All that open_clip was seen to raise on configurations and files that are none of its own.
@@ -85,11 +90,6 @@ def _origin(base: str, source: WeightSource) -> _Origin:
     name = base.partition(":")[2]
     if name.startswith(_LOCAL):
         return _in_folder(base, locate(base, name.removeprefix(_LOCAL), source))
-    if name.startswith(_HUB):
-        repository = name.removeprefix(_HUB)
-        config = fetch(base, repository, (_CONFIG,), source)
-        fetch(base, repository, _FILES[:1] + _FILES[3:4], source)
-        return _in_folder(base, config.path.parent)
     return _published(base, name, source)
 
 
@@ -114,7 +114,7 @@ def _published(base: str, name: str, source: WeightSource) -> _Origin:
     repository, _, file = rest.partition("/")
     if not repository:
         raise WeightsUnavailable(f"{base} is not published on a hub: start with `pixvec up --weights {base}=FILE`")
-    files = (file,) if file else (_FILES[0], _FILES[3])
+    files = (file,) if file else _PUBLISHED
     return _Origin(network, fetch(base, f"{organisation}/{repository}", files, source), overlay)
 
 

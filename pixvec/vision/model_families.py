@@ -76,7 +76,7 @@ class CheckpointFamily:
 
 
 class OpenClipFamily:
-    """`open_clip:NAME/TAG`, `open_clip:hf-hub:ORG/REPO`, `open_clip:local-dir:PATH`: texts too."""
+    """`open_clip:NAME/TAG` and `open_clip:local-dir:PATH`: pictures and texts in one space."""
 
     def load(self, name: ModelName, weights: WeightSource) -> Extractor:
         """Return the extractor, a TextExtractor. Raises as a registry.Family does."""

@@ -13,6 +13,9 @@ from safetensors.torch import load_file
 
 from pixvec.errors import WeightsUnavailable
 
+# Training scripts store their options beside the weights; a namespace holds values and runs nothing.
+torch.serialization.add_safe_globals([argparse.Namespace])
+
 # All that the libraries were seen to raise on damaged files.
 _DAMAGE = (
     OSError,
@@ -68,9 +71,7 @@ def read_any(path: Path) -> Any:
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
-        # Training scripts store their options beside the weights; a namespace holds values and runs nothing.
-        with torch.serialization.safe_globals([argparse.Namespace]):
-            return torch.load(path, map_location="cpu", weights_only=True)
+        return torch.load(path, map_location="cpu", weights_only=True)
     except (*_DAMAGE, pickle.UnpicklingError) as error:
         raise WeightsUnavailable(
             f"{path} cannot be read as weights ({_cause(error)}): name a file made by torch.save(model.state_dict()) "
