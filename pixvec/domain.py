@@ -73,6 +73,19 @@ class IndexSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class IndexStanding:
+    """How the index of one shard stands. Rows are vectors, the deleted ones included; `kinds` are those of its sealed
+    segments, each once; `build_error` says why the last build failed."""
+
+    segment_count: int = 0
+    kinds: tuple[IndexKind, ...] = ()
+    growing_rows: int = 0
+    sealed_rows: int = 0
+    writes_pushed_back: bool = False
+    build_error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class SearchOptions:
     """How hard to search. `exact` compares every stored vector. Zero stands for the default: `ef` of HNSW, `nprobe` of
     inverted lists; `rescore`: how many times `limit` candidates are compared again by their stored vectors, -1 none."""

@@ -155,8 +155,8 @@ class SweeperSettings(_Queue):
     sweeper_keep_jobs_days: float = Field(30.0, gt=0.0)
     # fsspec address of the blob store, for what the next two are about.
     blob_url: str = ""
-    # Pictures that nothing refers to are set aside in the blob store after so many hours, and freed after as many again;
-    # 0: all are kept. Only for a store that no other database refers to.
+    # Pictures that nothing refers to are set aside in the blob store after so many hours, and freed after as many
+    # again; 0: all are kept. Only for a store that no other database refers to.
     sweeper_blob_grace_h: float = Field(0.0, ge=0.0)
     # Whether rows of a feed go once a sound snapshot in the blob store holds them. From then on the database alone does
     # not bring the index back: back up the blob store too.

@@ -9,6 +9,7 @@ from rich.table import Column, Table
 from pixvec.cli.console import Address, AsJson, plain_console, print_json
 from pixvec.client import Client, Topology
 from pixvec.client.channel import DEFAULT_ADDRESS
+from pixvec.domain import IndexStanding
 
 console = plain_console()
 
@@ -18,13 +19,14 @@ def topology(
     address: Address = DEFAULT_ADDRESS,
     as_json: AsJson = False,
 ) -> None:
-    """Show shards with those who hold them, and searchers with their memory."""
+    """Show shards with those who hold them, how their indexes stand, and searchers with their memory."""
     with Client(address) as client:
         found = client.admin.get_topology(collection)
     if as_json:
         print_json(asdict(found))
         return
     console.print(_shards(found))
+    console.print(_indexes(found))
     console.print(_searchers(found))
 
 
@@ -42,6 +44,26 @@ def _shards(found: Topology) -> Table:
             if not shard.replicas:
                 table.add_row(*name, "", "held by nobody", "", "", "", "")
     return table
+
+
+def _indexes(found: Topology) -> Table:
+    table = Table(
+        Column("collection", overflow="fold"), "shard", "searcher", "segments", "kinds", "sealed", "growing", "note"
+    )
+    for collection in found.collections:
+        for shard in collection.shards:
+            for held in shard.replicas:
+                table.add_row(collection.collection, str(shard.shard), held.searcher_id, *_index(held.index))
+    return table
+
+
+def _index(standing: IndexStanding | None) -> tuple[str, ...]:
+    if standing is None:
+        return ("", "", "", "", "does not answer")
+    notes = ["writes are pushed back"] if standing.writes_pushed_back else []
+    notes += [f"the last build failed: {standing.build_error}"] if standing.build_error else []
+    rows = (f"{standing.sealed_rows:,}", f"{standing.growing_rows:,}")
+    return (str(standing.segment_count), ", ".join(standing.kinds), *rows, "; ".join(notes))
 
 
 def _searchers(found: Topology) -> Table:

@@ -5,8 +5,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from pixvec.api.v1 import admin_service_pb2 as pb
-from pixvec.domain import ItemError
+from pixvec.domain import IndexStanding, ItemError
 from pixvec.rpc.conversions import item_error_from_wire, time_from_wire
+from pixvec.rpc.index_settings import standing_from_wire
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,7 @@ class ReplicaStanding:
     snapshot_seq: int
     vector_bytes: int
     image_count: int
+    index: IndexStanding | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +158,13 @@ def _snapshot(message: pb.Snapshot) -> SnapshotInfo:
 def _shard(message: pb.ShardTopology) -> ShardTopology:
     replicas = (
         ReplicaStanding(
-            each.searcher_id, each.ready, each.applied_seq, each.snapshot_seq, each.vector_bytes, each.image_count
+            each.searcher_id,
+            each.ready,
+            each.applied_seq,
+            each.snapshot_seq,
+            each.vector_bytes,
+            each.image_count,
+            standing_from_wire(each.index) if each.HasField("index") else None,
         )
         for each in message.replicas
     )

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from pixvec.api.v1 import collection_service_pb2 as pb
-from pixvec.domain import IndexKind, IndexSettings, VectorStorage
+from pixvec.domain import IndexKind, IndexSettings, IndexStanding, VectorStorage
 from pixvec.errors import InvalidRequest
 
 _KINDS: dict[IndexKind, pb.IndexKind] = {
@@ -46,6 +46,30 @@ def index_from_wire(index: pb.IndexSettings) -> IndexSettings:
         index.hnsw_m,
         index.ef_construction,
         index.nlist,
+    )
+
+
+def standing_to_wire(standing: IndexStanding) -> pb.IndexStanding:
+    """Return how an index stands, as it travels."""
+    return pb.IndexStanding(
+        segment_count=standing.segment_count,
+        kinds=[_KINDS[kind] for kind in standing.kinds],
+        growing_rows=standing.growing_rows,
+        sealed_rows=standing.sealed_rows,
+        writes_pushed_back=standing.writes_pushed_back,
+        build_error=standing.build_error,
+    )
+
+
+def standing_from_wire(standing: pb.IndexStanding) -> IndexStanding:
+    """Return how an index stands; kinds of a newer server are left out."""
+    return IndexStanding(
+        standing.segment_count,
+        tuple(_FROM_KIND[kind] for kind in standing.kinds if kind in _FROM_KIND),
+        standing.growing_rows,
+        standing.sealed_rows,
+        standing.writes_pushed_back,
+        standing.build_error,
     )
 
 

@@ -7,13 +7,14 @@ from typing import Protocol
 
 import grpc
 
-from pixvec.domain import ShardPosition
+from pixvec.domain import IndexStanding, ShardPosition
 from pixvec.errors import PixvecError, ShardUnavailable, Unavailable
 from pixvec.internal.v1 import searcher_service_pb2 as pb
 from pixvec.internal.v1 import searcher_service_pb2_grpc
 from pixvec.rpc.channels import AsyncChannels
 from pixvec.rpc.conversions import position_to_wire
 from pixvec.rpc.errors import from_rpc_error
+from pixvec.rpc.index_settings import standing_from_wire
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,7 @@ class HeldStatus:
     snapshot_seq: int
     vector_bytes: int
     image_count: int
+    index: IndexStanding = field(default_factory=IndexStanding)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +71,7 @@ class GrpcSearcherAdmin:
             response = await self._stub(address).Status(pb.StatusRequest(), timeout=timeout_s)
         return SearcherStatus(
             response.memory_bytes,
-            {
-                (each.collection_id, each.shard): HeldStatus(
-                    each.applied_seq, each.snapshot_seq, each.vector_bytes, each.image_count
-                )
-                for each in response.shards
-            },
+            {(each.collection_id, each.shard): _to_held(each) for each in response.shards},
         )
 
     async def create_base(
@@ -126,6 +123,16 @@ class MemorySearcherAdmin:
     def _reach(self, address: str) -> None:
         if address in self.down:
             raise ShardUnavailable(f"the searcher at {address} cannot be reached")
+
+
+def _to_held(status: pb.ShardStatus) -> HeldStatus:
+    return HeldStatus(
+        status.applied_seq,
+        status.snapshot_seq,
+        status.vector_bytes,
+        status.image_count,
+        standing_from_wire(status.index),
+    )
 
 
 @contextmanager

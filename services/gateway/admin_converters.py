@@ -7,6 +7,7 @@ from pixvec.api.v1 import admin_service_pb2 as pb
 from pixvec.catalogue.topology import Holder, ShardStanding
 from pixvec.domain import BaseSnapshot
 from pixvec.rpc.conversions import item_error_to_wire, time_to_wire
+from pixvec.rpc.index_settings import standing_to_wire
 from pixvec.rpc.searcher_admin import HeldStatus
 from services.gateway.snapshots import RestoredShard, ShardBackup
 from services.gateway.topology import TopologyView
@@ -74,6 +75,7 @@ def _to_shard(shard: ShardStanding, view: TopologyView) -> pb.ShardTopology:
 def _to_replica(holder: Holder, shard: ShardStanding, view: TopologyView) -> pb.ReplicaStanding:
     status = view.statuses.get(holder.searcher_id)
     held = status.shards.get((shard.collection_id, shard.shard)) if status else None
+    index = standing_to_wire(held.index) if held else None
     held = held or HeldStatus(0, holder.snapshot_seq, 0, 0)
     return pb.ReplicaStanding(
         searcher_id=holder.searcher_id,
@@ -82,6 +84,7 @@ def _to_replica(holder: Holder, shard: ShardStanding, view: TopologyView) -> pb.
         snapshot_seq=held.snapshot_seq,
         vector_bytes=held.vector_bytes,
         image_count=held.image_count,
+        index=index,
     )
 
 

@@ -98,9 +98,11 @@ class Compaction:
                 return False
             self._failed.setdefault(held, {})[build.space.name] = self._clock()
             BUILD_FAILURES.inc()
+            held.build_error = str(error)
             log.error("build_failed", collection=held.collection.name, shard=held.shard, error=str(error))
             return None
         index.finish_build(build, segment)
+        held.build_error = ""
         self._failed.get(held, {}).pop(build.space.name, None)
         if held.dropped and segment is not None:
             # Its folder may have been removed before this one was made.

@@ -7,6 +7,7 @@ from pixvec.errors import InvalidRequest, InvalidVector
 from pixvec.index.interfaces import Float32Array
 from pixvec.internal.v1 import searcher_service_pb2 as pb
 from pixvec.rpc.conversions import params_from_wire, position_from_wire
+from pixvec.rpc.index_settings import standing_to_wire
 from services.searcher.held_shard import HeldShard
 from services.searcher.search import Answer, Query
 
@@ -67,6 +68,7 @@ def to_status(held: HeldShard) -> pb.ShardStatus:
         image_count=held.index.image_count,
         vector_bytes=held.index.vector_bytes,
         ready=held.ready,
+        index=standing_to_wire(held.standing),
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from pixvec.catalogue.interfaces import FeedEntry
 from pixvec.catalogue.topology import Assignment, ShardReport
+from pixvec.domain import IndexStanding
 from pixvec.errors import InvalidVector
 from pixvec.index.library import load_faiss
 from pixvec.index.manifest import ShardIdentity
@@ -32,6 +33,8 @@ class HeldShard:
         self.snapshot_seq = 0
         # Whether a build has been finished that no snapshot knows of.
         self.has_unsaved_build = False
+        # Why the last build failed; empty when it did not.
+        self.build_error = ""
         specs = to_specs(self.collection)
         self.identity = ShardIdentity(self.collection.collection_id, self.shard, self.epoch, specs)
         self.index = Shard(specs)
@@ -56,6 +59,20 @@ class HeldShard:
     def report(self) -> ShardReport:
         """How the shard stands, for the catalogue."""
         return ShardReport(self.collection.collection_id, self.shard, self.ready, self.snapshot_seq)
+
+    @property
+    def standing(self) -> IndexStanding:
+        """How the index stands, for those who run the deployment."""
+        views = self.index.view.spaces.values()
+        sealed = [view for space in views for view in space.sealed]
+        return IndexStanding(
+            len(sealed),
+            tuple(sorted({view.segment.seal.kind for view in sealed})),
+            sum(space.growing.row_count for space in views),
+            sum(view.row_count for view in sealed),
+            self.is_full,
+            self.build_error,
+        )
 
     @property
     def is_full(self) -> bool:

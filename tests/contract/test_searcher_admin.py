@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
-from pixvec.domain import ShardPosition
+from pixvec.domain import IndexKind, IndexStanding, ShardPosition
 from pixvec.errors import BackupDamaged, PixvecError, ShardUnavailable, Unavailable
 from pixvec.internal.v1 import searcher_service_pb2 as pb
 from pixvec.internal.v1 import searcher_service_pb2_grpc
 from pixvec.rpc.conversions import position_from_wire
+from pixvec.rpc.index_settings import standing_to_wire
 from pixvec.rpc.searcher_admin import (
     CreatedBase,
     GrpcSearcherAdmin,
@@ -24,7 +25,8 @@ from pixvec.rpc.searcher_admin import (
 from tests.contract.rpc_server import served
 from tests.in_loop import in_loop
 
-STATUS = SearcherStatus(12_345, {(7, 0): HeldStatus(10, 8, 4096, 6), (7, 1): HeldStatus(0, 0, 0, 0)})
+INDEX = IndexStanding(2, (IndexKind.HNSW, IndexKind.IVF_PQ), 7, 30, writes_pushed_back=True, build_error="full")
+STATUS = SearcherStatus(12_345, {(7, 0): HeldStatus(10, 8, 4096, 6, INDEX), (7, 1): HeldStatus(0, 0, 0, 0)})
 
 
 class SearcherService(searcher_service_pb2_grpc.SearcherServiceServicer):
@@ -42,6 +44,7 @@ class SearcherService(searcher_service_pb2_grpc.SearcherServiceServicer):
                 applied_seq=held.applied_seq,
                 snapshot_seq=held.snapshot_seq,
                 vector_bytes=held.vector_bytes,
+                index=standing_to_wire(held.index),
                 image_count=held.image_count,
             )
             for key, held in status.shards.items()

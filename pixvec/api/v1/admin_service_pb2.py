@@ -24,10 +24,11 @@ _sym_db = _symbol_database.Default()
 
 from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from pixvec.api.v1 import collection_service_pb2 as pixvec_dot_api_dot_v1_dot_collection__service__pb2
 from pixvec.api.v1 import image_service_pb2 as pixvec_dot_api_dot_v1_dot_image__service__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!pixvec/api/v1/admin_service.proto\x12\rpixvec.api.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!pixvec/api/v1/image_service.proto\"\xec\x01\n\x08Snapshot\x12\x13\n\x0bsnapshot_id\x18\x01 \x01(\t\x12\x12\n\ncollection\x18\x02 \x01(\t\x12\r\n\x05shard\x18\x03 \x01(\r\x12\r\n\x05\x65poch\x18\x04 \x01(\t\x12\x0b\n\x03seq\x18\x05 \x01(\x04\x12\x10\n\x08location\x18\x06 \x01(\t\x12\x13\n\x0bimage_count\x18\x07 \x01(\x04\x12\x12\n\nsize_bytes\x18\x08 \x01(\x04\x12\x10\n\x08verified\x18\t \x01(\x08\x12\x0e\n\x06\x64\x61mage\x18\n \x01(\t\x12/\n\x0b\x63reate_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"6\n\x15\x43reateSnapshotRequest\x12\x1d\n\ncollection\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18?\"F\n\x16\x43reateSnapshotResponse\x12,\n\x06shards\x18\x01 \x03(\x0b\x32\x1c.pixvec.api.v1.ShardSnapshot\"\x88\x01\n\rShardSnapshot\x12\r\n\x05shard\x18\x01 \x01(\r\x12)\n\x08snapshot\x18\x02 \x01(\x0b\x32\x17.pixvec.api.v1.Snapshot\x12\x14\n\x0cstored_bytes\x18\x03 \x01(\x04\x12\'\n\x05\x65rror\x18\x04 \x01(\x0b\x32\x18.pixvec.api.v1.ItemError\"3\n\x14ListSnapshotsRequest\x12\x1b\n\ncollection\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18?\"C\n\x15ListSnapshotsResponse\x12*\n\tsnapshots\x18\x01 \x03(\x0b\x32\x17.pixvec.api.v1.Snapshot\"t\n\x18RestoreCollectionRequest\x12\x1d\n\ncollection\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18?\x12&\n\x0csnapshot_ids\x18\x02 \x03(\tB\x10\xbaH\r\x92\x01\n\x10\x80\x02\"\x05r\x03\xb0\x01\x01\x12\x11\n\tfrom_feed\x18\x03 \x01(\x08\"I\n\x19RestoreCollectionResponse\x12,\n\x06shards\x18\x01 \x03(\x0b\x32\x1c.pixvec.api.v1.RestoredShard\"j\n\rRestoredShard\x12\r\n\x05shard\x18\x01 \x01(\r\x12\r\n\x05\x65poch\x18\x02 \x01(\t\x12\x13\n\x0bsnapshot_id\x18\x03 \x01(\t\x12\x14\n\x0csnapshot_seq\x18\x04 \x01(\x04\x12\x10\n\x08head_seq\x18\x05 \x01(\x04\"1\n\x12GetTopologyRequest\x12\x1b\n\ncollection\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18?\"\x81\x01\n\x13GetTopologyResponse\x12\x36\n\x0b\x63ollections\x18\x01 \x03(\x0b\x32!.pixvec.api.v1.CollectionTopology\x12\x32\n\tsearchers\x18\x02 \x03(\x0b\x32\x1f.pixvec.api.v1.SearcherStanding\"V\n\x12\x43ollectionTopology\x12\x12\n\ncollection\x18\x01 \x01(\t\x12,\n\x06shards\x18\x02 \x03(\x0b\x32\x1c.pixvec.api.v1.ShardTopology\"\x9d\x01\n\rShardTopology\x12\r\n\x05shard\x18\x01 \x01(\r\x12\r\n\x05\x65poch\x18\x02 \x01(\t\x12\x10\n\x08head_seq\x18\x03 \x01(\x04\x12\x15\n\rtruncated_seq\x18\x04 \x01(\x04\x12\x13\n\x0bimage_count\x18\x05 \x01(\x04\x12\x30\n\x08replicas\x18\x06 \x03(\x0b\x32\x1e.pixvec.api.v1.ReplicaStanding\"\x8b\x01\n\x0fReplicaStanding\x12\x13\n\x0bsearcher_id\x18\x01 \x01(\t\x12\r\n\x05ready\x18\x02 \x01(\x08\x12\x13\n\x0b\x61pplied_seq\x18\x03 \x01(\x04\x12\x14\n\x0csnapshot_seq\x18\x04 \x01(\x04\x12\x14\n\x0cvector_bytes\x18\x05 \x01(\x04\x12\x13\n\x0bimage_count\x18\x06 \x01(\x04\"\x84\x01\n\x10SearcherStanding\x12\x13\n\x0bsearcher_id\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x02 \x01(\t\x12\x0c\n\x04live\x18\x03 \x01(\x08\x12\x11\n\treachable\x18\x04 \x01(\x08\x12\x14\n\x0cmemory_bytes\x18\x05 \x01(\x04\x12\x13\n\x0bshard_count\x18\x06 \x01(\r2\x87\x03\n\x0c\x41\x64minService\x12]\n\x0e\x43reateSnapshot\x12$.pixvec.api.v1.CreateSnapshotRequest\x1a%.pixvec.api.v1.CreateSnapshotResponse\x12Z\n\rListSnapshots\x12#.pixvec.api.v1.ListSnapshotsRequest\x1a$.pixvec.api.v1.ListSnapshotsResponse\x12\x66\n\x11RestoreCollection\x12\'.pixvec.api.v1.RestoreCollectionRequest\x1a(.pixvec.api.v1.RestoreCollectionResponse\x12T\n\x0bGetTopology\x12!.pixvec.api.v1.GetTopologyRequest\x1a\".pixvec.api.v1.GetTopologyResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!pixvec/api/v1/admin_service.proto\x12\rpixvec.api.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a&pixvec/api/v1/collection_service.proto\x1a!pixvec/api/v1/image_service.proto\"\xec\x01\n\x08Snapshot\x12\x13\n\x0bsnapshot_id\x18\x01 \x01(\t\x12\x12\n\ncollection\x18\x02 \x01(\t\x12\r\n\x05shard\x18\x03 \x01(\r\x12\r\n\x05\x65poch\x18\x04 \x01(\t\x12\x0b\n\x03seq\x18\x05 \x01(\x04\x12\x10\n\x08location\x18\x06 \x01(\t\x12\x13\n\x0bimage_count\x18\x07 \x01(\x04\x12\x12\n\nsize_bytes\x18\x08 \x01(\x04\x12\x10\n\x08verified\x18\t \x01(\x08\x12\x0e\n\x06\x64\x61mage\x18\n \x01(\t\x12/\n\x0b\x63reate_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"6\n\x15\x43reateSnapshotRequest\x12\x1d\n\ncollection\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18?\"F\n\x16\x43reateSnapshotResponse\x12,\n\x06shards\x18\x01 \x03(\x0b\x32\x1c.pixvec.api.v1.ShardSnapshot\"\x88\x01\n\rShardSnapshot\x12\r\n\x05shard\x18\x01 \x01(\r\x12)\n\x08snapshot\x18\x02 \x01(\x0b\x32\x17.pixvec.api.v1.Snapshot\x12\x14\n\x0cstored_bytes\x18\x03 \x01(\x04\x12\'\n\x05\x65rror\x18\x04 \x01(\x0b\x32\x18.pixvec.api.v1.ItemError\"3\n\x14ListSnapshotsRequest\x12\x1b\n\ncollection\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18?\"C\n\x15ListSnapshotsResponse\x12*\n\tsnapshots\x18\x01 \x03(\x0b\x32\x17.pixvec.api.v1.Snapshot\"t\n\x18RestoreCollectionRequest\x12\x1d\n\ncollection\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18?\x12&\n\x0csnapshot_ids\x18\x02 \x03(\tB\x10\xbaH\r\x92\x01\n\x10\x80\x02\"\x05r\x03\xb0\x01\x01\x12\x11\n\tfrom_feed\x18\x03 \x01(\x08\"I\n\x19RestoreCollectionResponse\x12,\n\x06shards\x18\x01 \x03(\x0b\x32\x1c.pixvec.api.v1.RestoredShard\"j\n\rRestoredShard\x12\r\n\x05shard\x18\x01 \x01(\r\x12\r\n\x05\x65poch\x18\x02 \x01(\t\x12\x13\n\x0bsnapshot_id\x18\x03 \x01(\t\x12\x14\n\x0csnapshot_seq\x18\x04 \x01(\x04\x12\x10\n\x08head_seq\x18\x05 \x01(\x04\"1\n\x12GetTopologyRequest\x12\x1b\n\ncollection\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18?\"\x81\x01\n\x13GetTopologyResponse\x12\x36\n\x0b\x63ollections\x18\x01 \x03(\x0b\x32!.pixvec.api.v1.CollectionTopology\x12\x32\n\tsearchers\x18\x02 \x03(\x0b\x32\x1f.pixvec.api.v1.SearcherStanding\"V\n\x12\x43ollectionTopology\x12\x12\n\ncollection\x18\x01 \x01(\t\x12,\n\x06shards\x18\x02 \x03(\x0b\x32\x1c.pixvec.api.v1.ShardTopology\"\x9d\x01\n\rShardTopology\x12\r\n\x05shard\x18\x01 \x01(\r\x12\r\n\x05\x65poch\x18\x02 \x01(\t\x12\x10\n\x08head_seq\x18\x03 \x01(\x04\x12\x15\n\rtruncated_seq\x18\x04 \x01(\x04\x12\x13\n\x0bimage_count\x18\x05 \x01(\x04\x12\x30\n\x08replicas\x18\x06 \x03(\x0b\x32\x1e.pixvec.api.v1.ReplicaStanding\"\xb8\x01\n\x0fReplicaStanding\x12\x13\n\x0bsearcher_id\x18\x01 \x01(\t\x12\r\n\x05ready\x18\x02 \x01(\x08\x12\x13\n\x0b\x61pplied_seq\x18\x03 \x01(\x04\x12\x14\n\x0csnapshot_seq\x18\x04 \x01(\x04\x12\x14\n\x0cvector_bytes\x18\x05 \x01(\x04\x12\x13\n\x0bimage_count\x18\x06 \x01(\x04\x12+\n\x05index\x18\x07 \x01(\x0b\x32\x1c.pixvec.api.v1.IndexStanding\"\x84\x01\n\x10SearcherStanding\x12\x13\n\x0bsearcher_id\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x02 \x01(\t\x12\x0c\n\x04live\x18\x03 \x01(\x08\x12\x11\n\treachable\x18\x04 \x01(\x08\x12\x14\n\x0cmemory_bytes\x18\x05 \x01(\x04\x12\x13\n\x0bshard_count\x18\x06 \x01(\r2\x87\x03\n\x0c\x41\x64minService\x12]\n\x0e\x43reateSnapshot\x12$.pixvec.api.v1.CreateSnapshotRequest\x1a%.pixvec.api.v1.CreateSnapshotResponse\x12Z\n\rListSnapshots\x12#.pixvec.api.v1.ListSnapshotsRequest\x1a$.pixvec.api.v1.ListSnapshotsResponse\x12\x66\n\x11RestoreCollection\x12\'.pixvec.api.v1.RestoreCollectionRequest\x1a(.pixvec.api.v1.RestoreCollectionResponse\x12T\n\x0bGetTopology\x12!.pixvec.api.v1.GetTopologyRequest\x1a\".pixvec.api.v1.GetTopologyResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -44,36 +45,36 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RESTORECOLLECTIONREQUEST'].fields_by_name['snapshot_ids']._serialized_options = b'\272H\r\222\001\n\020\200\002\"\005r\003\260\001\001'
   _globals['_GETTOPOLOGYREQUEST'].fields_by_name['collection']._loaded_options = None
   _globals['_GETTOPOLOGYREQUEST'].fields_by_name['collection']._serialized_options = b'\272H\004r\002\030?'
-  _globals['_SNAPSHOT']._serialized_start=150
-  _globals['_SNAPSHOT']._serialized_end=386
-  _globals['_CREATESNAPSHOTREQUEST']._serialized_start=388
-  _globals['_CREATESNAPSHOTREQUEST']._serialized_end=442
-  _globals['_CREATESNAPSHOTRESPONSE']._serialized_start=444
-  _globals['_CREATESNAPSHOTRESPONSE']._serialized_end=514
-  _globals['_SHARDSNAPSHOT']._serialized_start=517
-  _globals['_SHARDSNAPSHOT']._serialized_end=653
-  _globals['_LISTSNAPSHOTSREQUEST']._serialized_start=655
-  _globals['_LISTSNAPSHOTSREQUEST']._serialized_end=706
-  _globals['_LISTSNAPSHOTSRESPONSE']._serialized_start=708
-  _globals['_LISTSNAPSHOTSRESPONSE']._serialized_end=775
-  _globals['_RESTORECOLLECTIONREQUEST']._serialized_start=777
-  _globals['_RESTORECOLLECTIONREQUEST']._serialized_end=893
-  _globals['_RESTORECOLLECTIONRESPONSE']._serialized_start=895
-  _globals['_RESTORECOLLECTIONRESPONSE']._serialized_end=968
-  _globals['_RESTOREDSHARD']._serialized_start=970
-  _globals['_RESTOREDSHARD']._serialized_end=1076
-  _globals['_GETTOPOLOGYREQUEST']._serialized_start=1078
-  _globals['_GETTOPOLOGYREQUEST']._serialized_end=1127
-  _globals['_GETTOPOLOGYRESPONSE']._serialized_start=1130
-  _globals['_GETTOPOLOGYRESPONSE']._serialized_end=1259
-  _globals['_COLLECTIONTOPOLOGY']._serialized_start=1261
-  _globals['_COLLECTIONTOPOLOGY']._serialized_end=1347
-  _globals['_SHARDTOPOLOGY']._serialized_start=1350
-  _globals['_SHARDTOPOLOGY']._serialized_end=1507
-  _globals['_REPLICASTANDING']._serialized_start=1510
-  _globals['_REPLICASTANDING']._serialized_end=1649
-  _globals['_SEARCHERSTANDING']._serialized_start=1652
-  _globals['_SEARCHERSTANDING']._serialized_end=1784
-  _globals['_ADMINSERVICE']._serialized_start=1787
-  _globals['_ADMINSERVICE']._serialized_end=2178
+  _globals['_SNAPSHOT']._serialized_start=190
+  _globals['_SNAPSHOT']._serialized_end=426
+  _globals['_CREATESNAPSHOTREQUEST']._serialized_start=428
+  _globals['_CREATESNAPSHOTREQUEST']._serialized_end=482
+  _globals['_CREATESNAPSHOTRESPONSE']._serialized_start=484
+  _globals['_CREATESNAPSHOTRESPONSE']._serialized_end=554
+  _globals['_SHARDSNAPSHOT']._serialized_start=557
+  _globals['_SHARDSNAPSHOT']._serialized_end=693
+  _globals['_LISTSNAPSHOTSREQUEST']._serialized_start=695
+  _globals['_LISTSNAPSHOTSREQUEST']._serialized_end=746
+  _globals['_LISTSNAPSHOTSRESPONSE']._serialized_start=748
+  _globals['_LISTSNAPSHOTSRESPONSE']._serialized_end=815
+  _globals['_RESTORECOLLECTIONREQUEST']._serialized_start=817
+  _globals['_RESTORECOLLECTIONREQUEST']._serialized_end=933
+  _globals['_RESTORECOLLECTIONRESPONSE']._serialized_start=935
+  _globals['_RESTORECOLLECTIONRESPONSE']._serialized_end=1008
+  _globals['_RESTOREDSHARD']._serialized_start=1010
+  _globals['_RESTOREDSHARD']._serialized_end=1116
+  _globals['_GETTOPOLOGYREQUEST']._serialized_start=1118
+  _globals['_GETTOPOLOGYREQUEST']._serialized_end=1167
+  _globals['_GETTOPOLOGYRESPONSE']._serialized_start=1170
+  _globals['_GETTOPOLOGYRESPONSE']._serialized_end=1299
+  _globals['_COLLECTIONTOPOLOGY']._serialized_start=1301
+  _globals['_COLLECTIONTOPOLOGY']._serialized_end=1387
+  _globals['_SHARDTOPOLOGY']._serialized_start=1390
+  _globals['_SHARDTOPOLOGY']._serialized_end=1547
+  _globals['_REPLICASTANDING']._serialized_start=1550
+  _globals['_REPLICASTANDING']._serialized_end=1734
+  _globals['_SEARCHERSTANDING']._serialized_start=1737
+  _globals['_SEARCHERSTANDING']._serialized_end=1869
+  _globals['_ADMINSERVICE']._serialized_start=1872
+  _globals['_ADMINSERVICE']._serialized_end=2263
 # @@protoc_insertion_point(module_scope)

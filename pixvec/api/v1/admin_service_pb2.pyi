@@ -2,6 +2,7 @@ import datetime
 
 from buf.validate import validate_pb2 as _validate_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from pixvec.api.v1 import collection_service_pb2 as _collection_service_pb2
 from pixvec.api.v1 import image_service_pb2 as _image_service_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
@@ -142,20 +143,22 @@ class ShardTopology(_message.Message):
     def __init__(self, shard: _Optional[int] = ..., epoch: _Optional[str] = ..., head_seq: _Optional[int] = ..., truncated_seq: _Optional[int] = ..., image_count: _Optional[int] = ..., replicas: _Optional[_Iterable[_Union[ReplicaStanding, _Mapping]]] = ...) -> None: ...
 
 class ReplicaStanding(_message.Message):
-    __slots__ = ("searcher_id", "ready", "applied_seq", "snapshot_seq", "vector_bytes", "image_count")
+    __slots__ = ("searcher_id", "ready", "applied_seq", "snapshot_seq", "vector_bytes", "image_count", "index")
     SEARCHER_ID_FIELD_NUMBER: _ClassVar[int]
     READY_FIELD_NUMBER: _ClassVar[int]
     APPLIED_SEQ_FIELD_NUMBER: _ClassVar[int]
     SNAPSHOT_SEQ_FIELD_NUMBER: _ClassVar[int]
     VECTOR_BYTES_FIELD_NUMBER: _ClassVar[int]
     IMAGE_COUNT_FIELD_NUMBER: _ClassVar[int]
+    INDEX_FIELD_NUMBER: _ClassVar[int]
     searcher_id: str
     ready: bool
     applied_seq: int
     snapshot_seq: int
     vector_bytes: int
     image_count: int
-    def __init__(self, searcher_id: _Optional[str] = ..., ready: _Optional[bool] = ..., applied_seq: _Optional[int] = ..., snapshot_seq: _Optional[int] = ..., vector_bytes: _Optional[int] = ..., image_count: _Optional[int] = ...) -> None: ...
+    index: _collection_service_pb2.IndexStanding
+    def __init__(self, searcher_id: _Optional[str] = ..., ready: _Optional[bool] = ..., applied_seq: _Optional[int] = ..., snapshot_seq: _Optional[int] = ..., vector_bytes: _Optional[int] = ..., image_count: _Optional[int] = ..., index: _Optional[_Union[_collection_service_pb2.IndexStanding, _Mapping]] = ...) -> None: ...
 
 class SearcherStanding(_message.Message):
     __slots__ = ("searcher_id", "address", "live", "reachable", "memory_bytes", "shard_count")

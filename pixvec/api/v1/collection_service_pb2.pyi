@@ -57,6 +57,22 @@ class IndexSettings(_message.Message):
     nlist: int
     def __init__(self, kind: _Optional[_Union[IndexKind, str]] = ..., storage: _Optional[_Union[VectorStorage, str]] = ..., hnsw_m: _Optional[int] = ..., ef_construction: _Optional[int] = ..., nlist: _Optional[int] = ...) -> None: ...
 
+class IndexStanding(_message.Message):
+    __slots__ = ("segment_count", "kinds", "growing_rows", "sealed_rows", "writes_pushed_back", "build_error")
+    SEGMENT_COUNT_FIELD_NUMBER: _ClassVar[int]
+    KINDS_FIELD_NUMBER: _ClassVar[int]
+    GROWING_ROWS_FIELD_NUMBER: _ClassVar[int]
+    SEALED_ROWS_FIELD_NUMBER: _ClassVar[int]
+    WRITES_PUSHED_BACK_FIELD_NUMBER: _ClassVar[int]
+    BUILD_ERROR_FIELD_NUMBER: _ClassVar[int]
+    segment_count: int
+    kinds: _containers.RepeatedScalarFieldContainer[IndexKind]
+    growing_rows: int
+    sealed_rows: int
+    writes_pushed_back: bool
+    build_error: str
+    def __init__(self, segment_count: _Optional[int] = ..., kinds: _Optional[_Iterable[_Union[IndexKind, str]]] = ..., growing_rows: _Optional[int] = ..., sealed_rows: _Optional[int] = ..., writes_pushed_back: _Optional[bool] = ..., build_error: _Optional[str] = ...) -> None: ...
+
 class Space(_message.Message):
     __slots__ = ("name", "model", "dim", "metric", "digest", "index")
     NAME_FIELD_NUMBER: _ClassVar[int]

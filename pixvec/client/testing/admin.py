@@ -6,6 +6,7 @@ from collections.abc import Iterable
 import grpc
 
 from pixvec.api.v1 import admin_service_pb2 as pb
+from pixvec.api.v1 import collection_service_pb2 as pb_collection
 from pixvec.api.v1 import image_service_pb2
 from pixvec.api.v1.admin_service_pb2_grpc import AdminServiceServicer
 from pixvec.client.testing.servicers import Servicer
@@ -111,6 +112,7 @@ def _topology(collection: StoredCollection) -> pb.CollectionTopology:
         applied_seq=collection.seq,
         vector_bytes=_IMAGE_BYTES * len(collection.images),
         image_count=len(collection.images),
+        index=pb_collection.IndexStanding(growing_rows=len(collection.images) * len(collection.message.spaces)),
     )
     shard = pb.ShardTopology(
         epoch=collection.epoch, head_seq=collection.seq, image_count=len(collection.images), replicas=[replica]

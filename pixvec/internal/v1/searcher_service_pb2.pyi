@@ -1,4 +1,5 @@
 from buf.validate import validate_pb2 as _validate_pb2
+from pixvec.api.v1 import collection_service_pb2 as _collection_service_pb2
 from pixvec.api.v1 import common_pb2 as _common_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
@@ -137,7 +138,7 @@ class StatusResponse(_message.Message):
     def __init__(self, searcher_id: _Optional[str] = ..., shards: _Optional[_Iterable[_Union[ShardStatus, _Mapping]]] = ..., memory_bytes: _Optional[int] = ...) -> None: ...
 
 class ShardStatus(_message.Message):
-    __slots__ = ("collection_id", "shard", "epoch", "applied_seq", "snapshot_seq", "image_count", "vector_bytes", "ready")
+    __slots__ = ("collection_id", "shard", "epoch", "applied_seq", "snapshot_seq", "image_count", "vector_bytes", "ready", "index")
     COLLECTION_ID_FIELD_NUMBER: _ClassVar[int]
     SHARD_FIELD_NUMBER: _ClassVar[int]
     EPOCH_FIELD_NUMBER: _ClassVar[int]
@@ -146,6 +147,7 @@ class ShardStatus(_message.Message):
     IMAGE_COUNT_FIELD_NUMBER: _ClassVar[int]
     VECTOR_BYTES_FIELD_NUMBER: _ClassVar[int]
     READY_FIELD_NUMBER: _ClassVar[int]
+    INDEX_FIELD_NUMBER: _ClassVar[int]
     collection_id: int
     shard: int
     epoch: str
@@ -154,7 +156,8 @@ class ShardStatus(_message.Message):
     image_count: int
     vector_bytes: int
     ready: bool
-    def __init__(self, collection_id: _Optional[int] = ..., shard: _Optional[int] = ..., epoch: _Optional[str] = ..., applied_seq: _Optional[int] = ..., snapshot_seq: _Optional[int] = ..., image_count: _Optional[int] = ..., vector_bytes: _Optional[int] = ..., ready: _Optional[bool] = ...) -> None: ...
+    index: _collection_service_pb2.IndexStanding
+    def __init__(self, collection_id: _Optional[int] = ..., shard: _Optional[int] = ..., epoch: _Optional[str] = ..., applied_seq: _Optional[int] = ..., snapshot_seq: _Optional[int] = ..., image_count: _Optional[int] = ..., vector_bytes: _Optional[int] = ..., ready: _Optional[bool] = ..., index: _Optional[_Union[_collection_service_pb2.IndexStanding, _Mapping]] = ...) -> None: ...
 
 class SnapshotRequest(_message.Message):
     __slots__ = ()

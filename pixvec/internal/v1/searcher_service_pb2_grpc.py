@@ -99,7 +99,8 @@ class SearcherServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Snapshot(self, request, context):
-        """Writes a snapshot of every shard this process holds, now.
+        """Writes a snapshot of every shard this process holds, now. UNAVAILABLE names the shards that could not be written; all
+        others have been.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -41,7 +41,9 @@ class SearcherServiceStub:
     """Returns stored vectors by image id."""
     Status: _grpc.UnaryUnaryMultiCallable[_searcher_service_pb2.StatusRequest, _searcher_service_pb2.StatusResponse]
     Snapshot: _grpc.UnaryUnaryMultiCallable[_searcher_service_pb2.SnapshotRequest, _searcher_service_pb2.SnapshotResponse]
-    """Writes a snapshot of every shard this process holds, now."""
+    """Writes a snapshot of every shard this process holds, now. UNAVAILABLE names the shards that could not be written; all
+    others have been.
+    """
     CreateBase: _grpc.UnaryUnaryMultiCallable[_searcher_service_pb2.CreateBaseRequest, _searcher_service_pb2.CreateBaseResponse]
     """Stores one shard in the blob store, reads it back and records it as a base that its feed can go on from. Calls for a
     shard that is being stored wait for that, and take it if it holds enough.
@@ -60,7 +62,9 @@ class SearcherServiceAsyncStub(SearcherServiceStub):
     """Returns stored vectors by image id."""
     Status: _aio.UnaryUnaryMultiCallable[_searcher_service_pb2.StatusRequest, _searcher_service_pb2.StatusResponse]  # type: ignore[assignment]
     Snapshot: _aio.UnaryUnaryMultiCallable[_searcher_service_pb2.SnapshotRequest, _searcher_service_pb2.SnapshotResponse]  # type: ignore[assignment]
-    """Writes a snapshot of every shard this process holds, now."""
+    """Writes a snapshot of every shard this process holds, now. UNAVAILABLE names the shards that could not be written; all
+    others have been.
+    """
     CreateBase: _aio.UnaryUnaryMultiCallable[_searcher_service_pb2.CreateBaseRequest, _searcher_service_pb2.CreateBaseResponse]  # type: ignore[assignment]
     """Stores one shard in the blob store, reads it back and records it as a base that its feed can go on from. Calls for a
     shard that is being stored wait for that, and take it if it holds enough.
@@ -106,7 +110,9 @@ class SearcherServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _searcher_service_pb2.SnapshotRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_searcher_service_pb2.SnapshotResponse, _abc.Awaitable[_searcher_service_pb2.SnapshotResponse]]:
-        """Writes a snapshot of every shard this process holds, now."""
+        """Writes a snapshot of every shard this process holds, now. UNAVAILABLE names the shards that could not be written; all
+        others have been.
+        """
 
     @_abc_1.abstractmethod
     def CreateBase(

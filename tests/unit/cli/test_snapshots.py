@@ -53,7 +53,9 @@ def test_the_topology_tells_who_holds_what(run, photos, pictures):
     photos.ingest("photos", [pictures]).wait()
     shown = run("topology")
     assert shown.status == 0
-    (row,) = [line for line in shown.out.splitlines() if "photos" in line]
+    row, index = [line for line in shown.out.splitlines() if "photos" in line]
+    cells = [cell.strip() for cell in index.strip("│").split("│")]
+    assert cells == ["photos", "0", "fake-searcher", "0", "", "0", "2", ""]
     assert [cell.strip() for cell in row.strip("│").split("│")][:6] == [
         "photos",
         "0",

@@ -13,7 +13,7 @@ from pixvec.blobs.store import MemoryBlobStore
 from pixvec.catalogue.bases import BaseContent
 from pixvec.catalogue.memory import in_memory
 from pixvec.catalogue.topology import ShardReport
-from pixvec.domain import Metric, ShardPosition, Space
+from pixvec.domain import IndexKind, IndexStanding, Metric, ShardPosition, Space
 from pixvec.errors import (
     BackupDamaged,
     CollectionNotFound,
@@ -23,6 +23,7 @@ from pixvec.errors import (
     SnapshotNotFound,
 )
 from pixvec.rpc.blocking import BlockingCalls
+from pixvec.rpc.index_settings import standing_from_wire
 from pixvec.rpc.searcher_admin import CreatedBase, HeldStatus, MemorySearcherAdmin, SearcherStatus
 from services.gateway.admin_service import AdminService
 from services.gateway.directory import Directory
@@ -217,8 +218,9 @@ async def test_what_cannot_be_restored_from_is_refused(tmp_path: Path) -> None:
 async def test_the_topology_tells_who_holds_what_and_how_far_each_has_come(tmp_path: Path) -> None:
     side = Side(tmp_path)
     key = side.photos.collection_id
+    index = IndexStanding(2, (IndexKind.HNSW,), 7, 30, writes_pushed_back=True, build_error="full")
     side.searchers.statuses["a"] = SearcherStatus(
-        2**30, {(key, 0): HeldStatus(9, 8, 4096, 6), (key, 1): HeldStatus(7, 7, 1, 1)}
+        2**30, {(key, 0): HeldStatus(9, 8, 4096, 6, index), (key, 1): HeldStatus(7, 7, 1, 1)}
     )
     side.searchers.down = {"b"}
     topology = await side.service.GetTopology(pb.GetTopologyRequest(), CONTEXT)
@@ -233,6 +235,8 @@ async def test_the_topology_tells_who_holds_what_and_how_far_each_has_come(tmp_p
         4096,
     )
     assert told.image_count == 6
+    assert standing_from_wire(told.index) == index
+    assert not silent.HasField("index")
     assert (silent.searcher_id, silent.ready, silent.applied_seq, silent.snapshot_seq) == ("b", True, 0, 5)
     a, b = topology.searchers
     assert (a.searcher_id, a.address, a.live, a.reachable, a.memory_bytes, a.shard_count) == (

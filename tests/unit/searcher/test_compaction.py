@@ -12,13 +12,14 @@ from pathlib import Path
 import pytest
 
 from pixvec.catalogue.interfaces import FeedPage
-from pixvec.domain import IndexKind, IndexSettings, Metric
+from pixvec.domain import IndexKind, IndexSettings, IndexStanding, Metric
 from pixvec.errors import Overloaded
 from pixvec.index.durable import FileSeal
 from pixvec.index.plan import BuildPolicy
 from pixvec.index.sealing import index_in_this_process
 from pixvec.internal.v1 import searcher_service_pb2 as pb
 from pixvec.rpc.blocking import BlockingCalls
+from pixvec.rpc.index_settings import standing_from_wire
 from pixvec.rpc.pusher import to_apply_request
 from pixvec.rpc.records import encode_record
 from pixvec.telemetry.metrics import BUILD_FAILURES, SHARD_SEGMENTS, WRITES_PUSHED_BACK
@@ -415,6 +416,24 @@ async def test_the_build_of_a_dropped_shard_leaves_nothing(tmp_path: Path, remov
         make.let_go.set()
         assert await building is False
         assert (failures(), folders(bench, "segment"), folders(bench, "snapshot")) == (before, 0, 0)
+
+
+@in_loop
+async def test_how_the_index_stands_is_told(tmp_path: Path, little_room: None) -> None:
+    with Bench(tmp_path) as bench, compacting(bench, Maker(failures=1)) as compaction:
+        collection = bench.collection(spaces=[GRAPH])
+        bench.index(collection, *range(30))
+        held = await bench.ready(collection)
+        assert await compaction.build_next(held) is None
+        full = IndexStanding(growing_rows=30, writes_pushed_back=True, build_error="[Errno 28] No space left on device")
+        assert held.standing == full
+        status = await bench.service.Status(pb.StatusRequest(), Context())
+        assert standing_from_wire(status.shards[0].index) == full
+        bench.time += RETRY_S
+        assert await compaction.build_next(held) is True
+        bench.index(collection, 40)
+        await bench.ready(collection)
+        assert held.standing == IndexStanding(1, (IndexKind.HNSW,), growing_rows=1, sealed_rows=30)
 
 
 @in_loop
