@@ -54,15 +54,22 @@ def row_lengths(rows: Float32Array) -> npt.NDArray[np.float64]:
 
 
 def exact_scores(metric: Metric, query: Float32Array, rows: Float32Array) -> Float32Array:
-    """Return the score of each prepared row for one prepared query, larger is better.
+    """Return the score of each prepared row, (n, dim), for one prepared query, (dim,). See `pair_scores`."""
+    return pair_scores(metric, query[None], rows[None])[0]
+
+
+def pair_scores(metric: Metric, queries: Float32Array, rows: Float32Array) -> Float32Array:
+    """Return the score, larger is better, of each prepared query, (n, dim), for prepared rows of its own,
+    (n, width, dim).
 
     Summed up in float64, so that a pair has the same score whatever else it was computed with: matrix products differ
     in the last digits with the shape of the matrix, and cancel for Euclidean distances.
     """
+    # Cast first: einsum would cast a buffer at a time, and sum up in parts that depend on the shapes.
     if metric is Metric.EUCLIDEAN:
-        apart = rows - query
-        return (-row_lengths(apart)).astype(np.float32)
-    scores = np.einsum("ij,j->i", rows, query, dtype=np.float64)
+        apart = (rows - queries[:, None]).astype(np.float64)
+        return (-np.sqrt(np.einsum("qkd,qkd->qk", apart, apart))).astype(np.float32)
+    scores = np.einsum("qkd,qd->qk", rows.astype(np.float64), queries.astype(np.float64))
     if metric is Metric.COSINE:
         scores = np.minimum(np.maximum(scores, -1.0), 1.0)
     result: Float32Array = scores.astype(np.float32)

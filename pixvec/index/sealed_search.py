@@ -1,7 +1,7 @@
 """Search over the sealed segments of a space: each proposes scored rows, the best of all become hits."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +11,7 @@ from pixvec.index.dead_rows import BoolArray
 from pixvec.index.interfaces import Float32Array, ShardHits
 from pixvec.index.kinds import is_exact
 from pixvec.index.merge import best_images
+from pixvec.index.rows import pair_scores
 from pixvec.index.sealed import LiveRows, SealedSegment
 from pixvec.index.segment import RowArray
 
@@ -18,6 +19,8 @@ from pixvec.index.segment import RowArray
 _SPARE_ROWS = 8
 # Where this many rows are equal at the cut, those found first are taken.
 _MAX_TIED_ROWS = 4096
+# How far a score as FAISS sums it up may be from the exact one, relative to the best hit's or to its own.
+_SUMMING_ERROR = 1e-6
 # Several rows of one image are one hit: so many are asked for at first.
 _ROWS_AN_IMAGE = 4
 
@@ -51,17 +54,19 @@ class SealedView:
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """The rows of all segments for each query, best first: (n, total) each; a score of -inf is none."""
+    """The rows of all segments for each query, best first: (n, total) each; a score of -inf is none. `floor`, (n,):
+    what was not fetched is no better, as FAISS sums up."""
 
     scores: Float32Array
     segments: npt.NDArray[np.intp] | None
     rows: RowArray
+    floor: Float32Array
 
 
 def search_sealed(
     views: Sequence[SealedView], queries: Float32Array, k: int, options: SearchOptions
 ) -> list[ShardHits]:
-    """Return the best k images for each prepared query, (n, dim) float32."""
+    """Return the best k images for each prepared query, (n, dim) float32, with the scores that `pair_scores` has."""
     exact = options.exact or all(is_exact(view.segment.seal.kind) for view in views)
     single = all(view.segment.ids.is_one_row_each for view in views)
     most = max(view.row_count for view in views)
@@ -84,6 +89,10 @@ def search_sealed(
 
 
 def _fetch(views: Sequence[SealedView], queries: Float32Array, fetch: int, options: SearchOptions) -> _Found:
+    return _scored_again(views, queries, _propose(views, queries, fetch, options))
+
+
+def _propose(views: Sequence[SealedView], queries: Float32Array, fetch: int, options: SearchOptions) -> _Found:
     parts = [view.segment.search(queries, fetch, options, view.live) for view in views]
     if len(parts) == 1:
         return _sorted(parts[0].nearness, None, parts[0].rows)
@@ -98,12 +107,28 @@ def _fetch(views: Sequence[SealedView], queries: Float32Array, fetch: int, optio
 def _sorted(
     scores: Float32Array, segments: npt.NDArray[np.intp] | None, rows: RowArray, width: int | None = None
 ) -> _Found:
-    """Return the best `width`, all unless said, in order. FAISS sorts them already, but for what was scored again."""
+    """Return the best `width`, all unless said, in order. Those of one segment are sorted already, as a rule."""
     if segments is None and not (scores[:, 1:] > scores[:, :-1]).any():
-        return _Found(scores, None, rows)
+        return _Found(scores, None, rows, scores[:, -1])
     order = np.argsort(-scores, axis=1, kind="stable")[:, :width]
     chosen = None if segments is None else np.take_along_axis(segments, order, axis=1)
-    return _Found(np.take_along_axis(scores, order, axis=1), chosen, np.take_along_axis(rows, order, axis=1))
+    scores = np.take_along_axis(scores, order, axis=1)
+    return _Found(scores, chosen, np.take_along_axis(rows, order, axis=1), scores[:, -1])
+
+
+def _scored_again(views: Sequence[SealedView], queries: Float32Array, found: _Found) -> _Found:
+    """Return the same rows with the scores that a growing row would have: one pair, one score, in float64."""
+    rows = np.maximum(found.rows, 0)
+    if found.segments is None:
+        vectors = views[0].take(rows)
+    else:
+        vectors = np.empty((*rows.shape, queries.shape[1]), np.float32)
+        for number, view in enumerate(views):
+            mine = found.segments == number
+            vectors[mine] = view.take(rows[mine])
+    scores = pair_scores(views[0].segment.space.metric, queries, vectors)
+    np.copyto(scores, -np.inf, where=found.scores == -np.inf)
+    return replace(_sorted(scores, found.segments, found.rows), floor=found.floor)
 
 
 def _to_hits(views: Sequence[SealedView], found: _Found, k: int, *, single: bool, exact: bool) -> list[ShardHits]:
@@ -139,12 +164,18 @@ def _ids(views: Sequence[SealedView], segments: npt.NDArray[np.intp] | None, row
     return listed
 
 
+def _is_clear(found: _Found, answers: Sequence[ShardHits]) -> BoolArray:
+    """Return for each query whether what was not fetched is below its last hit: what is as near it as FAISS's sums are
+    off may be above it."""
+    ends = np.array([(hits.scores[0], hits.scores[-1]) if len(hits.scores) else (0.0, 0.0) for hits in answers])
+    clear: BoolArray = found.floor < ends[:, 1] - _SUMMING_ERROR * np.abs(ends).max(axis=1)
+    return clear
+
+
 def _settled(found: _Found, answers: Sequence[ShardHits], k: int, *, tied: bool) -> BoolArray:
     """Return for each query whether no further row could change its answer: be a missing image's or, where `tied` rows
     are looked for, be equal to the last one."""
     enough = np.array([len(hits.image_ids) >= k for hits in answers])
-    exhausted = found.scores[:, -1] == -np.inf
-    cut = np.array([hits.scores[-1] if len(hits.scores) else -np.inf for hits in answers])
-    is_clear = found.scores[:, -1] < cut if tied else np.True_
-    settled: BoolArray = exhausted | (enough & is_clear)
+    exhausted = found.floor == -np.inf
+    settled: BoolArray = exhausted | (enough & _is_clear(found, answers) if tied else enough)
     return settled
