@@ -2,6 +2,7 @@
 
 import dataclasses
 import importlib.util
+import sys
 from pathlib import Path
 
 from pixvec.errors import InvalidRequest
@@ -107,7 +108,7 @@ def _listed(
     needs: str = "",
 ) -> list[ModelInfo]:
     package = needs or {"checkpoint": "torch"}.get(family, family)
-    if importlib.util.find_spec(package) is None:
+    if package not in sys.modules and importlib.util.find_spec(package) is None:
         remedy = f"the package {package} is not installed: pip install 'pixvec[worker]'"
     named = [
         ModelInfo(name, 0, description, path.exists(), _whereabouts(path), 0, _size(path), source, licence)
