@@ -55,7 +55,8 @@ def row_lengths(rows: Float32Array) -> npt.NDArray[np.float64]:
 
 def exact_scores(metric: Metric, query: Float32Array, rows: Float32Array) -> Float32Array:
     """Return the score of each prepared row, (n, dim), for one prepared query, (dim,). See `pair_scores`."""
-    return pair_scores(metric, query[None], rows[None])[0]
+    scores: Float32Array = pair_scores(metric, query[None], rows[None])[0]
+    return scores
 
 
 def pair_scores(metric: Metric, queries: Float32Array, rows: Float32Array) -> Float32Array:
@@ -68,7 +69,8 @@ def pair_scores(metric: Metric, queries: Float32Array, rows: Float32Array) -> Fl
     # Cast first: einsum would cast a buffer at a time, and sum up in parts that depend on the shapes.
     if metric is Metric.EUCLIDEAN:
         apart = (rows - queries[:, None]).astype(np.float64)
-        return (-np.sqrt(np.einsum("qkd,qkd->qk", apart, apart))).astype(np.float32)
+        distances: Float32Array = np.sqrt(np.einsum("qkd,qkd->qk", apart, apart)).astype(np.float32)
+        return np.negative(distances, out=distances)
     scores = np.einsum("qkd,qd->qk", rows.astype(np.float64), queries.astype(np.float64))
     if metric is Metric.COSINE:
         scores = np.minimum(np.maximum(scores, -1.0), 1.0)
