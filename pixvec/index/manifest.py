@@ -83,6 +83,11 @@ def read_manifest(folder: Path) -> Manifest:
         raise Damaged("format", f"{MANIFEST} says what this program does not know: {error!r}") from error
 
 
+def settings_from_json(fields: dict[str, Any]) -> IndexSettings:
+    """Return the settings whose fields these are. Raises KeyError, TypeError, ValueError for others."""
+    return IndexSettings(**fields | {"kind": IndexKind(fields["kind"]), "storage": VectorStorage(fields["storage"])})
+
+
 def _from_json(fields: dict[str, Any]) -> Manifest:
     identity = ShardIdentity(**fields["identity"] | {"spaces": tuple(map(_space, fields["identity"]["spaces"]))})
     parts = tuple(
@@ -104,6 +109,5 @@ def _space(fields: dict[str, Any]) -> SpaceSpec:
 
 def _segment(fields: dict[str, Any]) -> SegmentSeal:
     files = tuple(FileSeal(**file) for file in fields["files"])
-    index = fields["settings"]
-    settings = IndexSettings(**index | {"kind": IndexKind(index["kind"]), "storage": VectorStorage(index["storage"])})
+    settings = settings_from_json(fields["settings"])
     return SegmentSeal(**fields | {"kind": IndexKind(fields["kind"]), "files": files, "settings": settings})

@@ -1,4 +1,5 @@
-"""A disposable process that builds one index, when nothing else wants the processor. Started by `builder_process`.
+"""A disposable process that builds one index: when nothing else wants the processor, unless it is urgent. Started by
+`builder_process`.
 
 The order is one JSON argument; the answer is the seal of the file as one line of JSON on standard output.
 """
@@ -9,8 +10,9 @@ import os
 import sys
 from pathlib import Path
 
-from pixvec.domain import IndexKind, IndexSettings, Metric, VectorStorage
+from pixvec.domain import IndexKind, Metric
 from pixvec.index.building import write_index
+from pixvec.index.manifest import settings_from_json
 from pixvec.lifeline import follow_parent
 
 
@@ -18,12 +20,10 @@ def main() -> None:
     """Build, and say what was written. A full disk ends it with one line on standard error."""
     order = json.loads(sys.argv[1])
     follow_parent(order["parent"])
-    # The scheduler gives it what others leave: a search that comes does not wait for its turn to end.
-    os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
-    settings = IndexSettings(
-        **order["settings"]
-        | {"kind": IndexKind(order["settings"]["kind"]), "storage": VectorStorage(order["settings"]["storage"])}
-    )
+    if not order["is_urgent"]:
+        # The scheduler gives it what others leave: a search that comes does not wait for its turn to end.
+        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+    settings = settings_from_json(order["settings"])
     kind, metric = IndexKind(order["kind"]), Metric(order["metric"])
     try:
         seal = write_index(Path(order["folder"]), kind, metric, settings, threads=order["threads"])

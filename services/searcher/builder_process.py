@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import Protocol
 
 from pixvec.domain import IndexKind, IndexSettings, Metric
 from pixvec.index.durable import FileSeal
@@ -18,8 +19,17 @@ class BuildsEnded(OSError):
     """The searcher is shutting down: no index is built any more, and nothing is wrong."""
 
 
+class IndexMaker(Protocol):
+    """A MakeIndex that may be told to hurry."""
+
+    def __call__(
+        self, folder: Path, kind: IndexKind, metric: Metric, settings: IndexSettings, *, is_urgent: bool = ...
+    ) -> FileSeal:
+        """Build the index over the rows in this folder, and return its file's seal. Raises OSError."""
+
+
 class BuilderProcess:
-    """A MakeIndex. `close` ends the build under way, which then raises BuildsEnded."""
+    """An IndexMaker. `close` ends the build under way, which then raises BuildsEnded."""
 
     def __init__(self, threads: int) -> None:
         self._threads = threads
@@ -27,8 +37,11 @@ class BuilderProcess:
         self._running: subprocess.Popen[str] | None = None
         self._closed = False
 
-    def __call__(self, folder: Path, kind: IndexKind, metric: Metric, settings: IndexSettings) -> FileSeal:
-        """Build the index over the rows in this folder. Raises OSError when it cannot be built, BuildsEnded
+    def __call__(
+        self, folder: Path, kind: IndexKind, metric: Metric, settings: IndexSettings, *, is_urgent: bool = False
+    ) -> FileSeal:
+        """Build the index over the rows in this folder, with what searches leave of the processor unless it is urgent.
+        Raises OSError when it cannot be built, BuildsEnded
         once `close` was called."""
         order = {
             "parent": os.getpid(),
@@ -37,6 +50,7 @@ class BuilderProcess:
             "metric": metric,
             "settings": dataclasses.asdict(settings),
             "threads": self._threads,
+            "is_urgent": is_urgent,
         }
         process = self._start(json.dumps(order))
         answer, last_words = process.communicate()

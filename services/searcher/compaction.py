@@ -1,6 +1,7 @@
 """Builds sealed segments in the background: one at a time, the shard that needs it most first."""
 
 import asyncio
+import functools
 import shutil
 import time
 from collections.abc import Callable
@@ -9,13 +10,13 @@ from weakref import WeakKeyDictionary
 
 from pixvec.index.durable import Damaged
 from pixvec.index.plan import BuildPolicy
-from pixvec.index.sealing import MakeIndex, seal
+from pixvec.index.sealing import seal
 from pixvec.index.shard import Shard
 from pixvec.index.space_rows import Build
 from pixvec.rpc.blocking import BlockingCalls
 from pixvec.telemetry.logging import get_logger
 from pixvec.telemetry.metrics import BUILD_FAILURES, BUILD_SECONDS
-from services.searcher.builder_process import BuildsEnded
+from services.searcher.builder_process import BuildsEnded, IndexMaker
 from services.searcher.data_folder import DataFolder
 from services.searcher.held_shard import HeldShard
 from services.searcher.shard_host import ShardHost
@@ -39,7 +40,7 @@ class Compaction:
         data: DataFolder,
         snapshots: Snapshots,
         building: BlockingCalls,
-        make_index: MakeIndex,
+        make_index: IndexMaker,
         policy: Callable[[], BuildPolicy],
         *,
         clock: Callable[[], float] = time.monotonic,
@@ -90,7 +91,9 @@ class Compaction:
     def _build(self, held: HeldShard, index: Shard, build: Build) -> bool | None:
         begun = time.perf_counter()
         try:
-            segment = seal(self._data.of_shard(held.key), build, self._make_index)
+            # Of a full shard no write is taken: searches must not keep it from ever being built.
+            make_index = functools.partial(self._make_index, is_urgent=True) if held.is_full else self._make_index
+            segment = seal(self._data.of_shard(held.key), build, make_index)
         except (OSError, Damaged) as error:
             index.abandon_build(build)
             if held.dropped or isinstance(error, BuildsEnded):

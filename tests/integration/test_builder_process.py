@@ -18,8 +18,9 @@ import pytest
 
 from pixvec.domain import IndexKind, IndexSettings, Metric
 from pixvec.index.building import INDEX, VECTORS, write_index, write_rows
-from pixvec.index.durable import check_sealed
+from pixvec.index.durable import FileSeal, check_sealed, seal_file
 from pixvec.index.interfaces import SpaceSpec
+from services.searcher import builder as builder_module
 from services.searcher.builder_process import BuilderProcess
 
 LIMIT_S = 60.0
@@ -132,6 +133,29 @@ def test_a_builder_leaves_the_processor_to_others(long_rows: Path) -> None:
     thread.join(LIMIT_S)
 
 
+@pytest.mark.parametrize("is_urgent", [False, True])
+def test_an_urgent_build_takes_its_share(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], is_urgent: bool
+) -> None:
+    """Else searches that keep every core busy would keep a full shard full."""
+    orders: list[str] = []
+
+    def start_nothing(self: BuilderProcess, order: str) -> None:
+        orders.append(order)
+        raise OSError("enough")
+
+    monkeypatch.setattr(BuilderProcess, "_start", start_nothing)
+    with pytest.raises(OSError, match="enough"):
+        BuilderProcess(1)(rows(tmp_path), IndexKind.HNSW, Metric.COSINE, SETTINGS, is_urgent=is_urgent)
+    policies: list[int] = []
+    monkeypatch.setattr(os, "sched_setscheduler", lambda pid, policy, param: policies.append(policy))
+    monkeypatch.setattr(builder_module, "follow_parent", lambda parent: None)
+    monkeypatch.setattr(sys, "argv", ["builder", *orders])
+    builder_module.main()
+    assert policies == ([] if is_urgent else [os.SCHED_IDLE])
+    assert FileSeal(**json.loads(capsys.readouterr().out)) == seal_file(tmp_path / INDEX)
+
+
 def test_a_disk_that_fills_up_is_said_in_words(tmp_path: Path) -> None:
     folder = rows(tmp_path)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -180,6 +204,7 @@ def test_a_builder_that_finds_another_parent_does_nothing(tmp_path: Path) -> Non
         "metric": Metric.COSINE,
         "settings": asdict(SETTINGS),
         "threads": 1,
+        "is_urgent": False,
     }
     done = subprocess.run([sys.executable, "-m", "services.searcher.builder", json.dumps(order)], timeout=LIMIT_S)
     assert done.returncode == 127

@@ -39,18 +39,22 @@ NO_ROOM = OSError(errno.ENOSPC, "No space left on device")
 
 
 class Maker:
-    """A MakeIndex that fails as often as it is told to, and waits until it is let go."""
+    """An IndexMaker that fails as often as it is told to, and waits until it is let go."""
 
     def __init__(self, failures: int = 0, *, waits: bool = False, error: Exception = NO_ROOM) -> None:
         self.failures = failures
         self.error = error
         self.calls = 0
+        self.urgent: list[bool] = []
         self.begun, self.let_go = threading.Event(), threading.Event()
         if not waits:
             self.let_go.set()
 
-    def __call__(self, folder: Path, kind: IndexKind, metric: Metric, settings: IndexSettings) -> FileSeal:
+    def __call__(
+        self, folder: Path, kind: IndexKind, metric: Metric, settings: IndexSettings, *, is_urgent: bool = False
+    ) -> FileSeal:
         self.calls += 1
+        self.urgent.append(is_urgent)
         self.begun.set()
         assert self.let_go.wait(30)
         if self.calls <= self.failures:
@@ -140,6 +144,7 @@ async def test_a_build_that_fails_is_counted_and_the_next_one_works(tmp_path: Pa
         assert found(held) == expected
         assert await compaction.build_next(held) is True
         assert (segments(held), found(held), failures()) == ([30], expected, before + 2)
+        assert make.urgent == [False] * 3
 
 
 @in_loop
@@ -273,7 +278,8 @@ def little_room(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @in_loop
 async def test_pushes_are_refused_while_growing_rows_are_full(tmp_path: Path, little_room: None) -> None:
-    with Bench(tmp_path) as bench, compacting(bench) as compaction:
+    make = Maker()
+    with Bench(tmp_path) as bench, compacting(bench, make) as compaction:
         collection = bench.collection(spaces=[GRAPH])
         held = await bench.ready(collection)
         (first,) = bench.index(collection, *range(11))
@@ -291,6 +297,7 @@ async def test_pushes_are_refused_while_growing_rows_are_full(tmp_path: Path, li
         assert (held.applied_seq, found(held)) == (11, names(*range(11)))
         # Fewer than are worth a segment otherwise, and no time has passed.
         assert await compaction.build_next(held) is True
+        assert make.urgent == [True]
         assert not held.is_full
         response = await bench.service.Apply(to_apply_request(second), Context())
         assert response.outcome == pb.APPLY_OUTCOME_APPLIED
