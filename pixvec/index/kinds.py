@@ -11,7 +11,7 @@ FLAT_BELOW_ROWS = 4_000
 IVF_FROM_ROWS = 20_000
 
 HNSW_M = 32
-EF_CONSTRUCTION = 80
+EF_CONSTRUCTION = 160
 _TRAINING_ROWS_A_LIST = 64
 # FAISS warns below so many.
 _LEAST_TRAINING_ROWS_A_LIST = 39
@@ -33,15 +33,15 @@ class Effort:
 _RESCORE = {
     IndexKind.FLAT: 0.0,
     IndexKind.FLAT_INT8: 2.0,
-    IndexKind.FLAT_BINARY: 20.0,
+    IndexKind.FLAT_BINARY: 100.0,
     IndexKind.HNSW: 1.5,
     IndexKind.IVF_SQ8: 1.5,
-    IndexKind.IVF_PQ: 10.0,
-    IndexKind.IVF_RABITQ: 10.0,
+    IndexKind.IVF_PQ: 100.0,
+    IndexKind.IVF_RABITQ: 60.0,
 }
 _SPARE_CANDIDATES = 4
 _EF_A_HIT = 2.0
-_LEAST_EF = 64
+_LEAST_EF = 128
 
 
 def choose_kind(settings: IndexSettings, rows: int, dim: int, *, budget_bytes: int) -> IndexKind:
