@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 from pixvec.catalogue.interfaces import ChunkRef, JobStore, NewItem
 from pixvec.domain import ItemError, JobState
-from pixvec.errors import FailedPrecondition, PixvecError, Unavailable
+from pixvec.errors import CollectionNotFound, FailedPrecondition, PixvecError, Unavailable
 from pixvec.jobs.queue import ITEMS_PER_CHUNK, ChunkQueue
 from pixvec.jobs.sources import UriSources, image_id, join
 from pixvec.telemetry.logging import get_logger
@@ -42,7 +42,7 @@ def plan_job(
                 queue.publish_plan(job_id)
                 return
             _add_chunk(job_id, first, prefix, paths, jobs, queue)
-    except FailedPrecondition as error:
+    except (FailedPrecondition, CollectionNotFound) as error:
         # Another planner was quicker, or the collection was deleted.
         log.info("job_closed_meanwhile", job=job_id, error=error.message)
         return
