@@ -8,6 +8,8 @@ from typing import TypeAlias
 
 AttributeValue: TypeAlias = "bool | int | float | str | Sequence[AttributeValue]"
 Attributes: TypeAlias = Mapping[str, AttributeValue]
+# A collection's id and the number of one of its shards.
+ShardKey: TypeAlias = tuple[int, int]
 
 # By which pictures are told from other files when a folder or a prefix is listed.
 PICTURE_SUFFIXES = frozenset(

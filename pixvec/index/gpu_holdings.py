@@ -5,10 +5,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from pixvec.domain import ShardKey
 from pixvec.index.gpu import DeviceFailed
 from pixvec.index.gpu_loading import Loaded, load
 from pixvec.index.gpu_owner import DeviceOwner
-from pixvec.index.gpu_placement import NeedKey, Part, Refusal, ShardKey, needs_of, place
+from pixvec.index.gpu_placement import NeedKey, Part, Refusal, needs_of, place
 from pixvec.index.gpu_search import DeviceSearch
 from pixvec.index.gpu_sizes import Form
 from pixvec.index.sealed import SealedSegment

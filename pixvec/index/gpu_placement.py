@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple, TypeAlias
 
+from pixvec.domain import ShardKey
 from pixvec.index.gpu_sizes import Form, Share, default_form, share_of
 from pixvec.index.kinds import list_count
 from pixvec.index.sealed import SealedSegment
@@ -22,7 +23,6 @@ class Purpose(StrEnum):
 
 
 # The id of its collection, and its number.
-ShardKey: TypeAlias = tuple[int, int]
 NeedKey: TypeAlias = tuple[ShardKey, Purpose]
 
 

@@ -74,9 +74,6 @@ class GrowingRows:
         self._places: dict[str, int] = {}
         self._max_length = 0.0
 
-    def __contains__(self, image_id: str) -> bool:
-        return image_id in self._places
-
     def put(self, image_ids: Sequence[str], rows: Float32Array) -> None:
         """Append prepared rows, (n, dim); those of one image are neighbours and take the place of its old ones."""
         for image_id in dict.fromkeys(image_ids):

@@ -20,8 +20,6 @@ _MAGIC = 0x31_73_64_69_76_78_69_70
 _HEADER = np.dtype("<u8")
 _HEADER_FIELDS = 5
 
-RowArray = npt.NDArray[np.int64]
-
 
 class IdTable:
     """Maps a file written by `pack_ids`, whose bytes have been checked: nothing here distrusts it."""

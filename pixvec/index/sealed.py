@@ -13,11 +13,11 @@ from pixvec.domain import IndexKind, IndexSettings, Metric, SearchOptions
 from pixvec.index.building import IDS, INDEX, VECTORS
 from pixvec.index.dead_rows import BoolArray
 from pixvec.index.durable import Damaged, FileSeal, check_sealed
-from pixvec.index.id_table import IdTable, RowArray
+from pixvec.index.id_table import IdTable
 from pixvec.index.interfaces import Float32Array, SpaceSpec
 from pixvec.index.kinds import Effort, effort, is_exact
 from pixvec.index.library import load_faiss
-from pixvec.index.segment import Candidates
+from pixvec.index.segment import Candidates, RowArray
 
 if TYPE_CHECKING:
     from pixvec.index.gpu import SegmentSearch

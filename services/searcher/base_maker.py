@@ -6,14 +6,13 @@ from dataclasses import dataclass
 from pixvec.backups.storing import NewBackup, ShardFile, StoredBackup, known_files, store_backup
 from pixvec.blobs.store import FileStore
 from pixvec.catalogue.bases import BaseContent, BaseStore, OpenBase
-from pixvec.domain import BaseSnapshot, ShardPosition
+from pixvec.domain import BaseSnapshot, ShardKey, ShardPosition
 from pixvec.errors import FailedPrecondition, PixvecError, ShardUnavailable, Unavailable
 from pixvec.index.durable import Damaged
 from pixvec.index.portable import Portable
 from pixvec.rpc.blocking import BlockingCalls
 from pixvec.telemetry.logging import get_logger
 from pixvec.telemetry.metrics import BASE_SECONDS, BASES_MADE
-from services.searcher.data_folder import ShardKey
 from services.searcher.freshness import Freshness
 from services.searcher.held_shard import HeldShard
 from services.searcher.shard_host import ShardHost

@@ -7,11 +7,11 @@ import re
 import shutil
 from pathlib import Path
 
+from pixvec.domain import ShardKey
 from pixvec.telemetry.logging import get_logger
 
 log = get_logger(__name__)
 
-ShardKey = tuple[int, int]
 _SHARD_FOLDER = re.compile(r"(\d+)-(\d+)")
 
 

@@ -3,10 +3,10 @@
 from collections.abc import Iterator, Sequence
 
 from pixvec.catalogue.topology import Assignment, ShardReport
+from pixvec.domain import ShardKey
 from pixvec.telemetry import metrics
 from pixvec.telemetry.logging import get_logger
 from services.searcher.changes import to_specs
-from services.searcher.data_folder import ShardKey
 from services.searcher.growing_budget import GrowingBudget
 from services.searcher.held_shard import HeldShard
 from services.searcher.recall import forget_recall

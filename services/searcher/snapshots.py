@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 from pixvec.catalogue.topology import Assignment
+from pixvec.domain import ShardKey
 from pixvec.errors import ShardUnavailable
 from pixvec.index import snapshot
 from pixvec.index.durable import Damaged
@@ -16,7 +17,7 @@ from pixvec.index.shard import Shard
 from pixvec.rpc.blocking import BlockingCalls
 from pixvec.telemetry.logging import get_logger
 from pixvec.telemetry.metrics import SNAPSHOT_FAILURES, SNAPSHOT_SECONDS
-from services.searcher.data_folder import DataFolder, ShardKey
+from services.searcher.data_folder import DataFolder
 from services.searcher.held_shard import HeldShard
 from services.searcher.shard_host import ShardHost
 

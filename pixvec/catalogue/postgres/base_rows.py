@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, text
 
 from pixvec.catalogue.bases import FeedStanding
-from pixvec.domain import BaseSnapshot
+from pixvec.domain import BaseSnapshot, ShardKey
 
 BASE_COLUMNS = """b.base_id, b.collection_id, b.shard, b.epoch, b.made_in, b.seq, b.created_at, b.manifest,
     b.manifest_sha256, b.image_count, b.size_bytes, b.verified_at, b.retired_at, b.damage"""
@@ -28,7 +28,6 @@ WHERE (s.collection_id, s.shard) IN (
     SELECT * FROM unnest(CAST(:collections AS bigint[]), CAST(:shards AS integer[]))
 )
 """
-ShardKey = tuple[int, int]
 GONE = FeedStanding("", 0, 0, 0, is_gone=True)
 
 

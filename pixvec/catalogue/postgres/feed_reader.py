@@ -6,9 +6,9 @@ from sqlalchemy import Connection, text
 
 from pixvec.catalogue.bases import offered, prunable_seq
 from pixvec.catalogue.interfaces import FeedEntry, FeedPage
-from pixvec.catalogue.postgres.base_rows import GONE, ShardKey, lock_bases, read_bases, read_feeds
+from pixvec.catalogue.postgres.base_rows import GONE, lock_bases, read_bases, read_feeds
 from pixvec.catalogue.postgres.database import Store, driver_errors, reading, transaction
-from pixvec.domain import BaseSnapshot
+from pixvec.domain import BaseSnapshot, ShardKey
 from pixvec.errors import CollectionNotFound
 
 # One statement, hence one snapshot: the head is the head as of these rows.
