@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from pixvec.domain import IndexKind, Metric, SearchOptions
+from pixvec.domain import IndexKind, IndexSettings, Metric, SearchOptions, VectorStorage
 from pixvec.index.brute import NumpyShard
 from pixvec.index.interfaces import Change, ShardHits, SpaceSpec
 from pixvec.index.manifest import ShardIdentity
@@ -24,6 +24,7 @@ from pixvec.index.space_rows import Build
 
 _Changes = list[tuple[str, list[tuple[float, ...]] | None]]
 
+_SPACES = ("image", "shape")
 _NAMES = [f"image-{number}" for number in range(12)]
 # Few values, so that equal scores are the rule, and exact in float16.
 _ROWS = st.lists(st.tuples(*[st.sampled_from([-1.0, 0.5, 1.0, 3.0])] * 3), min_size=1, max_size=3)
@@ -56,20 +57,23 @@ class _UnderWay:
 
 
 class ShardHistory(RuleBasedStateMachine):
-    """Random writes, deletes, builds, snapshots, restarts and searches; `model` holds the rows of each image.
+    """Random writes, deletes, builds, snapshots, restarts and searches; `model` holds the rows of each image by space:
+    all that it has in one, in the other all but the first.
 
-    Not for cosine: normalising rounds, so that the model would not tie where the shards do.
+    For cosine a row has one number, so that normalising does not round and the model ties where the shards do.
     """
 
     metric: Metric
+    storage: VectorStorage
 
     def __init__(self) -> None:
         super().__init__()
-        self.space = SpaceSpec("image", 3, self.metric, "ab" * 32)
-        self.identity = ShardIdentity(1, 0, "epoch", (self.space,))
-        self.shard = Shard([self.space], block_bytes=4 * 3 * 5)
-        self.twin = NumpyShard([self.space])
-        self.model: dict[str, list[tuple[float, ...]]] = {}
+        index = IndexSettings(storage=self.storage)
+        spaces = tuple(SpaceSpec(name, 3, self.metric, "ab" * 32, index) for name in _SPACES)
+        self.identity = ShardIdentity(1, 0, "epoch", spaces)
+        self.shard = Shard(spaces, block_bytes=4 * 3 * 5)
+        self.twin = NumpyShard(spaces)
+        self.model: dict[str, dict[str, list[tuple[float, ...]]]] = {name: {} for name in _SPACES}
         self.feed: list[Change] = []
         self.snapshot_seq = 0
         self.builds: list[_UnderWay] = []
@@ -81,17 +85,30 @@ class ShardHistory(RuleBasedStateMachine):
 
     @rule(changes=_CHANGES)
     def apply(self, changes: _Changes) -> None:
+        known = [(image_id, None if rows is None else self.by_space(rows)) for image_id, rows in changes]
         batch = [
-            Change(image_id, None if rows is None else {"image": np.array(rows, np.float32)})
-            for image_id, rows in changes
+            Change(image_id, rows and {space: np.array(each, np.float32) for space, each in rows.items()})
+            for image_id, rows in known
         ]
         self.feed += batch
         for shard in (self.shard, self.twin):
             shard.apply(batch, len(self.feed))
-        for image_id, rows in changes:
-            self.model.pop(image_id, None)
-            if rows is not None:
-                self.model[image_id] = rows
+        for image_id, rows in known:
+            for space, model in self.model.items():
+                model.pop(image_id, None)
+                if rows and space in rows:
+                    model[image_id] = [self.kept(row) for row in rows[space]]
+
+    def by_space(self, rows: list[tuple[float, ...]]) -> dict[str, list[tuple[float, ...]]]:
+        if self.metric is Metric.COSINE:
+            rows = [
+                tuple(number if place == len(rows) % 3 else 0.0 for place, number in enumerate(row)) for row in rows
+            ]
+        return {space: each for space, each in zip(_SPACES, (rows, rows[1:]), strict=True) if each}
+
+    def kept(self, row: tuple[float, ...]) -> tuple[float, ...]:
+        """Return a row as shards keep it."""
+        return tuple(float(np.sign(number)) for number in row) if self.metric is Metric.COSINE else row
 
     @rule(kind=_KINDS, policy=_POLICIES, is_idle=st.booleans())
     def begin_build(self, kind: IndexKind, policy: BuildPolicy, is_idle: bool) -> None:
@@ -158,56 +175,60 @@ class ShardHistory(RuleBasedStateMachine):
         restored.apply(self.feed[self.snapshot_seq :], len(self.feed))
         self.shard = restored
 
-    @rule(queries=_QUERIES, k=st.sampled_from([1, 3, 100]))
-    def search_exactly(self, queries: list[tuple[float, ...]], k: int) -> None:
+    @rule(space=st.sampled_from(_SPACES), queries=_QUERIES, k=st.sampled_from([1, 3, 100]))
+    def search_exactly(self, space: str, queries: list[tuple[float, ...]], k: int) -> None:
         for shard in (self.shard, self.twin):
-            found = shard.search("image", np.array(queries, np.float32), k, options=SearchOptions(exact=True))
+            found = shard.search(space, np.array(queries, np.float32), k, options=SearchOptions(exact=True))
             for query, hits in zip(queries, found, strict=True):
-                self.check_best(query, hits, k)
+                self.check_best(space, query, hits, k)
 
-    @rule(queries=_QUERIES, k=st.sampled_from([1, 3, 100]), options=_OPTIONS)
-    def search(self, queries: list[tuple[float, ...]], k: int, options: SearchOptions) -> None:
+    @rule(space=st.sampled_from(_SPACES), queries=_QUERIES, k=st.sampled_from([1, 3, 100]), options=_OPTIONS)
+    def search(self, space: str, queries: list[tuple[float, ...]], k: int, options: SearchOptions) -> None:
         """Segments that compare everything find the best; of others, as many images as there are, each by a row of its
         own, by its best one where nothing may be left out."""
-        kinds = {view.segment.seal.kind for view in self.shard.view.spaces["image"].sealed}
-        found = self.shard.search("image", np.array(queries, np.float32), k, options=options)
+        kinds = {view.segment.seal.kind for view in self.shard.view.spaces[space].sealed}
+        found = self.shard.search(space, np.array(queries, np.float32), k, options=options)
         for query, hits in zip(queries, found, strict=True):
             if kinds <= {IndexKind.FLAT}:
-                self.check_best(query, hits, k)
+                self.check_best(space, query, hits, k)
             else:
-                self.check_right(query, hits, k)
+                self.check_right(space, query, hits, k)
 
-    def check_best(self, query: tuple[float, ...], hits: ShardHits, k: int) -> None:
+    def check_best(self, space: str, query: tuple[float, ...], hits: ShardHits, k: int) -> None:
         scored = sorted(
-            (-max(self.score(query, stored) for stored in rows), image_id) for image_id, rows in self.model.items()
+            (-max(self.score(query, stored) for stored in rows), image_id)
+            for image_id, rows in self.model[space].items()
         )[:k]
         assert hits.image_ids == [image_id for _, image_id in scored]
         assert hits.scores.tolist() == pytest.approx([-score for score, _ in scored], abs=1e-5)
 
-    def check_right(self, query: tuple[float, ...], hits: ShardHits, k: int) -> None:
-        assert len(hits.image_ids) == len(set(hits.image_ids)) == min(k, len(self.model))
+    def check_right(self, space: str, query: tuple[float, ...], hits: ShardHits, k: int) -> None:
+        assert len(hits.image_ids) == len(set(hits.image_ids)) == min(k, len(self.model[space]))
         assert hits.scores.tolist() == sorted(hits.scores.tolist(), reverse=True)
         for image_id, score in zip(hits.image_ids, hits.scores.tolist(), strict=True):
-            scores = [self.score(query, stored) for stored in self.model[image_id]]
+            scores = [self.score(query, stored) for stored in self.model[space][image_id]]
             assert any(score == pytest.approx(each, abs=1e-5) for each in scores)
 
     @invariant()
     def agrees(self) -> None:
         for shard in (self.shard, self.twin):
-            assert shard.image_count == len(self.model)
+            assert shard.image_count == len(self.model["image"])
             assert shard.applied_seq == len(self.feed)
-            stored = shard.vectors("image", _NAMES)
-            assert {image_id: list(map(tuple, rows.tolist())) for image_id, rows in stored.items()} == self.model
+            for space, model in self.model.items():
+                stored = shard.vectors(space, _NAMES)
+                assert {image_id: list(map(tuple, rows.tolist())) for image_id, rows in stored.items()} == model
 
     def score(self, query: tuple[float, ...], stored: tuple[float, ...]) -> float:
         dot = sum(a * b for a, b in zip(query, stored, strict=True))
         if self.metric is Metric.INNER_PRODUCT:
             return float(np.float32(dot))
+        if self.metric is Metric.COSINE:
+            return float(np.float32(dot / math.hypot(*query)))
         return float(np.float32(-math.dist(query, stored)))
 
 
-def _history(name: str, metric: Metric) -> type:
-    machine = type(name, (ShardHistory,), {"metric": metric})
+def _history(name: str, metric: Metric, storage: VectorStorage) -> type:
+    machine = type(name, (ShardHistory,), {"metric": metric, "storage": storage})
     case = machine.TestCase
     case.settings = settings(
         max_examples=60, stateful_step_count=30, deadline=None, suppress_health_check=[HealthCheck.too_slow]
@@ -215,5 +236,7 @@ def _history(name: str, metric: Metric) -> type:
     return case
 
 
-TestInnerProductHistory = _history("InnerProductHistory", Metric.INNER_PRODUCT)
-TestEuclideanHistory = _history("EuclideanHistory", Metric.EUCLIDEAN)
+TestInnerProductHistory = _history("InnerProductHistory", Metric.INNER_PRODUCT, VectorStorage.FLOAT16)
+TestEuclideanHistory = _history("EuclideanHistory", Metric.EUCLIDEAN, VectorStorage.FLOAT32)
+TestCosineHistory = _history("CosineHistory", Metric.COSINE, VectorStorage.FLOAT16)
+TestCosineFloat32History = _history("CosineFloat32History", Metric.COSINE, VectorStorage.FLOAT32)
