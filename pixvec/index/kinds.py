@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from pixvec.domain import IndexKind, IndexSettings, Metric, SearchOptions, VectorStorage
+from pixvec.domain import IndexKind, IndexSettings, Metric, SearchOptions
 
 # Below this many rows comparing everything takes less time than a graph's detours.
 FLAT_BELOW_ROWS = 4_000
@@ -81,11 +81,6 @@ def code_bytes(kind: IndexKind, dim: int, hnsw_m: int = HNSW_M) -> float:
         IndexKind.IVF_PQ: _sub_quantisers(dim) / 2 + 8,
         IndexKind.IVF_RABITQ: dim / 8 + 16,
     }[kind]
-
-
-def stored_bytes(storage: VectorStorage, dim: int) -> int:
-    """Return the bytes of one vector as it is kept for exact comparison."""
-    return dim * (2 if storage is VectorStorage.FLOAT16 else 4)
 
 
 def factory(kind: IndexKind, dim: int, rows: int, settings: IndexSettings) -> str:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pixvec.domain import IndexKind, IndexSettings, Metric, SearchOptions, VectorStorage
+from pixvec.domain import IndexKind, IndexSettings, Metric, SearchOptions
 from pixvec.index.building import INDEX
 from pixvec.index.interfaces import DEFAULT_OPTIONS
 from pixvec.index.kinds import (
@@ -18,7 +18,6 @@ from pixvec.index.kinds import (
     effort,
     factory,
     faiss_metric,
-    stored_bytes,
     training_rows,
 )
 from tests.unit.index.segments import BUILT_KINDS, clustered, sealed_shard, spec
@@ -77,11 +76,6 @@ def test_an_index_takes_what_is_reckoned_with(kind: IndexKind, tmp_path: Path) -
         # The centroids are few beside rows that are many.
         size -= 4 * dim * 20
     assert size / count == pytest.approx(code_bytes(kind, dim), rel=0.15)
-
-
-def test_bytes_of_stored_vectors() -> None:
-    assert stored_bytes(VectorStorage.FLOAT16, 128) == 256
-    assert stored_bytes(VectorStorage.FLOAT32, 128) == 512
 
 
 @pytest.mark.parametrize("dim", [1, 2, 3, 7, 512, 576, 577, 2488])
