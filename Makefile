@@ -74,7 +74,7 @@ bench: $(READY) $(BENCH_READY) ## run every benchmark, quickly: make bench [FULL
 	@for name in ingest query freshness memory; do \
 		$(BIN)/python -m benchmarks.$$name $(if $(FULL),,--quick) || exit 1; echo; \
 	done
-	@for name in search peers scale write; do \
+	@for name in search kinds peers scale write; do \
 		$(BENCH_VENV)/bin/python -m benchmarks.$$name $(if $(FULL),,--quick) --cache .cache/benchmarks \
 			$(if $(PICTURES),--pictures "$(PICTURES)") || exit 1; echo; \
 	done
