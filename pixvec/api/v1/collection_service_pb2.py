@@ -28,7 +28,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from pixvec.api.v1 import common_pb2 as pixvec_dot_api_dot_v1_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&pixvec/api/v1/collection_service.proto\x12\rpixvec.api.v1\x1a\x1b\x62uf/validate/validate.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1apixvec/api/v1/common.proto\"\x8f\x02\n\rIndexSettings\x12\x30\n\x04kind\x18\x01 \x01(\x0e\x32\x18.pixvec.api.v1.IndexKindB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12\x37\n\x07storage\x18\x02 \x01(\x0e\x32\x1c.pixvec.api.v1.VectorStorageB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12\x1f\n\x06hnsw_m\x18\x03 \x01(\rB\n\xbaH\x07*\x05\x18\x80\x01(\x04H\x00\x88\x01\x01\x12(\n\x0f\x65\x66_construction\x18\x04 \x01(\rB\n\xbaH\x07*\x05\x18\xd0\x0f(\x08H\x01\x88\x01\x01\x12\x1f\n\x05nlist\x18\x05 \x01(\rB\x0b\xbaH\x08*\x06\x18\xc0\x84=(\x01H\x02\x88\x01\x01\x42\t\n\x07_hnsw_mB\x12\n\x10_ef_constructionB\x08\n\x06_nlist\"\xab\x01\n\rIndexStanding\x12\x15\n\rsegment_count\x18\x01 \x01(\r\x12\'\n\x05kinds\x18\x02 \x03(\x0e\x32\x18.pixvec.api.v1.IndexKind\x12\x14\n\x0cgrowing_rows\x18\x03 \x01(\x04\x12\x13\n\x0bsealed_rows\x18\x04 \x01(\x04\x12\x1a\n\x12writes_pushed_back\x18\x05 \x01(\x08\x12\x13\n\x0b\x62uild_error\x18\x06 \x01(\t\"\x95\x01\n\x05Space\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\x0b\n\x03\x64im\x18\x03 \x01(\r\x12%\n\x06metric\x18\x04 \x01(\x0e\x32\x15.pixvec.api.v1.Metric\x12\x0e\n\x06\x64igest\x18\x05 \x01(\t\x12+\n\x05index\x18\x06 \x01(\x0b\x32\x1c.pixvec.api.v1.IndexSettings\"\x9b\x01\n\nCollection\x12\x0c\n\x04name\x18\x01 \x01(\t\x12$\n\x06spaces\x18\x02 \x03(\x0b\x32\x14.pixvec.api.v1.Space\x12\x13\n\x0bshard_count\x18\x03 \x01(\r\x12\x13\n\x0bimage_count\x18\x04 \x01(\x04\x12/\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xed\x02\n\x17\x43reateCollectionRequest\x12\xa4\x01\n\ncollection\x18\x01 \x01(\tB\x8f\x01\xbaH\x8b\x01\xba\x01\x87\x01\n\x0f\x63ollection.name\x12Hmust be 1 to 63 of a-z, 0-9, _ and -, and begin with a letter or a digit\x1a*this.matches(\'^[a-z0-9][a-z0-9_-]{0,62}$\')\x12\x17\n\x05model\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12/\n\x06metric\x18\x03 \x01(\x0e\x32\x15.pixvec.api.v1.MetricB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12$\n\x0bshard_count\x18\x04 \x01(\rB\n\xbaH\x07*\x05\x18\x80\x02(\x01H\x00\x88\x01\x01\x12+\n\x05index\x18\x05 \x01(\x0b\x32\x1c.pixvec.api.v1.IndexSettingsB\x0e\n\x0c_shard_count\"_\n\x18\x43reateCollectionResponse\x12-\n\ncollection\x18\x01 \x01(\x0b\x32\x19.pixvec.api.v1.Collection\x12\x14\n\x0cmodel_choice\x18\x02 \x01(\t\"5\n\x14GetCollectionRequest\x12\x1d\n\ncollection\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18?\"F\n\x15GetCollectionResponse\x12-\n\ncollection\x18\x01 \x01(\x0b\x32\x19.pixvec.api.v1.Collection\"I\n\x16ListCollectionsRequest\x12\x1b\n\tpage_size\x18\x01 \x01(\rB\x08\xbaH\x05*\x03\x18\xe8\x07\x12\x12\n\npage_token\x18\x02 \x01(\t\"b\n\x17ListCollectionsResponse\x12.\n\x0b\x63ollections\x18\x01 \x03(\x0b\x32\x19.pixvec.api.v1.Collection\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xae\x01\n\x17UpdateCollectionRequest\x12\x1d\n\ncollection\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18?\x12\x16\n\x05space\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x18?\x12+\n\x05index\x18\x03 \x01(\x0b\x32\x1c.pixvec.api.v1.IndexSettings\x12/\n\x0bupdate_mask\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"I\n\x18UpdateCollectionResponse\x12-\n\ncollection\x18\x01 \x01(\x0b\x32\x19.pixvec.api.v1.Collection\"8\n\x17\x44\x65leteCollectionRequest\x12\x1d\n\ncollection\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18?\"\x1a\n\x18\x44\x65leteCollectionResponse*\xe6\x01\n\tIndexKind\x12\x1a\n\x16INDEX_KIND_UNSPECIFIED\x10\x00\x12\x13\n\x0fINDEX_KIND_AUTO\x10\x01\x12\x13\n\x0fINDEX_KIND_FLAT\x10\x02\x12\x18\n\x14INDEX_KIND_FLAT_INT8\x10\x03\x12\x1a\n\x16INDEX_KIND_FLAT_BINARY\x10\x04\x12\x13\n\x0fINDEX_KIND_HNSW\x10\x05\x12\x16\n\x12INDEX_KIND_IVF_SQ8\x10\x06\x12\x15\n\x11INDEX_KIND_IVF_PQ\x10\x07\x12\x19\n\x15INDEX_KIND_IVF_RABITQ\x10\x08*g\n\rVectorStorage\x12\x1e\n\x1aVECTOR_STORAGE_UNSPECIFIED\x10\x00\x12\x1a\n\x16VECTOR_STORAGE_FLOAT16\x10\x01\x12\x1a\n\x16VECTOR_STORAGE_FLOAT32\x10\x02\x32\x80\x04\n\x11\x43ollectionService\x12\x63\n\x10\x43reateCollection\x12&.pixvec.api.v1.CreateCollectionRequest\x1a\'.pixvec.api.v1.CreateCollectionResponse\x12Z\n\rGetCollection\x12#.pixvec.api.v1.GetCollectionRequest\x1a$.pixvec.api.v1.GetCollectionResponse\x12`\n\x0fListCollections\x12%.pixvec.api.v1.ListCollectionsRequest\x1a&.pixvec.api.v1.ListCollectionsResponse\x12\x63\n\x10UpdateCollection\x12&.pixvec.api.v1.UpdateCollectionRequest\x1a\'.pixvec.api.v1.UpdateCollectionResponse\x12\x63\n\x10\x44\x65leteCollection\x12&.pixvec.api.v1.DeleteCollectionRequest\x1a\'.pixvec.api.v1.DeleteCollectionResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&pixvec/api/v1/collection_service.proto\x12\rpixvec.api.v1\x1a\x1b\x62uf/validate/validate.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1apixvec/api/v1/common.proto\"\x8f\x02\n\rIndexSettings\x12\x30\n\x04kind\x18\x01 \x01(\x0e\x32\x18.pixvec.api.v1.IndexKindB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12\x37\n\x07storage\x18\x02 \x01(\x0e\x32\x1c.pixvec.api.v1.VectorStorageB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12\x1f\n\x06hnsw_m\x18\x03 \x01(\rB\n\xbaH\x07*\x05\x18\x80\x01(\x04H\x00\x88\x01\x01\x12(\n\x0f\x65\x66_construction\x18\x04 \x01(\rB\n\xbaH\x07*\x05\x18\xd0\x0f(\x08H\x01\x88\x01\x01\x12\x1f\n\x05nlist\x18\x05 \x01(\rB\x0b\xbaH\x08*\x06\x18\xc0\x84=(\x01H\x02\x88\x01\x01\x42\t\n\x07_hnsw_mB\x12\n\x10_ef_constructionB\x08\n\x06_nlist\"\xab\x01\n\rIndexStanding\x12\x15\n\rsegment_count\x18\x01 \x01(\r\x12\'\n\x05kinds\x18\x02 \x03(\x0e\x32\x18.pixvec.api.v1.IndexKind\x12\x14\n\x0cgrowing_rows\x18\x03 \x01(\x04\x12\x13\n\x0bsealed_rows\x18\x04 \x01(\x04\x12\x1a\n\x12writes_pushed_back\x18\x05 \x01(\x08\x12\x13\n\x0b\x62uild_error\x18\x06 \x01(\t\"\xde\x02\n\x0eRegionSettings\x12\x1c\n\x08\x64\x65tector\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x08\x12;\n\tembedding\x18\x02 \x01(\x0e\x32\x1e.pixvec.api.v1.RegionEmbeddingB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12\x16\n\x0e\x63lass_agnostic\x18\x03 \x01(\x08\x12\'\n\tmin_score\x18\x04 \x01(\x02\x42\x0f\xbaH\x0c\n\n\x1d\x00\x00\x80?-\x00\x00\x00\x00H\x00\x88\x01\x01\x12$\n\x0bmax_regions\x18\x05 \x01(\rB\n\xbaH\x07*\x05\x18\xe8\x07(\x01H\x01\x88\x01\x01\x12\'\n\x0emin_area_share\x18\x06 \x01(\x02\x42\x0f\xbaH\x0c\n\n\x15\x00\x00\x80?-\x00\x00\x00\x00\x12\x16\n\x0e\x62\x61\x63kground_out\x18\x07 \x01(\x08\x12+\n\x05index\x18\x08 \x01(\x0b\x32\x1c.pixvec.api.v1.IndexSettingsB\x0c\n\n_min_scoreB\x0e\n\x0c_max_regions\"\xa4\x02\n\rSpaceSettings\x12\x99\x01\n\x04name\x18\x01 \x01(\tB\x8a\x01\xbaH\x86\x01\xba\x01\x82\x01\n\nspace.name\x12Hmust be 1 to 63 of a-z, 0-9, _ and -, and begin with a letter or a digit\x1a*this.matches(\'^[a-z0-9][a-z0-9_-]{0,62}$\')\x12\x19\n\x05model\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x08\x12/\n\x06metric\x18\x03 \x01(\x0e\x32\x15.pixvec.api.v1.MetricB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12+\n\x05index\x18\x04 \x01(\x0b\x32\x1c.pixvec.api.v1.IndexSettings\"\xbd\x01\n\x05Space\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\x0b\n\x03\x64im\x18\x03 \x01(\r\x12%\n\x06metric\x18\x04 \x01(\x0e\x32\x15.pixvec.api.v1.Metric\x12\x0e\n\x06\x64igest\x18\x05 \x01(\t\x12+\n\x05index\x18\x06 \x01(\x0b\x32\x1c.pixvec.api.v1.IndexSettings\x12&\n\x04kind\x18\x07 \x01(\x0e\x32\x18.pixvec.api.v1.SpaceKind\"\xcb\x01\n\nCollection\x12\x0c\n\x04name\x18\x01 \x01(\t\x12$\n\x06spaces\x18\x02 \x03(\x0b\x32\x14.pixvec.api.v1.Space\x12\x13\n\x0bshard_count\x18\x03 \x01(\r\x12\x13\n\x0bimage_count\x18\x04 \x01(\x04\x12/\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\x07regions\x18\x06 \x01(\x0b\x32\x1d.pixvec.api.v1.RegionSettings\"\xd5\x03\n\x17\x43reateCollectionRequest\x12\xa4\x01\n\ncollection\x18\x01 \x01(\tB\x8f\x01\xbaH\x8b\x01\xba\x01\x87\x01\n\x0f\x63ollection.name\x12Hmust be 1 to 63 of a-z, 0-9, _ and -, and begin with a letter or a digit\x1a*this.matches(\'^[a-z0-9][a-z0-9_-]{0,62}$\')\x12\x17\n\x05model\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12/\n\x06metric\x18\x03 \x01(\x0e\x32\x15.pixvec.api.v1.MetricB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12$\n\x0bshard_count\x18\x04 \x01(\rB\n\xbaH\x07*\x05\x18\x80\x02(\x01H\x00\x88\x01\x01\x12+\n\x05index\x18\x05 \x01(\x0b\x32\x1c.pixvec.api.v1.IndexSettings\x12.\n\x07regions\x18\x06 \x01(\x0b\x32\x1d.pixvec.api.v1.RegionSettings\x12\x36\n\x06spaces\x18\x07 \x03(\x0b\x32\x1c.pixvec.api.v1.SpaceSettingsB\x08\xbaH\x05\x92\x01\x02\x10\x10\x42\x0e\n\x0c_shard_count\"_\n\x18\x43reateCollectionResponse\x12-\n\ncollection\x18\x01 \x01(\x0b\x32\x19.pixvec.api.v1.Collection\x12\x14\n\x0cmodel_choice\x18\x02 \x01(\t\"5\n\x14GetCollectionRequest\x12\x1d\n\ncollection\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18?\"F\n\x15GetCollectionResponse\x12-\n\ncollection\x18\x01 \x01(\x0b\x32\x19.pixvec.api.v1.Collection\"I\n\x16ListCollectionsRequest\x12\x1b\n\tpage_size\x18\x01 \x01(\rB\x08\xbaH\x05*\x03\x18\xe8\x07\x12\x12\n\npage_token\x18\x02 \x01(\t\"b\n\x17ListCollectionsResponse\x12.\n\x0b\x63ollections\x18\x01 \x03(\x0b\x32\x19.pixvec.api.v1.Collection\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xae\x01\n\x17UpdateCollectionRequest\x12\x1d\n\ncollection\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18?\x12\x16\n\x05space\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x18?\x12+\n\x05index\x18\x03 \x01(\x0b\x32\x1c.pixvec.api.v1.IndexSettings\x12/\n\x0bupdate_mask\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"I\n\x18UpdateCollectionResponse\x12-\n\ncollection\x18\x01 \x01(\x0b\x32\x19.pixvec.api.v1.Collection\"8\n\x17\x44\x65leteCollectionRequest\x12\x1d\n\ncollection\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18?\"\x1a\n\x18\x44\x65leteCollectionResponse*\xe6\x01\n\tIndexKind\x12\x1a\n\x16INDEX_KIND_UNSPECIFIED\x10\x00\x12\x13\n\x0fINDEX_KIND_AUTO\x10\x01\x12\x13\n\x0fINDEX_KIND_FLAT\x10\x02\x12\x18\n\x14INDEX_KIND_FLAT_INT8\x10\x03\x12\x1a\n\x16INDEX_KIND_FLAT_BINARY\x10\x04\x12\x13\n\x0fINDEX_KIND_HNSW\x10\x05\x12\x16\n\x12INDEX_KIND_IVF_SQ8\x10\x06\x12\x15\n\x11INDEX_KIND_IVF_PQ\x10\x07\x12\x19\n\x15INDEX_KIND_IVF_RABITQ\x10\x08*g\n\rVectorStorage\x12\x1e\n\x1aVECTOR_STORAGE_UNSPECIFIED\x10\x00\x12\x1a\n\x16VECTOR_STORAGE_FLOAT16\x10\x01\x12\x1a\n\x16VECTOR_STORAGE_FLOAT32\x10\x02*T\n\tSpaceKind\x12\x1a\n\x16SPACE_KIND_UNSPECIFIED\x10\x00\x12\x14\n\x10SPACE_KIND_IMAGE\x10\x01\x12\x15\n\x11SPACE_KIND_REGION\x10\x02*h\n\x0fRegionEmbedding\x12 \n\x1cREGION_EMBEDDING_UNSPECIFIED\x10\x00\x12\x18\n\x14REGION_EMBEDDING_ROI\x10\x01\x12\x19\n\x15REGION_EMBEDDING_CROP\x10\x02\x32\x80\x04\n\x11\x43ollectionService\x12\x63\n\x10\x43reateCollection\x12&.pixvec.api.v1.CreateCollectionRequest\x1a\'.pixvec.api.v1.CreateCollectionResponse\x12Z\n\rGetCollection\x12#.pixvec.api.v1.GetCollectionRequest\x1a$.pixvec.api.v1.GetCollectionResponse\x12`\n\x0fListCollections\x12%.pixvec.api.v1.ListCollectionsRequest\x1a&.pixvec.api.v1.ListCollectionsResponse\x12\x63\n\x10UpdateCollection\x12&.pixvec.api.v1.UpdateCollectionRequest\x1a\'.pixvec.api.v1.UpdateCollectionResponse\x12\x63\n\x10\x44\x65leteCollection\x12&.pixvec.api.v1.DeleteCollectionRequest\x1a\'.pixvec.api.v1.DeleteCollectionResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -45,14 +45,32 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_INDEXSETTINGS'].fields_by_name['ef_construction']._serialized_options = b'\272H\007*\005\030\320\017(\010'
   _globals['_INDEXSETTINGS'].fields_by_name['nlist']._loaded_options = None
   _globals['_INDEXSETTINGS'].fields_by_name['nlist']._serialized_options = b'\272H\010*\006\030\300\204=(\001'
+  _globals['_REGIONSETTINGS'].fields_by_name['detector']._loaded_options = None
+  _globals['_REGIONSETTINGS'].fields_by_name['detector']._serialized_options = b'\272H\007r\005\020\001\030\200\010'
+  _globals['_REGIONSETTINGS'].fields_by_name['embedding']._loaded_options = None
+  _globals['_REGIONSETTINGS'].fields_by_name['embedding']._serialized_options = b'\272H\005\202\001\002\020\001'
+  _globals['_REGIONSETTINGS'].fields_by_name['min_score']._loaded_options = None
+  _globals['_REGIONSETTINGS'].fields_by_name['min_score']._serialized_options = b'\272H\014\n\n\035\000\000\200?-\000\000\000\000'
+  _globals['_REGIONSETTINGS'].fields_by_name['max_regions']._loaded_options = None
+  _globals['_REGIONSETTINGS'].fields_by_name['max_regions']._serialized_options = b'\272H\007*\005\030\350\007(\001'
+  _globals['_REGIONSETTINGS'].fields_by_name['min_area_share']._loaded_options = None
+  _globals['_REGIONSETTINGS'].fields_by_name['min_area_share']._serialized_options = b'\272H\014\n\n\025\000\000\200?-\000\000\000\000'
+  _globals['_SPACESETTINGS'].fields_by_name['name']._loaded_options = None
+  _globals['_SPACESETTINGS'].fields_by_name['name']._serialized_options = b'\272H\206\001\272\001\202\001\n\nspace.name\022Hmust be 1 to 63 of a-z, 0-9, _ and -, and begin with a letter or a digit\032*this.matches(\'^[a-z0-9][a-z0-9_-]{0,62}$\')'
+  _globals['_SPACESETTINGS'].fields_by_name['model']._loaded_options = None
+  _globals['_SPACESETTINGS'].fields_by_name['model']._serialized_options = b'\272H\007r\005\020\001\030\200\010'
+  _globals['_SPACESETTINGS'].fields_by_name['metric']._loaded_options = None
+  _globals['_SPACESETTINGS'].fields_by_name['metric']._serialized_options = b'\272H\005\202\001\002\020\001'
   _globals['_CREATECOLLECTIONREQUEST'].fields_by_name['collection']._loaded_options = None
   _globals['_CREATECOLLECTIONREQUEST'].fields_by_name['collection']._serialized_options = b'\272H\213\001\272\001\207\001\n\017collection.name\022Hmust be 1 to 63 of a-z, 0-9, _ and -, and begin with a letter or a digit\032*this.matches(\'^[a-z0-9][a-z0-9_-]{0,62}$\')'
   _globals['_CREATECOLLECTIONREQUEST'].fields_by_name['model']._loaded_options = None
-  _globals['_CREATECOLLECTIONREQUEST'].fields_by_name['model']._serialized_options = b'\272H\005r\003\030\200\001'
+  _globals['_CREATECOLLECTIONREQUEST'].fields_by_name['model']._serialized_options = b'\272H\005r\003\030\200\010'
   _globals['_CREATECOLLECTIONREQUEST'].fields_by_name['metric']._loaded_options = None
   _globals['_CREATECOLLECTIONREQUEST'].fields_by_name['metric']._serialized_options = b'\272H\005\202\001\002\020\001'
   _globals['_CREATECOLLECTIONREQUEST'].fields_by_name['shard_count']._loaded_options = None
   _globals['_CREATECOLLECTIONREQUEST'].fields_by_name['shard_count']._serialized_options = b'\272H\007*\005\030\200\002(\001'
+  _globals['_CREATECOLLECTIONREQUEST'].fields_by_name['spaces']._loaded_options = None
+  _globals['_CREATECOLLECTIONREQUEST'].fields_by_name['spaces']._serialized_options = b'\272H\005\222\001\002\020\020'
   _globals['_GETCOLLECTIONREQUEST'].fields_by_name['collection']._loaded_options = None
   _globals['_GETCOLLECTIONREQUEST'].fields_by_name['collection']._serialized_options = b'\272H\006r\004\020\001\030?'
   _globals['_LISTCOLLECTIONSREQUEST'].fields_by_name['page_size']._loaded_options = None
@@ -63,38 +81,46 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_UPDATECOLLECTIONREQUEST'].fields_by_name['space']._serialized_options = b'\272H\004r\002\030?'
   _globals['_DELETECOLLECTIONREQUEST'].fields_by_name['collection']._loaded_options = None
   _globals['_DELETECOLLECTIONREQUEST'].fields_by_name['collection']._serialized_options = b'\272H\006r\004\020\001\030?'
-  _globals['_INDEXKIND']._serialized_start=2045
-  _globals['_INDEXKIND']._serialized_end=2275
-  _globals['_VECTORSTORAGE']._serialized_start=2277
-  _globals['_VECTORSTORAGE']._serialized_end=2380
+  _globals['_INDEXKIND']._serialized_start=2885
+  _globals['_INDEXKIND']._serialized_end=3115
+  _globals['_VECTORSTORAGE']._serialized_start=3117
+  _globals['_VECTORSTORAGE']._serialized_end=3220
+  _globals['_SPACEKIND']._serialized_start=3222
+  _globals['_SPACEKIND']._serialized_end=3306
+  _globals['_REGIONEMBEDDING']._serialized_start=3308
+  _globals['_REGIONEMBEDDING']._serialized_end=3412
   _globals['_INDEXSETTINGS']._serialized_start=182
   _globals['_INDEXSETTINGS']._serialized_end=453
   _globals['_INDEXSTANDING']._serialized_start=456
   _globals['_INDEXSTANDING']._serialized_end=627
-  _globals['_SPACE']._serialized_start=630
-  _globals['_SPACE']._serialized_end=779
-  _globals['_COLLECTION']._serialized_start=782
-  _globals['_COLLECTION']._serialized_end=937
-  _globals['_CREATECOLLECTIONREQUEST']._serialized_start=940
-  _globals['_CREATECOLLECTIONREQUEST']._serialized_end=1305
-  _globals['_CREATECOLLECTIONRESPONSE']._serialized_start=1307
-  _globals['_CREATECOLLECTIONRESPONSE']._serialized_end=1402
-  _globals['_GETCOLLECTIONREQUEST']._serialized_start=1404
-  _globals['_GETCOLLECTIONREQUEST']._serialized_end=1457
-  _globals['_GETCOLLECTIONRESPONSE']._serialized_start=1459
-  _globals['_GETCOLLECTIONRESPONSE']._serialized_end=1529
-  _globals['_LISTCOLLECTIONSREQUEST']._serialized_start=1531
-  _globals['_LISTCOLLECTIONSREQUEST']._serialized_end=1604
-  _globals['_LISTCOLLECTIONSRESPONSE']._serialized_start=1606
-  _globals['_LISTCOLLECTIONSRESPONSE']._serialized_end=1704
-  _globals['_UPDATECOLLECTIONREQUEST']._serialized_start=1707
-  _globals['_UPDATECOLLECTIONREQUEST']._serialized_end=1881
-  _globals['_UPDATECOLLECTIONRESPONSE']._serialized_start=1883
-  _globals['_UPDATECOLLECTIONRESPONSE']._serialized_end=1956
-  _globals['_DELETECOLLECTIONREQUEST']._serialized_start=1958
-  _globals['_DELETECOLLECTIONREQUEST']._serialized_end=2014
-  _globals['_DELETECOLLECTIONRESPONSE']._serialized_start=2016
-  _globals['_DELETECOLLECTIONRESPONSE']._serialized_end=2042
-  _globals['_COLLECTIONSERVICE']._serialized_start=2383
-  _globals['_COLLECTIONSERVICE']._serialized_end=2895
+  _globals['_REGIONSETTINGS']._serialized_start=630
+  _globals['_REGIONSETTINGS']._serialized_end=980
+  _globals['_SPACESETTINGS']._serialized_start=983
+  _globals['_SPACESETTINGS']._serialized_end=1275
+  _globals['_SPACE']._serialized_start=1278
+  _globals['_SPACE']._serialized_end=1467
+  _globals['_COLLECTION']._serialized_start=1470
+  _globals['_COLLECTION']._serialized_end=1673
+  _globals['_CREATECOLLECTIONREQUEST']._serialized_start=1676
+  _globals['_CREATECOLLECTIONREQUEST']._serialized_end=2145
+  _globals['_CREATECOLLECTIONRESPONSE']._serialized_start=2147
+  _globals['_CREATECOLLECTIONRESPONSE']._serialized_end=2242
+  _globals['_GETCOLLECTIONREQUEST']._serialized_start=2244
+  _globals['_GETCOLLECTIONREQUEST']._serialized_end=2297
+  _globals['_GETCOLLECTIONRESPONSE']._serialized_start=2299
+  _globals['_GETCOLLECTIONRESPONSE']._serialized_end=2369
+  _globals['_LISTCOLLECTIONSREQUEST']._serialized_start=2371
+  _globals['_LISTCOLLECTIONSREQUEST']._serialized_end=2444
+  _globals['_LISTCOLLECTIONSRESPONSE']._serialized_start=2446
+  _globals['_LISTCOLLECTIONSRESPONSE']._serialized_end=2544
+  _globals['_UPDATECOLLECTIONREQUEST']._serialized_start=2547
+  _globals['_UPDATECOLLECTIONREQUEST']._serialized_end=2721
+  _globals['_UPDATECOLLECTIONRESPONSE']._serialized_start=2723
+  _globals['_UPDATECOLLECTIONRESPONSE']._serialized_end=2796
+  _globals['_DELETECOLLECTIONREQUEST']._serialized_start=2798
+  _globals['_DELETECOLLECTIONREQUEST']._serialized_end=2854
+  _globals['_DELETECOLLECTIONRESPONSE']._serialized_start=2856
+  _globals['_DELETECOLLECTIONRESPONSE']._serialized_end=2882
+  _globals['_COLLECTIONSERVICE']._serialized_start=3415
+  _globals['_COLLECTIONSERVICE']._serialized_end=3927
 # @@protoc_insertion_point(module_scope)

@@ -30,6 +30,18 @@ class VectorStorage(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     VECTOR_STORAGE_UNSPECIFIED: _ClassVar[VectorStorage]
     VECTOR_STORAGE_FLOAT16: _ClassVar[VectorStorage]
     VECTOR_STORAGE_FLOAT32: _ClassVar[VectorStorage]
+
+class SpaceKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    SPACE_KIND_UNSPECIFIED: _ClassVar[SpaceKind]
+    SPACE_KIND_IMAGE: _ClassVar[SpaceKind]
+    SPACE_KIND_REGION: _ClassVar[SpaceKind]
+
+class RegionEmbedding(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    REGION_EMBEDDING_UNSPECIFIED: _ClassVar[RegionEmbedding]
+    REGION_EMBEDDING_ROI: _ClassVar[RegionEmbedding]
+    REGION_EMBEDDING_CROP: _ClassVar[RegionEmbedding]
 INDEX_KIND_UNSPECIFIED: IndexKind
 INDEX_KIND_AUTO: IndexKind
 INDEX_KIND_FLAT: IndexKind
@@ -42,6 +54,12 @@ INDEX_KIND_IVF_RABITQ: IndexKind
 VECTOR_STORAGE_UNSPECIFIED: VectorStorage
 VECTOR_STORAGE_FLOAT16: VectorStorage
 VECTOR_STORAGE_FLOAT32: VectorStorage
+SPACE_KIND_UNSPECIFIED: SpaceKind
+SPACE_KIND_IMAGE: SpaceKind
+SPACE_KIND_REGION: SpaceKind
+REGION_EMBEDDING_UNSPECIFIED: RegionEmbedding
+REGION_EMBEDDING_ROI: RegionEmbedding
+REGION_EMBEDDING_CROP: RegionEmbedding
 
 class IndexSettings(_message.Message):
     __slots__ = ("kind", "storage", "hnsw_m", "ef_construction", "nlist")
@@ -73,49 +91,89 @@ class IndexStanding(_message.Message):
     build_error: str
     def __init__(self, segment_count: _Optional[int] = ..., kinds: _Optional[_Iterable[_Union[IndexKind, str]]] = ..., growing_rows: _Optional[int] = ..., sealed_rows: _Optional[int] = ..., writes_pushed_back: _Optional[bool] = ..., build_error: _Optional[str] = ...) -> None: ...
 
+class RegionSettings(_message.Message):
+    __slots__ = ("detector", "embedding", "class_agnostic", "min_score", "max_regions", "min_area_share", "background_out", "index")
+    DETECTOR_FIELD_NUMBER: _ClassVar[int]
+    EMBEDDING_FIELD_NUMBER: _ClassVar[int]
+    CLASS_AGNOSTIC_FIELD_NUMBER: _ClassVar[int]
+    MIN_SCORE_FIELD_NUMBER: _ClassVar[int]
+    MAX_REGIONS_FIELD_NUMBER: _ClassVar[int]
+    MIN_AREA_SHARE_FIELD_NUMBER: _ClassVar[int]
+    BACKGROUND_OUT_FIELD_NUMBER: _ClassVar[int]
+    INDEX_FIELD_NUMBER: _ClassVar[int]
+    detector: str
+    embedding: RegionEmbedding
+    class_agnostic: bool
+    min_score: float
+    max_regions: int
+    min_area_share: float
+    background_out: bool
+    index: IndexSettings
+    def __init__(self, detector: _Optional[str] = ..., embedding: _Optional[_Union[RegionEmbedding, str]] = ..., class_agnostic: _Optional[bool] = ..., min_score: _Optional[float] = ..., max_regions: _Optional[int] = ..., min_area_share: _Optional[float] = ..., background_out: _Optional[bool] = ..., index: _Optional[_Union[IndexSettings, _Mapping]] = ...) -> None: ...
+
+class SpaceSettings(_message.Message):
+    __slots__ = ("name", "model", "metric", "index")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    METRIC_FIELD_NUMBER: _ClassVar[int]
+    INDEX_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    model: str
+    metric: _common_pb2.Metric
+    index: IndexSettings
+    def __init__(self, name: _Optional[str] = ..., model: _Optional[str] = ..., metric: _Optional[_Union[_common_pb2.Metric, str]] = ..., index: _Optional[_Union[IndexSettings, _Mapping]] = ...) -> None: ...
+
 class Space(_message.Message):
-    __slots__ = ("name", "model", "dim", "metric", "digest", "index")
+    __slots__ = ("name", "model", "dim", "metric", "digest", "index", "kind")
     NAME_FIELD_NUMBER: _ClassVar[int]
     MODEL_FIELD_NUMBER: _ClassVar[int]
     DIM_FIELD_NUMBER: _ClassVar[int]
     METRIC_FIELD_NUMBER: _ClassVar[int]
     DIGEST_FIELD_NUMBER: _ClassVar[int]
     INDEX_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
     name: str
     model: str
     dim: int
     metric: _common_pb2.Metric
     digest: str
     index: IndexSettings
-    def __init__(self, name: _Optional[str] = ..., model: _Optional[str] = ..., dim: _Optional[int] = ..., metric: _Optional[_Union[_common_pb2.Metric, str]] = ..., digest: _Optional[str] = ..., index: _Optional[_Union[IndexSettings, _Mapping]] = ...) -> None: ...
+    kind: SpaceKind
+    def __init__(self, name: _Optional[str] = ..., model: _Optional[str] = ..., dim: _Optional[int] = ..., metric: _Optional[_Union[_common_pb2.Metric, str]] = ..., digest: _Optional[str] = ..., index: _Optional[_Union[IndexSettings, _Mapping]] = ..., kind: _Optional[_Union[SpaceKind, str]] = ...) -> None: ...
 
 class Collection(_message.Message):
-    __slots__ = ("name", "spaces", "shard_count", "image_count", "create_time")
+    __slots__ = ("name", "spaces", "shard_count", "image_count", "create_time", "regions")
     NAME_FIELD_NUMBER: _ClassVar[int]
     SPACES_FIELD_NUMBER: _ClassVar[int]
     SHARD_COUNT_FIELD_NUMBER: _ClassVar[int]
     IMAGE_COUNT_FIELD_NUMBER: _ClassVar[int]
     CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
+    REGIONS_FIELD_NUMBER: _ClassVar[int]
     name: str
     spaces: _containers.RepeatedCompositeFieldContainer[Space]
     shard_count: int
     image_count: int
     create_time: _timestamp_pb2.Timestamp
-    def __init__(self, name: _Optional[str] = ..., spaces: _Optional[_Iterable[_Union[Space, _Mapping]]] = ..., shard_count: _Optional[int] = ..., image_count: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    regions: RegionSettings
+    def __init__(self, name: _Optional[str] = ..., spaces: _Optional[_Iterable[_Union[Space, _Mapping]]] = ..., shard_count: _Optional[int] = ..., image_count: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., regions: _Optional[_Union[RegionSettings, _Mapping]] = ...) -> None: ...
 
 class CreateCollectionRequest(_message.Message):
-    __slots__ = ("collection", "model", "metric", "shard_count", "index")
+    __slots__ = ("collection", "model", "metric", "shard_count", "index", "regions", "spaces")
     COLLECTION_FIELD_NUMBER: _ClassVar[int]
     MODEL_FIELD_NUMBER: _ClassVar[int]
     METRIC_FIELD_NUMBER: _ClassVar[int]
     SHARD_COUNT_FIELD_NUMBER: _ClassVar[int]
     INDEX_FIELD_NUMBER: _ClassVar[int]
+    REGIONS_FIELD_NUMBER: _ClassVar[int]
+    SPACES_FIELD_NUMBER: _ClassVar[int]
     collection: str
     model: str
     metric: _common_pb2.Metric
     shard_count: int
     index: IndexSettings
-    def __init__(self, collection: _Optional[str] = ..., model: _Optional[str] = ..., metric: _Optional[_Union[_common_pb2.Metric, str]] = ..., shard_count: _Optional[int] = ..., index: _Optional[_Union[IndexSettings, _Mapping]] = ...) -> None: ...
+    regions: RegionSettings
+    spaces: _containers.RepeatedCompositeFieldContainer[SpaceSettings]
+    def __init__(self, collection: _Optional[str] = ..., model: _Optional[str] = ..., metric: _Optional[_Union[_common_pb2.Metric, str]] = ..., shard_count: _Optional[int] = ..., index: _Optional[_Union[IndexSettings, _Mapping]] = ..., regions: _Optional[_Union[RegionSettings, _Mapping]] = ..., spaces: _Optional[_Iterable[_Union[SpaceSettings, _Mapping]]] = ...) -> None: ...
 
 class CreateCollectionResponse(_message.Message):
     __slots__ = ("collection", "model_choice")

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1apixvec/api/v1/common.proto\x12\rpixvec.api.v1\x1a\x1b\x62uf/validate/validate.proto\"\xa5\x01\n\x05Value\x12\x14\n\nbool_value\x18\x01 \x01(\x08H\x00\x12\x13\n\tint_value\x18\x02 \x01(\x03H\x00\x12\x16\n\x0c\x64ouble_value\x18\x03 \x01(\x01H\x00\x12!\n\x0cstring_value\x18\x04 \x01(\tB\t\xbaH\x06r\x04(\x80\x80\x04H\x00\x12.\n\nlist_value\x18\x05 \x01(\x0b\x32\x18.pixvec.api.v1.ValueListH\x00\x42\x06\n\x04kind\"<\n\tValueList\x12/\n\x06values\x18\x01 \x03(\x0b\x32\x14.pixvec.api.v1.ValueB\t\xbaH\x06\x92\x01\x03\x10\x80\x08\":\n\rShardPosition\x12\r\n\x05shard\x18\x01 \x01(\r\x12\r\n\x05\x65poch\x18\x02 \x01(\t\x12\x0b\n\x03seq\x18\x03 \x01(\x04\"F\n\x08SeqToken\x12:\n\tpositions\x18\x01 \x03(\x0b\x32\x1c.pixvec.api.v1.ShardPositionB\t\xbaH\x06\x92\x01\x03\x10\x80\x08\"\xc5\x01\n\x0cSearchParams\x12\r\n\x05\x65xact\x18\x01 \x01(\x08\x12\x14\n\x02\x65\x66\x18\x02 \x01(\rB\x08\xbaH\x05*\x03\x18\x90N\x12\x19\n\x06nprobe\x18\x03 \x01(\rB\t\xbaH\x06*\x04\x18\xc0\x84=\x12u\n\x07rescore\x18\x04 \x01(\x02\x42\x64\xbaHa\xba\x01^\n\x0eparams.rescore\x12\x1cmust be -1, or from 0 to 100\x1a.this == -1.0 || (this >= 0.0 && this <= 100.0)\"#\n\x06Vector\x12\x19\n\x04\x64\x61ta\x18\x01 \x01(\x0c\x42\x0b\xbaH\x08z\x06\x10\x04\x18\x80\x80\x10\"?\n\x07Vectors\x12\x1a\n\x04\x64\x61ta\x18\x01 \x01(\x0c\x42\x0c\xbaH\tz\x07\x10\x04\x18\x80\x80\x80\x1e\x12\x18\n\x03\x64im\x18\x02 \x01(\rB\x0b\xbaH\x08*\x06\x18\x80\x80\x04(\x01*c\n\x06Metric\x12\x16\n\x12METRIC_UNSPECIFIED\x10\x00\x12\x11\n\rMETRIC_COSINE\x10\x01\x12\x18\n\x14METRIC_INNER_PRODUCT\x10\x02\x12\x14\n\x10METRIC_EUCLIDEAN\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1apixvec/api/v1/common.proto\x12\rpixvec.api.v1\x1a\x1b\x62uf/validate/validate.proto\"\xa5\x01\n\x05Value\x12\x14\n\nbool_value\x18\x01 \x01(\x08H\x00\x12\x13\n\tint_value\x18\x02 \x01(\x03H\x00\x12\x16\n\x0c\x64ouble_value\x18\x03 \x01(\x01H\x00\x12!\n\x0cstring_value\x18\x04 \x01(\tB\t\xbaH\x06r\x04(\x80\x80\x04H\x00\x12.\n\nlist_value\x18\x05 \x01(\x0b\x32\x18.pixvec.api.v1.ValueListH\x00\x42\x06\n\x04kind\"<\n\tValueList\x12/\n\x06values\x18\x01 \x03(\x0b\x32\x14.pixvec.api.v1.ValueB\t\xbaH\x06\x92\x01\x03\x10\x80\x08\":\n\rShardPosition\x12\r\n\x05shard\x18\x01 \x01(\r\x12\r\n\x05\x65poch\x18\x02 \x01(\t\x12\x0b\n\x03seq\x18\x03 \x01(\x04\"F\n\x08SeqToken\x12:\n\tpositions\x18\x01 \x03(\x0b\x32\x1c.pixvec.api.v1.ShardPositionB\t\xbaH\x06\x92\x01\x03\x10\x80\x08\"\xc5\x01\n\x0cSearchParams\x12\r\n\x05\x65xact\x18\x01 \x01(\x08\x12\x14\n\x02\x65\x66\x18\x02 \x01(\rB\x08\xbaH\x05*\x03\x18\x90N\x12\x19\n\x06nprobe\x18\x03 \x01(\rB\t\xbaH\x06*\x04\x18\xc0\x84=\x12u\n\x07rescore\x18\x04 \x01(\x02\x42\x64\xbaHa\xba\x01^\n\x0eparams.rescore\x12\x1cmust be -1, or from 0 to 100\x1a.this == -1.0 || (this >= 0.0 && this <= 100.0)\"#\n\x06Vector\x12\x19\n\x04\x64\x61ta\x18\x01 \x01(\x0c\x42\x0b\xbaH\x08z\x06\x10\x04\x18\x80\x80\x10\"?\n\x07Vectors\x12\x1a\n\x04\x64\x61ta\x18\x01 \x01(\x0c\x42\x0c\xbaH\tz\x07\x10\x04\x18\x80\x80\x80\x1e\x12\x18\n\x03\x64im\x18\x02 \x01(\rB\x0b\xbaH\x08*\x06\x18\x80\x80\x04(\x01\"\xc1\x01\n\x03\x42ox\x12\x13\n\x02x1\x18\x01 \x01(\x02\x42\x07\xbaH\x04\n\x02@\x01\x12\x13\n\x02y1\x18\x02 \x01(\x02\x42\x07\xbaH\x04\n\x02@\x01\x12\x13\n\x02x2\x18\x03 \x01(\x02\x42\x07\xbaH\x04\n\x02@\x01\x12\x13\n\x02y2\x18\x04 \x01(\x02\x42\x07\xbaH\x04\n\x02@\x01:f\xbaHc\x1a\x61\n\tbox.order\x12,x1 must be less than x2, and y1 less than y2\x1a&this.x1 < this.x2 && this.y1 < this.y2\"5\n\x04Mask\x12\r\n\x05width\x18\x01 \x01(\r\x12\x0e\n\x06height\x18\x02 \x01(\r\x12\x0e\n\x06\x63ounts\x18\x03 \x03(\r\"\x93\x01\n\x06Region\x12\x11\n\tregion_id\x18\x01 \x01(\t\x12\x0f\n\x07ordinal\x18\x02 \x01(\r\x12\x1f\n\x03\x62ox\x18\x03 \x01(\x0b\x32\x12.pixvec.api.v1.Box\x12\x12\n\nclass_name\x18\x04 \x01(\t\x12\r\n\x05score\x18\x05 \x01(\x02\x12!\n\x04mask\x18\x06 \x01(\x0b\x32\x13.pixvec.api.v1.Mask*c\n\x06Metric\x12\x16\n\x12METRIC_UNSPECIFIED\x10\x00\x12\x11\n\rMETRIC_COSINE\x10\x01\x12\x18\n\x14METRIC_INNER_PRODUCT\x10\x02\x12\x14\n\x10METRIC_EUCLIDEAN\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -50,8 +50,18 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_VECTORS'].fields_by_name['data']._serialized_options = b'\272H\tz\007\020\004\030\200\200\200\036'
   _globals['_VECTORS'].fields_by_name['dim']._loaded_options = None
   _globals['_VECTORS'].fields_by_name['dim']._serialized_options = b'\272H\010*\006\030\200\200\004(\001'
-  _globals['_METRIC']._serialized_start=738
-  _globals['_METRIC']._serialized_end=837
+  _globals['_BOX'].fields_by_name['x1']._loaded_options = None
+  _globals['_BOX'].fields_by_name['x1']._serialized_options = b'\272H\004\n\002@\001'
+  _globals['_BOX'].fields_by_name['y1']._loaded_options = None
+  _globals['_BOX'].fields_by_name['y1']._serialized_options = b'\272H\004\n\002@\001'
+  _globals['_BOX'].fields_by_name['x2']._loaded_options = None
+  _globals['_BOX'].fields_by_name['x2']._serialized_options = b'\272H\004\n\002@\001'
+  _globals['_BOX'].fields_by_name['y2']._loaded_options = None
+  _globals['_BOX'].fields_by_name['y2']._serialized_options = b'\272H\004\n\002@\001'
+  _globals['_BOX']._loaded_options = None
+  _globals['_BOX']._serialized_options = b'\272Hc\032a\n\tbox.order\022,x1 must be less than x2, and y1 less than y2\032&this.x1 < this.x2 && this.y1 < this.y2'
+  _globals['_METRIC']._serialized_start=1139
+  _globals['_METRIC']._serialized_end=1238
   _globals['_VALUE']._serialized_start=75
   _globals['_VALUE']._serialized_end=240
   _globals['_VALUELIST']._serialized_start=242
@@ -66,4 +76,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_VECTOR']._serialized_end=671
   _globals['_VECTORS']._serialized_start=673
   _globals['_VECTORS']._serialized_end=736
+  _globals['_BOX']._serialized_start=739
+  _globals['_BOX']._serialized_end=932
+  _globals['_MASK']._serialized_start=934
+  _globals['_MASK']._serialized_end=987
+  _globals['_REGION']._serialized_start=990
+  _globals['_REGION']._serialized_end=1137
 # @@protoc_insertion_point(module_scope)

@@ -144,7 +144,7 @@ class ItemError(_message.Message):
     def __init__(self, reason: _Optional[str] = ..., message: _Optional[str] = ..., retryable: _Optional[bool] = ...) -> None: ...
 
 class Image(_message.Message):
-    __slots__ = ("image_id", "state", "width", "height", "format", "size_bytes", "content_hash", "attributes", "create_time", "update_time", "error")
+    __slots__ = ("image_id", "state", "width", "height", "format", "size_bytes", "content_hash", "attributes", "create_time", "update_time", "error", "regions")
     class AttributesEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -163,6 +163,7 @@ class Image(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
     UPDATE_TIME_FIELD_NUMBER: _ClassVar[int]
     ERROR_FIELD_NUMBER: _ClassVar[int]
+    REGIONS_FIELD_NUMBER: _ClassVar[int]
     image_id: str
     state: ImageState
     width: int
@@ -174,15 +175,18 @@ class Image(_message.Message):
     create_time: _timestamp_pb2.Timestamp
     update_time: _timestamp_pb2.Timestamp
     error: ItemError
-    def __init__(self, image_id: _Optional[str] = ..., state: _Optional[_Union[ImageState, str]] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., format: _Optional[str] = ..., size_bytes: _Optional[int] = ..., content_hash: _Optional[str] = ..., attributes: _Optional[_Mapping[str, _common_pb2.Value]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., error: _Optional[_Union[ItemError, _Mapping]] = ...) -> None: ...
+    regions: _containers.RepeatedCompositeFieldContainer[_common_pb2.Region]
+    def __init__(self, image_id: _Optional[str] = ..., state: _Optional[_Union[ImageState, str]] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., format: _Optional[str] = ..., size_bytes: _Optional[int] = ..., content_hash: _Optional[str] = ..., attributes: _Optional[_Mapping[str, _common_pb2.Value]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., error: _Optional[_Union[ItemError, _Mapping]] = ..., regions: _Optional[_Iterable[_Union[_common_pb2.Region, _Mapping]]] = ...) -> None: ...
 
 class GetImageRequest(_message.Message):
-    __slots__ = ("collection", "image_id")
+    __slots__ = ("collection", "image_id", "include_regions")
     COLLECTION_FIELD_NUMBER: _ClassVar[int]
     IMAGE_ID_FIELD_NUMBER: _ClassVar[int]
+    INCLUDE_REGIONS_FIELD_NUMBER: _ClassVar[int]
     collection: str
     image_id: str
-    def __init__(self, collection: _Optional[str] = ..., image_id: _Optional[str] = ...) -> None: ...
+    include_regions: bool
+    def __init__(self, collection: _Optional[str] = ..., image_id: _Optional[str] = ..., include_regions: _Optional[bool] = ...) -> None: ...
 
 class GetImageResponse(_message.Message):
     __slots__ = ("image",)

@@ -1,4 +1,6 @@
 from buf.validate import validate_pb2 as _validate_pb2
+from pixvec.api.v1 import collection_service_pb2 as _collection_service_pb2
+from pixvec.api.v1 import common_pb2 as _common_pb2
 from pixvec.api.v1 import image_service_pb2 as _image_service_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
@@ -37,6 +39,48 @@ class ImageEmbedding(_message.Message):
     vector: bytes
     error: _image_service_pb2.ItemError
     def __init__(self, vector: _Optional[bytes] = ..., error: _Optional[_Union[_image_service_pb2.ItemError, _Mapping]] = ...) -> None: ...
+
+class DetectRegionsRequest(_message.Message):
+    __slots__ = ("settings", "image_model", "digest", "images", "boxes")
+    SETTINGS_FIELD_NUMBER: _ClassVar[int]
+    IMAGE_MODEL_FIELD_NUMBER: _ClassVar[int]
+    DIGEST_FIELD_NUMBER: _ClassVar[int]
+    IMAGES_FIELD_NUMBER: _ClassVar[int]
+    BOXES_FIELD_NUMBER: _ClassVar[int]
+    settings: _collection_service_pb2.RegionSettings
+    image_model: str
+    digest: bytes
+    images: _containers.RepeatedScalarFieldContainer[bytes]
+    boxes: _containers.RepeatedCompositeFieldContainer[_common_pb2.Box]
+    def __init__(self, settings: _Optional[_Union[_collection_service_pb2.RegionSettings, _Mapping]] = ..., image_model: _Optional[str] = ..., digest: _Optional[bytes] = ..., images: _Optional[_Iterable[bytes]] = ..., boxes: _Optional[_Iterable[_Union[_common_pb2.Box, _Mapping]]] = ...) -> None: ...
+
+class DetectRegionsResponse(_message.Message):
+    __slots__ = ("results", "queue_seconds", "decode_seconds", "inference_seconds")
+    RESULTS_FIELD_NUMBER: _ClassVar[int]
+    QUEUE_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    DECODE_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    INFERENCE_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    results: _containers.RepeatedCompositeFieldContainer[ImageRegions]
+    queue_seconds: float
+    decode_seconds: float
+    inference_seconds: float
+    def __init__(self, results: _Optional[_Iterable[_Union[ImageRegions, _Mapping]]] = ..., queue_seconds: _Optional[float] = ..., decode_seconds: _Optional[float] = ..., inference_seconds: _Optional[float] = ...) -> None: ...
+
+class ImageRegions(_message.Message):
+    __slots__ = ("regions", "vectors", "dim", "width", "height", "error")
+    REGIONS_FIELD_NUMBER: _ClassVar[int]
+    VECTORS_FIELD_NUMBER: _ClassVar[int]
+    DIM_FIELD_NUMBER: _ClassVar[int]
+    WIDTH_FIELD_NUMBER: _ClassVar[int]
+    HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    regions: _containers.RepeatedCompositeFieldContainer[_common_pb2.Region]
+    vectors: bytes
+    dim: int
+    width: int
+    height: int
+    error: _image_service_pb2.ItemError
+    def __init__(self, regions: _Optional[_Iterable[_Union[_common_pb2.Region, _Mapping]]] = ..., vectors: _Optional[bytes] = ..., dim: _Optional[int] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., error: _Optional[_Union[_image_service_pb2.ItemError, _Mapping]] = ...) -> None: ...
 
 class Model(_message.Message):
     __slots__ = ("name", "dim", "description", "available", "detail")
@@ -79,6 +123,24 @@ class ResolveModelResponse(_message.Message):
     digest: bytes
     reason: str
     def __init__(self, model: _Optional[str] = ..., dim: _Optional[int] = ..., digest: _Optional[bytes] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class ResolveRegionsRequest(_message.Message):
+    __slots__ = ("settings", "image_model")
+    SETTINGS_FIELD_NUMBER: _ClassVar[int]
+    IMAGE_MODEL_FIELD_NUMBER: _ClassVar[int]
+    settings: _collection_service_pb2.RegionSettings
+    image_model: str
+    def __init__(self, settings: _Optional[_Union[_collection_service_pb2.RegionSettings, _Mapping]] = ..., image_model: _Optional[str] = ...) -> None: ...
+
+class ResolveRegionsResponse(_message.Message):
+    __slots__ = ("detector", "dim", "digest")
+    DETECTOR_FIELD_NUMBER: _ClassVar[int]
+    DIM_FIELD_NUMBER: _ClassVar[int]
+    DIGEST_FIELD_NUMBER: _ClassVar[int]
+    detector: str
+    dim: int
+    digest: bytes
+    def __init__(self, detector: _Optional[str] = ..., dim: _Optional[int] = ..., digest: _Optional[bytes] = ...) -> None: ...
 
 class RenderThumbnailRequest(_message.Message):
     __slots__ = ("image", "max_side")

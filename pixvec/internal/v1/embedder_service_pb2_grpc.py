@@ -40,6 +40,11 @@ class EmbedderServiceStub:
                 request_serializer=pixvec_dot_internal_dot_v1_dot_embedder__service__pb2.EmbedImagesRequest.SerializeToString,
                 response_deserializer=pixvec_dot_internal_dot_v1_dot_embedder__service__pb2.EmbedImagesResponse.FromString,
                 _registered_method=True)
+        self.DetectRegions = channel.unary_unary(
+                '/pixvec.internal.v1.EmbedderService/DetectRegions',
+                request_serializer=pixvec_dot_internal_dot_v1_dot_embedder__service__pb2.DetectRegionsRequest.SerializeToString,
+                response_deserializer=pixvec_dot_internal_dot_v1_dot_embedder__service__pb2.DetectRegionsResponse.FromString,
+                _registered_method=True)
         self.ListModels = channel.unary_unary(
                 '/pixvec.internal.v1.EmbedderService/ListModels',
                 request_serializer=pixvec_dot_internal_dot_v1_dot_embedder__service__pb2.ListModelsRequest.SerializeToString,
@@ -49,6 +54,11 @@ class EmbedderServiceStub:
                 '/pixvec.internal.v1.EmbedderService/ResolveModel',
                 request_serializer=pixvec_dot_internal_dot_v1_dot_embedder__service__pb2.ResolveModelRequest.SerializeToString,
                 response_deserializer=pixvec_dot_internal_dot_v1_dot_embedder__service__pb2.ResolveModelResponse.FromString,
+                _registered_method=True)
+        self.ResolveRegions = channel.unary_unary(
+                '/pixvec.internal.v1.EmbedderService/ResolveRegions',
+                request_serializer=pixvec_dot_internal_dot_v1_dot_embedder__service__pb2.ResolveRegionsRequest.SerializeToString,
+                response_deserializer=pixvec_dot_internal_dot_v1_dot_embedder__service__pb2.ResolveRegionsResponse.FromString,
                 _registered_method=True)
         self.RenderThumbnail = channel.unary_unary(
                 '/pixvec.internal.v1.EmbedderService/RenderThumbnail',
@@ -68,6 +78,13 @@ class EmbedderServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def DetectRegions(self, request, context):
+        """Finds the objects of pictures, or takes the boxes that are given, and turns them into vectors.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListModels(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -76,6 +93,13 @@ class EmbedderServiceServicer:
 
     def ResolveModel(self, request, context):
         """Loads a model, fetching its weights if need be. `auto` takes the best that can be had and says why.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ResolveRegions(self, request, context):
+        """Loads what makes regions and their vectors, fetching weights if need be.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -96,6 +120,11 @@ def add_EmbedderServiceServicer_to_server(servicer, server):
                     request_deserializer=pixvec_dot_internal_dot_v1_dot_embedder__service__pb2.EmbedImagesRequest.FromString,
                     response_serializer=pixvec_dot_internal_dot_v1_dot_embedder__service__pb2.EmbedImagesResponse.SerializeToString,
             ),
+            'DetectRegions': grpc.unary_unary_rpc_method_handler(
+                    servicer.DetectRegions,
+                    request_deserializer=pixvec_dot_internal_dot_v1_dot_embedder__service__pb2.DetectRegionsRequest.FromString,
+                    response_serializer=pixvec_dot_internal_dot_v1_dot_embedder__service__pb2.DetectRegionsResponse.SerializeToString,
+            ),
             'ListModels': grpc.unary_unary_rpc_method_handler(
                     servicer.ListModels,
                     request_deserializer=pixvec_dot_internal_dot_v1_dot_embedder__service__pb2.ListModelsRequest.FromString,
@@ -105,6 +134,11 @@ def add_EmbedderServiceServicer_to_server(servicer, server):
                     servicer.ResolveModel,
                     request_deserializer=pixvec_dot_internal_dot_v1_dot_embedder__service__pb2.ResolveModelRequest.FromString,
                     response_serializer=pixvec_dot_internal_dot_v1_dot_embedder__service__pb2.ResolveModelResponse.SerializeToString,
+            ),
+            'ResolveRegions': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResolveRegions,
+                    request_deserializer=pixvec_dot_internal_dot_v1_dot_embedder__service__pb2.ResolveRegionsRequest.FromString,
+                    response_serializer=pixvec_dot_internal_dot_v1_dot_embedder__service__pb2.ResolveRegionsResponse.SerializeToString,
             ),
             'RenderThumbnail': grpc.unary_unary_rpc_method_handler(
                     servicer.RenderThumbnail,
@@ -140,6 +174,33 @@ class EmbedderService:
             '/pixvec.internal.v1.EmbedderService/EmbedImages',
             pixvec_dot_internal_dot_v1_dot_embedder__service__pb2.EmbedImagesRequest.SerializeToString,
             pixvec_dot_internal_dot_v1_dot_embedder__service__pb2.EmbedImagesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DetectRegions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pixvec.internal.v1.EmbedderService/DetectRegions',
+            pixvec_dot_internal_dot_v1_dot_embedder__service__pb2.DetectRegionsRequest.SerializeToString,
+            pixvec_dot_internal_dot_v1_dot_embedder__service__pb2.DetectRegionsResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -194,6 +255,33 @@ class EmbedderService:
             '/pixvec.internal.v1.EmbedderService/ResolveModel',
             pixvec_dot_internal_dot_v1_dot_embedder__service__pb2.ResolveModelRequest.SerializeToString,
             pixvec_dot_internal_dot_v1_dot_embedder__service__pb2.ResolveModelResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResolveRegions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pixvec.internal.v1.EmbedderService/ResolveRegions',
+            pixvec_dot_internal_dot_v1_dot_embedder__service__pb2.ResolveRegionsRequest.SerializeToString,
+            pixvec_dot_internal_dot_v1_dot_embedder__service__pb2.ResolveRegionsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -35,9 +35,13 @@ class EmbedderServiceStub:
     def __new__(cls, channel: _aio.Channel) -> EmbedderServiceAsyncStub: ...
     EmbedImages: _grpc.UnaryUnaryMultiCallable[_embedder_service_pb2.EmbedImagesRequest, _embedder_service_pb2.EmbedImagesResponse]
     """Turns pictures into vectors, one result a picture, in order."""
+    DetectRegions: _grpc.UnaryUnaryMultiCallable[_embedder_service_pb2.DetectRegionsRequest, _embedder_service_pb2.DetectRegionsResponse]
+    """Finds the objects of pictures, or takes the boxes that are given, and turns them into vectors."""
     ListModels: _grpc.UnaryUnaryMultiCallable[_embedder_service_pb2.ListModelsRequest, _embedder_service_pb2.ListModelsResponse]
     ResolveModel: _grpc.UnaryUnaryMultiCallable[_embedder_service_pb2.ResolveModelRequest, _embedder_service_pb2.ResolveModelResponse]
     """Loads a model, fetching its weights if need be. `auto` takes the best that can be had and says why."""
+    ResolveRegions: _grpc.UnaryUnaryMultiCallable[_embedder_service_pb2.ResolveRegionsRequest, _embedder_service_pb2.ResolveRegionsResponse]
+    """Loads what makes regions and their vectors, fetching weights if need be."""
     RenderThumbnail: _grpc.UnaryUnaryMultiCallable[_embedder_service_pb2.RenderThumbnailRequest, _embedder_service_pb2.RenderThumbnailResponse]
     """Renders an upright JPEG of at most `max_side` pixels a side."""
 
@@ -48,9 +52,13 @@ class EmbedderServiceAsyncStub(EmbedderServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     EmbedImages: _aio.UnaryUnaryMultiCallable[_embedder_service_pb2.EmbedImagesRequest, _embedder_service_pb2.EmbedImagesResponse]  # type: ignore[assignment]
     """Turns pictures into vectors, one result a picture, in order."""
+    DetectRegions: _aio.UnaryUnaryMultiCallable[_embedder_service_pb2.DetectRegionsRequest, _embedder_service_pb2.DetectRegionsResponse]  # type: ignore[assignment]
+    """Finds the objects of pictures, or takes the boxes that are given, and turns them into vectors."""
     ListModels: _aio.UnaryUnaryMultiCallable[_embedder_service_pb2.ListModelsRequest, _embedder_service_pb2.ListModelsResponse]  # type: ignore[assignment]
     ResolveModel: _aio.UnaryUnaryMultiCallable[_embedder_service_pb2.ResolveModelRequest, _embedder_service_pb2.ResolveModelResponse]  # type: ignore[assignment]
     """Loads a model, fetching its weights if need be. `auto` takes the best that can be had and says why."""
+    ResolveRegions: _aio.UnaryUnaryMultiCallable[_embedder_service_pb2.ResolveRegionsRequest, _embedder_service_pb2.ResolveRegionsResponse]  # type: ignore[assignment]
+    """Loads what makes regions and their vectors, fetching weights if need be."""
     RenderThumbnail: _aio.UnaryUnaryMultiCallable[_embedder_service_pb2.RenderThumbnailRequest, _embedder_service_pb2.RenderThumbnailResponse]  # type: ignore[assignment]
     """Renders an upright JPEG of at most `max_side` pixels a side."""
 
@@ -66,6 +74,14 @@ class EmbedderServiceServicer(metaclass=_abc_1.ABCMeta):
         """Turns pictures into vectors, one result a picture, in order."""
 
     @_abc_1.abstractmethod
+    def DetectRegions(
+        self,
+        request: _embedder_service_pb2.DetectRegionsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_embedder_service_pb2.DetectRegionsResponse, _abc.Awaitable[_embedder_service_pb2.DetectRegionsResponse]]:
+        """Finds the objects of pictures, or takes the boxes that are given, and turns them into vectors."""
+
+    @_abc_1.abstractmethod
     def ListModels(
         self,
         request: _embedder_service_pb2.ListModelsRequest,
@@ -79,6 +95,14 @@ class EmbedderServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_embedder_service_pb2.ResolveModelResponse, _abc.Awaitable[_embedder_service_pb2.ResolveModelResponse]]:
         """Loads a model, fetching its weights if need be. `auto` takes the best that can be had and says why."""
+
+    @_abc_1.abstractmethod
+    def ResolveRegions(
+        self,
+        request: _embedder_service_pb2.ResolveRegionsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_embedder_service_pb2.ResolveRegionsResponse, _abc.Awaitable[_embedder_service_pb2.ResolveRegionsResponse]]:
+        """Loads what makes regions and their vectors, fetching weights if need be."""
 
     @_abc_1.abstractmethod
     def RenderThumbnail(
