@@ -124,7 +124,7 @@ class SpaceSettings(_message.Message):
     def __init__(self, name: _Optional[str] = ..., model: _Optional[str] = ..., metric: _Optional[_Union[_common_pb2.Metric, str]] = ..., index: _Optional[_Union[IndexSettings, _Mapping]] = ...) -> None: ...
 
 class Space(_message.Message):
-    __slots__ = ("name", "model", "dim", "metric", "digest", "index", "kind")
+    __slots__ = ("name", "model", "dim", "metric", "digest", "index", "kind", "takes_text")
     NAME_FIELD_NUMBER: _ClassVar[int]
     MODEL_FIELD_NUMBER: _ClassVar[int]
     DIM_FIELD_NUMBER: _ClassVar[int]
@@ -132,6 +132,7 @@ class Space(_message.Message):
     DIGEST_FIELD_NUMBER: _ClassVar[int]
     INDEX_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
+    TAKES_TEXT_FIELD_NUMBER: _ClassVar[int]
     name: str
     model: str
     dim: int
@@ -139,7 +140,8 @@ class Space(_message.Message):
     digest: str
     index: IndexSettings
     kind: SpaceKind
-    def __init__(self, name: _Optional[str] = ..., model: _Optional[str] = ..., dim: _Optional[int] = ..., metric: _Optional[_Union[_common_pb2.Metric, str]] = ..., digest: _Optional[str] = ..., index: _Optional[_Union[IndexSettings, _Mapping]] = ..., kind: _Optional[_Union[SpaceKind, str]] = ...) -> None: ...
+    takes_text: bool
+    def __init__(self, name: _Optional[str] = ..., model: _Optional[str] = ..., dim: _Optional[int] = ..., metric: _Optional[_Union[_common_pb2.Metric, str]] = ..., digest: _Optional[str] = ..., index: _Optional[_Union[IndexSettings, _Mapping]] = ..., kind: _Optional[_Union[SpaceKind, str]] = ..., takes_text: _Optional[bool] = ...) -> None: ...
 
 class Collection(_message.Message):
     __slots__ = ("name", "spaces", "shard_count", "image_count", "create_time", "regions")

@@ -18,12 +18,33 @@ CONSISTENCY_UNSPECIFIED: Consistency
 CONSISTENCY_EVENTUAL: Consistency
 CONSISTENCY_SESSION: Consistency
 
+class Combination(_message.Message):
+    __slots__ = ("parts",)
+    class Part(_message.Message):
+        __slots__ = ("image", "image_id", "text", "vector", "weight")
+        IMAGE_FIELD_NUMBER: _ClassVar[int]
+        IMAGE_ID_FIELD_NUMBER: _ClassVar[int]
+        TEXT_FIELD_NUMBER: _ClassVar[int]
+        VECTOR_FIELD_NUMBER: _ClassVar[int]
+        WEIGHT_FIELD_NUMBER: _ClassVar[int]
+        image: bytes
+        image_id: str
+        text: str
+        vector: _common_pb2.Vector
+        weight: float
+        def __init__(self, image: _Optional[bytes] = ..., image_id: _Optional[str] = ..., text: _Optional[str] = ..., vector: _Optional[_Union[_common_pb2.Vector, _Mapping]] = ..., weight: _Optional[float] = ...) -> None: ...
+    PARTS_FIELD_NUMBER: _ClassVar[int]
+    parts: _containers.RepeatedCompositeFieldContainer[Combination.Part]
+    def __init__(self, parts: _Optional[_Iterable[_Union[Combination.Part, _Mapping]]] = ...) -> None: ...
+
 class QueryRequest(_message.Message):
-    __slots__ = ("collection", "image", "image_id", "vector", "space", "limit", "offset", "min_score", "params", "consistency", "token", "include")
+    __slots__ = ("collection", "image", "image_id", "text", "vector", "combination", "space", "limit", "offset", "min_score", "params", "consistency", "token", "include")
     COLLECTION_FIELD_NUMBER: _ClassVar[int]
     IMAGE_FIELD_NUMBER: _ClassVar[int]
     IMAGE_ID_FIELD_NUMBER: _ClassVar[int]
+    TEXT_FIELD_NUMBER: _ClassVar[int]
     VECTOR_FIELD_NUMBER: _ClassVar[int]
+    COMBINATION_FIELD_NUMBER: _ClassVar[int]
     SPACE_FIELD_NUMBER: _ClassVar[int]
     LIMIT_FIELD_NUMBER: _ClassVar[int]
     OFFSET_FIELD_NUMBER: _ClassVar[int]
@@ -35,7 +56,9 @@ class QueryRequest(_message.Message):
     collection: str
     image: bytes
     image_id: str
+    text: str
     vector: _common_pb2.Vector
+    combination: Combination
     space: str
     limit: int
     offset: int
@@ -44,7 +67,7 @@ class QueryRequest(_message.Message):
     consistency: Consistency
     token: _common_pb2.SeqToken
     include: Include
-    def __init__(self, collection: _Optional[str] = ..., image: _Optional[bytes] = ..., image_id: _Optional[str] = ..., vector: _Optional[_Union[_common_pb2.Vector, _Mapping]] = ..., space: _Optional[str] = ..., limit: _Optional[int] = ..., offset: _Optional[int] = ..., min_score: _Optional[float] = ..., params: _Optional[_Union[_common_pb2.SearchParams, _Mapping]] = ..., consistency: _Optional[_Union[Consistency, str]] = ..., token: _Optional[_Union[_common_pb2.SeqToken, _Mapping]] = ..., include: _Optional[_Union[Include, _Mapping]] = ...) -> None: ...
+    def __init__(self, collection: _Optional[str] = ..., image: _Optional[bytes] = ..., image_id: _Optional[str] = ..., text: _Optional[str] = ..., vector: _Optional[_Union[_common_pb2.Vector, _Mapping]] = ..., combination: _Optional[_Union[Combination, _Mapping]] = ..., space: _Optional[str] = ..., limit: _Optional[int] = ..., offset: _Optional[int] = ..., min_score: _Optional[float] = ..., params: _Optional[_Union[_common_pb2.SearchParams, _Mapping]] = ..., consistency: _Optional[_Union[Consistency, str]] = ..., token: _Optional[_Union[_common_pb2.SeqToken, _Mapping]] = ..., include: _Optional[_Union[Include, _Mapping]] = ...) -> None: ...
 
 class Include(_message.Message):
     __slots__ = ("attributes",)
@@ -121,12 +144,19 @@ class Images(_message.Message):
     contents: _containers.RepeatedScalarFieldContainer[bytes]
     def __init__(self, contents: _Optional[_Iterable[bytes]] = ...) -> None: ...
 
+class Texts(_message.Message):
+    __slots__ = ("texts",)
+    TEXTS_FIELD_NUMBER: _ClassVar[int]
+    texts: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, texts: _Optional[_Iterable[str]] = ...) -> None: ...
+
 class QueryBatchRequest(_message.Message):
-    __slots__ = ("collection", "vectors", "image_ids", "images", "space", "limit", "min_score", "params", "consistency", "token")
+    __slots__ = ("collection", "vectors", "image_ids", "images", "texts", "space", "limit", "min_score", "params", "consistency", "token")
     COLLECTION_FIELD_NUMBER: _ClassVar[int]
     VECTORS_FIELD_NUMBER: _ClassVar[int]
     IMAGE_IDS_FIELD_NUMBER: _ClassVar[int]
     IMAGES_FIELD_NUMBER: _ClassVar[int]
+    TEXTS_FIELD_NUMBER: _ClassVar[int]
     SPACE_FIELD_NUMBER: _ClassVar[int]
     LIMIT_FIELD_NUMBER: _ClassVar[int]
     MIN_SCORE_FIELD_NUMBER: _ClassVar[int]
@@ -137,13 +167,14 @@ class QueryBatchRequest(_message.Message):
     vectors: _common_pb2.Vectors
     image_ids: ImageIds
     images: Images
+    texts: Texts
     space: str
     limit: int
     min_score: float
     params: _common_pb2.SearchParams
     consistency: Consistency
     token: _common_pb2.SeqToken
-    def __init__(self, collection: _Optional[str] = ..., vectors: _Optional[_Union[_common_pb2.Vectors, _Mapping]] = ..., image_ids: _Optional[_Union[ImageIds, _Mapping]] = ..., images: _Optional[_Union[Images, _Mapping]] = ..., space: _Optional[str] = ..., limit: _Optional[int] = ..., min_score: _Optional[float] = ..., params: _Optional[_Union[_common_pb2.SearchParams, _Mapping]] = ..., consistency: _Optional[_Union[Consistency, str]] = ..., token: _Optional[_Union[_common_pb2.SeqToken, _Mapping]] = ...) -> None: ...
+    def __init__(self, collection: _Optional[str] = ..., vectors: _Optional[_Union[_common_pb2.Vectors, _Mapping]] = ..., image_ids: _Optional[_Union[ImageIds, _Mapping]] = ..., images: _Optional[_Union[Images, _Mapping]] = ..., texts: _Optional[_Union[Texts, _Mapping]] = ..., space: _Optional[str] = ..., limit: _Optional[int] = ..., min_score: _Optional[float] = ..., params: _Optional[_Union[_common_pb2.SearchParams, _Mapping]] = ..., consistency: _Optional[_Union[Consistency, str]] = ..., token: _Optional[_Union[_common_pb2.SeqToken, _Mapping]] = ...) -> None: ...
 
 class PackedHits(_message.Message):
     __slots__ = ("image_ids", "scores")
@@ -164,3 +195,41 @@ class QueryBatchResponse(_message.Message):
     timings: Timings
     space: str
     def __init__(self, results: _Optional[_Iterable[_Union[PackedHits, _Mapping]]] = ..., coverage: _Optional[_Union[Coverage, _Mapping]] = ..., timings: _Optional[_Union[Timings, _Mapping]] = ..., space: _Optional[str] = ...) -> None: ...
+
+class ClassifyRequest(_message.Message):
+    __slots__ = ("collection", "images", "image_ids", "labels", "templates", "space", "consistency", "token")
+    COLLECTION_FIELD_NUMBER: _ClassVar[int]
+    IMAGES_FIELD_NUMBER: _ClassVar[int]
+    IMAGE_IDS_FIELD_NUMBER: _ClassVar[int]
+    LABELS_FIELD_NUMBER: _ClassVar[int]
+    TEMPLATES_FIELD_NUMBER: _ClassVar[int]
+    SPACE_FIELD_NUMBER: _ClassVar[int]
+    CONSISTENCY_FIELD_NUMBER: _ClassVar[int]
+    TOKEN_FIELD_NUMBER: _ClassVar[int]
+    collection: str
+    images: Images
+    image_ids: ImageIds
+    labels: _containers.RepeatedScalarFieldContainer[str]
+    templates: _containers.RepeatedScalarFieldContainer[str]
+    space: str
+    consistency: Consistency
+    token: _common_pb2.SeqToken
+    def __init__(self, collection: _Optional[str] = ..., images: _Optional[_Union[Images, _Mapping]] = ..., image_ids: _Optional[_Union[ImageIds, _Mapping]] = ..., labels: _Optional[_Iterable[str]] = ..., templates: _Optional[_Iterable[str]] = ..., space: _Optional[str] = ..., consistency: _Optional[_Union[Consistency, str]] = ..., token: _Optional[_Union[_common_pb2.SeqToken, _Mapping]] = ...) -> None: ...
+
+class Classification(_message.Message):
+    __slots__ = ("probabilities",)
+    PROBABILITIES_FIELD_NUMBER: _ClassVar[int]
+    probabilities: _containers.RepeatedScalarFieldContainer[float]
+    def __init__(self, probabilities: _Optional[_Iterable[float]] = ...) -> None: ...
+
+class ClassifyResponse(_message.Message):
+    __slots__ = ("results", "exclusive", "timings", "space")
+    RESULTS_FIELD_NUMBER: _ClassVar[int]
+    EXCLUSIVE_FIELD_NUMBER: _ClassVar[int]
+    TIMINGS_FIELD_NUMBER: _ClassVar[int]
+    SPACE_FIELD_NUMBER: _ClassVar[int]
+    results: _containers.RepeatedCompositeFieldContainer[Classification]
+    exclusive: bool
+    timings: Timings
+    space: str
+    def __init__(self, results: _Optional[_Iterable[_Union[Classification, _Mapping]]] = ..., exclusive: _Optional[bool] = ..., timings: _Optional[_Union[Timings, _Mapping]] = ..., space: _Optional[str] = ...) -> None: ...

@@ -38,6 +38,10 @@ class SearchServiceStub:
     """Answers many queries of one kind, each as Query would, in one message. One that cannot be answered fails them all,
     and the error says which: `query 7: …`, counted from 0.
     """
+    Classify: _grpc.UnaryUnaryMultiCallable[_search_service_pb2.ClassifyRequest, _search_service_pb2.ClassifyResponse]
+    """Says of which of some labels pictures are, by a model of pictures and texts and without training (zero-shot).
+    FAILED_PRECONDITION where no space of the collection takes texts.
+    """
 
 @_typing.type_check_only
 class SearchServiceAsyncStub(SearchServiceStub):
@@ -48,6 +52,10 @@ class SearchServiceAsyncStub(SearchServiceStub):
     QueryBatch: _aio.UnaryUnaryMultiCallable[_search_service_pb2.QueryBatchRequest, _search_service_pb2.QueryBatchResponse]  # type: ignore[assignment]
     """Answers many queries of one kind, each as Query would, in one message. One that cannot be answered fails them all,
     and the error says which: `query 7: …`, counted from 0.
+    """
+    Classify: _aio.UnaryUnaryMultiCallable[_search_service_pb2.ClassifyRequest, _search_service_pb2.ClassifyResponse]  # type: ignore[assignment]
+    """Says of which of some labels pictures are, by a model of pictures and texts and without training (zero-shot).
+    FAILED_PRECONDITION where no space of the collection takes texts.
     """
 
 class SearchServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -68,6 +76,16 @@ class SearchServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_search_service_pb2.QueryBatchResponse, _abc.Awaitable[_search_service_pb2.QueryBatchResponse]]:
         """Answers many queries of one kind, each as Query would, in one message. One that cannot be answered fails them all,
         and the error says which: `query 7: …`, counted from 0.
+        """
+
+    @_abc_1.abstractmethod
+    def Classify(
+        self,
+        request: _search_service_pb2.ClassifyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_search_service_pb2.ClassifyResponse, _abc.Awaitable[_search_service_pb2.ClassifyResponse]]:
+        """Says of which of some labels pictures are, by a model of pictures and texts and without training (zero-shot).
+        FAILED_PRECONDITION where no space of the collection takes texts.
         """
 
 def add_SearchServiceServicer_to_server(servicer: SearchServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

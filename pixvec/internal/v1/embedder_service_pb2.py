@@ -28,7 +28,7 @@ from pixvec.api.v1 import common_pb2 as pixvec_dot_api_dot_v1_dot_common__pb2
 from pixvec.api.v1 import image_service_pb2 as pixvec_dot_api_dot_v1_dot_image__service__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)pixvec/internal/v1/embedder_service.proto\x12\x12pixvec.internal.v1\x1a\x1b\x62uf/validate/validate.proto\x1a&pixvec/api/v1/collection_service.proto\x1a\x1apixvec/api/v1/common.proto\x1a!pixvec/api/v1/image_service.proto\"Y\n\x12\x45mbedImagesRequest\x12\x16\n\x05model\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\x0e\n\x06\x64igest\x18\x02 \x01(\x0c\x12\x1b\n\x06images\x18\x03 \x03(\x0c\x42\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\x80\x02\"\x97\x01\n\x13\x45mbedImagesResponse\x12\x36\n\nembeddings\x18\x01 \x03(\x0b\x32\".pixvec.internal.v1.ImageEmbedding\x12\x15\n\rqueue_seconds\x18\x02 \x01(\x01\x12\x16\n\x0e\x64\x65\x63ode_seconds\x18\x03 \x01(\x01\x12\x19\n\x11inference_seconds\x18\x04 \x01(\x01\"W\n\x0eImageEmbedding\x12\x10\n\x06vector\x18\x01 \x01(\x0cH\x00\x12)\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x18.pixvec.api.v1.ItemErrorH\x00\x42\x08\n\x06result\"\xb0\x02\n\x14\x44\x65tectRegionsRequest\x12\x37\n\x08settings\x18\x01 \x01(\x0b\x32\x1d.pixvec.api.v1.RegionSettingsB\x06\xbaH\x03\xc8\x01\x01\x12\x13\n\x0bimage_model\x18\x02 \x01(\t\x12\x0e\n\x06\x64igest\x18\x03 \x01(\x0c\x12\x1a\n\x06images\x18\x04 \x03(\x0c\x42\n\xbaH\x07\x92\x01\x04\x08\x01\x10@\x12!\n\x05\x62oxes\x18\x05 \x03(\x0b\x32\x12.pixvec.api.v1.Box:{\xbaHx\x1av\n\x0c\x64\x65tect.boxes\x12#boxes must be none, or one an image\x1a\x41this.boxes.size() == 0 || this.boxes.size() == this.images.size()\"\x94\x01\n\x15\x44\x65tectRegionsResponse\x12\x31\n\x07results\x18\x01 \x03(\x0b\x32 .pixvec.internal.v1.ImageRegions\x12\x15\n\rqueue_seconds\x18\x02 \x01(\x01\x12\x16\n\x0e\x64\x65\x63ode_seconds\x18\x03 \x01(\x01\x12\x19\n\x11inference_seconds\x18\x04 \x01(\x01\"\x9c\x01\n\x0cImageRegions\x12&\n\x07regions\x18\x01 \x03(\x0b\x32\x15.pixvec.api.v1.Region\x12\x0f\n\x07vectors\x18\x02 \x01(\x0c\x12\x0b\n\x03\x64im\x18\x03 \x01(\r\x12\r\n\x05width\x18\x04 \x01(\r\x12\x0e\n\x06height\x18\x05 \x01(\r\x12\'\n\x05\x65rror\x18\x06 \x01(\x0b\x32\x18.pixvec.api.v1.ItemError\"Z\n\x05Model\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0b\n\x03\x64im\x18\x02 \x01(\r\x12\x13\n\x0b\x64\x65scription\x18\x03 \x01(\t\x12\x11\n\tavailable\x18\x04 \x01(\x08\x12\x0e\n\x06\x64\x65tail\x18\x05 \x01(\t\"\x13\n\x11ListModelsRequest\"?\n\x12ListModelsResponse\x12)\n\x06models\x18\x01 \x03(\x0b\x32\x19.pixvec.internal.v1.Model\"-\n\x13ResolveModelRequest\x12\x16\n\x05model\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\"R\n\x14ResolveModelResponse\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0b\n\x03\x64im\x18\x02 \x01(\r\x12\x0e\n\x06\x64igest\x18\x03 \x01(\x0c\x12\x0e\n\x06reason\x18\x04 \x01(\t\"e\n\x15ResolveRegionsRequest\x12\x37\n\x08settings\x18\x01 \x01(\x0b\x32\x1d.pixvec.api.v1.RegionSettingsB\x06\xbaH\x03\xc8\x01\x01\x12\x13\n\x0bimage_model\x18\x02 \x01(\t\"G\n\x16ResolveRegionsResponse\x12\x10\n\x08\x64\x65tector\x18\x01 \x01(\t\x12\x0b\n\x03\x64im\x18\x02 \x01(\r\x12\x0e\n\x06\x64igest\x18\x03 \x01(\x0c\"N\n\x16RenderThumbnailRequest\x12\x16\n\x05image\x18\x01 \x01(\x0c\x42\x07\xbaH\x04z\x02\x10\x01\x12\x1c\n\x08max_side\x18\x02 \x01(\rB\n\xbaH\x07*\x05\x18\x80\x10(\x10\"\'\n\x17RenderThumbnailResponse\x12\x0c\n\x04jpeg\x18\x01 \x01(\x0c\x32\xec\x04\n\x0f\x45mbedderService\x12^\n\x0b\x45mbedImages\x12&.pixvec.internal.v1.EmbedImagesRequest\x1a\'.pixvec.internal.v1.EmbedImagesResponse\x12\x64\n\rDetectRegions\x12(.pixvec.internal.v1.DetectRegionsRequest\x1a).pixvec.internal.v1.DetectRegionsResponse\x12[\n\nListModels\x12%.pixvec.internal.v1.ListModelsRequest\x1a&.pixvec.internal.v1.ListModelsResponse\x12\x61\n\x0cResolveModel\x12\'.pixvec.internal.v1.ResolveModelRequest\x1a(.pixvec.internal.v1.ResolveModelResponse\x12g\n\x0eResolveRegions\x12).pixvec.internal.v1.ResolveRegionsRequest\x1a*.pixvec.internal.v1.ResolveRegionsResponse\x12j\n\x0fRenderThumbnail\x12*.pixvec.internal.v1.RenderThumbnailRequest\x1a+.pixvec.internal.v1.RenderThumbnailResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)pixvec/internal/v1/embedder_service.proto\x12\x12pixvec.internal.v1\x1a\x1b\x62uf/validate/validate.proto\x1a&pixvec/api/v1/collection_service.proto\x1a\x1apixvec/api/v1/common.proto\x1a!pixvec/api/v1/image_service.proto\"Y\n\x12\x45mbedImagesRequest\x12\x16\n\x05model\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\x0e\n\x06\x64igest\x18\x02 \x01(\x0c\x12\x1b\n\x06images\x18\x03 \x03(\x0c\x42\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\x80\x02\"\x97\x01\n\x13\x45mbedImagesResponse\x12\x36\n\nembeddings\x18\x01 \x03(\x0b\x32\".pixvec.internal.v1.ImageEmbedding\x12\x15\n\rqueue_seconds\x18\x02 \x01(\x01\x12\x16\n\x0e\x64\x65\x63ode_seconds\x18\x03 \x01(\x01\x12\x19\n\x11inference_seconds\x18\x04 \x01(\x01\"W\n\x0eImageEmbedding\x12\x10\n\x06vector\x18\x01 \x01(\x0cH\x00\x12)\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x18.pixvec.api.v1.ItemErrorH\x00\x42\x08\n\x06result\"W\n\x11\x45mbedTextsRequest\x12\x16\n\x05model\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\x0e\n\x06\x64igest\x18\x02 \x01(\x0c\x12\x1a\n\x05texts\x18\x03 \x03(\tB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\x80\x02\"W\n\x12\x45mbedTextsResponse\x12\x0f\n\x07vectors\x18\x01 \x03(\x0c\x12\x15\n\rqueue_seconds\x18\x02 \x01(\x01\x12\x19\n\x11inference_seconds\x18\x03 \x01(\x01\"\x90\x02\n\x15\x43lassifyImagesRequest\x12\x16\n\x05model\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\x0e\n\x06\x64igest\x18\x02 \x01(\x0c\x12\x18\n\x06labels\x18\x03 \x03(\tB\x08\xbaH\x05\x92\x01\x02\x08\x01\x12\x11\n\ttemplates\x18\x04 \x03(\t\x12\x19\n\x06images\x18\x05 \x03(\x0c\x42\t\xbaH\x06\x92\x01\x03\x10\x80\x02\x12\x1a\n\x07vectors\x18\x06 \x03(\x0c\x42\t\xbaH\x06\x92\x01\x03\x10\xe8\x07:k\xbaHh\x1a\x66\n\x11\x63lassify.pictures\x12\x18\x65ither images or vectors\x1a\x37(this.images.size() == 0) != (this.vectors.size() == 0)\"\xa8\x01\n\x16\x43lassifyImagesResponse\x12\x31\n\x07results\x18\x01 \x03(\x0b\x32 .pixvec.internal.v1.ImageClasses\x12\x11\n\texclusive\x18\x02 \x01(\x08\x12\x15\n\rqueue_seconds\x18\x03 \x01(\x01\x12\x16\n\x0e\x64\x65\x63ode_seconds\x18\x04 \x01(\x01\x12\x19\n\x11inference_seconds\x18\x05 \x01(\x01\"N\n\x0cImageClasses\x12\x15\n\rprobabilities\x18\x01 \x03(\x02\x12\'\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x18.pixvec.api.v1.ItemError\"\xb0\x02\n\x14\x44\x65tectRegionsRequest\x12\x37\n\x08settings\x18\x01 \x01(\x0b\x32\x1d.pixvec.api.v1.RegionSettingsB\x06\xbaH\x03\xc8\x01\x01\x12\x13\n\x0bimage_model\x18\x02 \x01(\t\x12\x0e\n\x06\x64igest\x18\x03 \x01(\x0c\x12\x1a\n\x06images\x18\x04 \x03(\x0c\x42\n\xbaH\x07\x92\x01\x04\x08\x01\x10@\x12!\n\x05\x62oxes\x18\x05 \x03(\x0b\x32\x12.pixvec.api.v1.Box:{\xbaHx\x1av\n\x0c\x64\x65tect.boxes\x12#boxes must be none, or one an image\x1a\x41this.boxes.size() == 0 || this.boxes.size() == this.images.size()\"\x94\x01\n\x15\x44\x65tectRegionsResponse\x12\x31\n\x07results\x18\x01 \x03(\x0b\x32 .pixvec.internal.v1.ImageRegions\x12\x15\n\rqueue_seconds\x18\x02 \x01(\x01\x12\x16\n\x0e\x64\x65\x63ode_seconds\x18\x03 \x01(\x01\x12\x19\n\x11inference_seconds\x18\x04 \x01(\x01\"\x9c\x01\n\x0cImageRegions\x12&\n\x07regions\x18\x01 \x03(\x0b\x32\x15.pixvec.api.v1.Region\x12\x0f\n\x07vectors\x18\x02 \x01(\x0c\x12\x0b\n\x03\x64im\x18\x03 \x01(\r\x12\r\n\x05width\x18\x04 \x01(\r\x12\x0e\n\x06height\x18\x05 \x01(\r\x12\'\n\x05\x65rror\x18\x06 \x01(\x0b\x32\x18.pixvec.api.v1.ItemError\"Z\n\x05Model\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0b\n\x03\x64im\x18\x02 \x01(\r\x12\x13\n\x0b\x64\x65scription\x18\x03 \x01(\t\x12\x11\n\tavailable\x18\x04 \x01(\x08\x12\x0e\n\x06\x64\x65tail\x18\x05 \x01(\t\"\x13\n\x11ListModelsRequest\"?\n\x12ListModelsResponse\x12)\n\x06models\x18\x01 \x03(\x0b\x32\x19.pixvec.internal.v1.Model\"-\n\x13ResolveModelRequest\x12\x16\n\x05model\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\"f\n\x14ResolveModelResponse\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0b\n\x03\x64im\x18\x02 \x01(\r\x12\x0e\n\x06\x64igest\x18\x03 \x01(\x0c\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x12\n\ntakes_text\x18\x05 \x01(\x08\"e\n\x15ResolveRegionsRequest\x12\x37\n\x08settings\x18\x01 \x01(\x0b\x32\x1d.pixvec.api.v1.RegionSettingsB\x06\xbaH\x03\xc8\x01\x01\x12\x13\n\x0bimage_model\x18\x02 \x01(\t\"G\n\x16ResolveRegionsResponse\x12\x10\n\x08\x64\x65tector\x18\x01 \x01(\t\x12\x0b\n\x03\x64im\x18\x02 \x01(\r\x12\x0e\n\x06\x64igest\x18\x03 \x01(\x0c\"N\n\x16RenderThumbnailRequest\x12\x16\n\x05image\x18\x01 \x01(\x0c\x42\x07\xbaH\x04z\x02\x10\x01\x12\x1c\n\x08max_side\x18\x02 \x01(\rB\n\xbaH\x07*\x05\x18\x80\x10(\x10\"\'\n\x17RenderThumbnailResponse\x12\x0c\n\x04jpeg\x18\x01 \x01(\x0c\x32\xb2\x06\n\x0f\x45mbedderService\x12^\n\x0b\x45mbedImages\x12&.pixvec.internal.v1.EmbedImagesRequest\x1a\'.pixvec.internal.v1.EmbedImagesResponse\x12[\n\nEmbedTexts\x12%.pixvec.internal.v1.EmbedTextsRequest\x1a&.pixvec.internal.v1.EmbedTextsResponse\x12g\n\x0e\x43lassifyImages\x12).pixvec.internal.v1.ClassifyImagesRequest\x1a*.pixvec.internal.v1.ClassifyImagesResponse\x12\x64\n\rDetectRegions\x12(.pixvec.internal.v1.DetectRegionsRequest\x1a).pixvec.internal.v1.DetectRegionsResponse\x12[\n\nListModels\x12%.pixvec.internal.v1.ListModelsRequest\x1a&.pixvec.internal.v1.ListModelsResponse\x12\x61\n\x0cResolveModel\x12\'.pixvec.internal.v1.ResolveModelRequest\x1a(.pixvec.internal.v1.ResolveModelResponse\x12g\n\x0eResolveRegions\x12).pixvec.internal.v1.ResolveRegionsRequest\x1a*.pixvec.internal.v1.ResolveRegionsResponse\x12j\n\x0fRenderThumbnail\x12*.pixvec.internal.v1.RenderThumbnailRequest\x1a+.pixvec.internal.v1.RenderThumbnailResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -39,6 +39,20 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_EMBEDIMAGESREQUEST'].fields_by_name['model']._serialized_options = b'\272H\004r\002\020\001'
   _globals['_EMBEDIMAGESREQUEST'].fields_by_name['images']._loaded_options = None
   _globals['_EMBEDIMAGESREQUEST'].fields_by_name['images']._serialized_options = b'\272H\010\222\001\005\010\001\020\200\002'
+  _globals['_EMBEDTEXTSREQUEST'].fields_by_name['model']._loaded_options = None
+  _globals['_EMBEDTEXTSREQUEST'].fields_by_name['model']._serialized_options = b'\272H\004r\002\020\001'
+  _globals['_EMBEDTEXTSREQUEST'].fields_by_name['texts']._loaded_options = None
+  _globals['_EMBEDTEXTSREQUEST'].fields_by_name['texts']._serialized_options = b'\272H\010\222\001\005\010\001\020\200\002'
+  _globals['_CLASSIFYIMAGESREQUEST'].fields_by_name['model']._loaded_options = None
+  _globals['_CLASSIFYIMAGESREQUEST'].fields_by_name['model']._serialized_options = b'\272H\004r\002\020\001'
+  _globals['_CLASSIFYIMAGESREQUEST'].fields_by_name['labels']._loaded_options = None
+  _globals['_CLASSIFYIMAGESREQUEST'].fields_by_name['labels']._serialized_options = b'\272H\005\222\001\002\010\001'
+  _globals['_CLASSIFYIMAGESREQUEST'].fields_by_name['images']._loaded_options = None
+  _globals['_CLASSIFYIMAGESREQUEST'].fields_by_name['images']._serialized_options = b'\272H\006\222\001\003\020\200\002'
+  _globals['_CLASSIFYIMAGESREQUEST'].fields_by_name['vectors']._loaded_options = None
+  _globals['_CLASSIFYIMAGESREQUEST'].fields_by_name['vectors']._serialized_options = b'\272H\006\222\001\003\020\350\007'
+  _globals['_CLASSIFYIMAGESREQUEST']._loaded_options = None
+  _globals['_CLASSIFYIMAGESREQUEST']._serialized_options = b'\272Hh\032f\n\021classify.pictures\022\030either images or vectors\0327(this.images.size() == 0) != (this.vectors.size() == 0)'
   _globals['_DETECTREGIONSREQUEST'].fields_by_name['settings']._loaded_options = None
   _globals['_DETECTREGIONSREQUEST'].fields_by_name['settings']._serialized_options = b'\272H\003\310\001\001'
   _globals['_DETECTREGIONSREQUEST'].fields_by_name['images']._loaded_options = None
@@ -59,30 +73,40 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_EMBEDIMAGESRESPONSE']._serialized_end=440
   _globals['_IMAGEEMBEDDING']._serialized_start=442
   _globals['_IMAGEEMBEDDING']._serialized_end=529
-  _globals['_DETECTREGIONSREQUEST']._serialized_start=532
-  _globals['_DETECTREGIONSREQUEST']._serialized_end=836
-  _globals['_DETECTREGIONSRESPONSE']._serialized_start=839
-  _globals['_DETECTREGIONSRESPONSE']._serialized_end=987
-  _globals['_IMAGEREGIONS']._serialized_start=990
-  _globals['_IMAGEREGIONS']._serialized_end=1146
-  _globals['_MODEL']._serialized_start=1148
-  _globals['_MODEL']._serialized_end=1238
-  _globals['_LISTMODELSREQUEST']._serialized_start=1240
-  _globals['_LISTMODELSREQUEST']._serialized_end=1259
-  _globals['_LISTMODELSRESPONSE']._serialized_start=1261
-  _globals['_LISTMODELSRESPONSE']._serialized_end=1324
-  _globals['_RESOLVEMODELREQUEST']._serialized_start=1326
-  _globals['_RESOLVEMODELREQUEST']._serialized_end=1371
-  _globals['_RESOLVEMODELRESPONSE']._serialized_start=1373
-  _globals['_RESOLVEMODELRESPONSE']._serialized_end=1455
-  _globals['_RESOLVEREGIONSREQUEST']._serialized_start=1457
-  _globals['_RESOLVEREGIONSREQUEST']._serialized_end=1558
-  _globals['_RESOLVEREGIONSRESPONSE']._serialized_start=1560
-  _globals['_RESOLVEREGIONSRESPONSE']._serialized_end=1631
-  _globals['_RENDERTHUMBNAILREQUEST']._serialized_start=1633
-  _globals['_RENDERTHUMBNAILREQUEST']._serialized_end=1711
-  _globals['_RENDERTHUMBNAILRESPONSE']._serialized_start=1713
-  _globals['_RENDERTHUMBNAILRESPONSE']._serialized_end=1752
-  _globals['_EMBEDDERSERVICE']._serialized_start=1755
-  _globals['_EMBEDDERSERVICE']._serialized_end=2375
+  _globals['_EMBEDTEXTSREQUEST']._serialized_start=531
+  _globals['_EMBEDTEXTSREQUEST']._serialized_end=618
+  _globals['_EMBEDTEXTSRESPONSE']._serialized_start=620
+  _globals['_EMBEDTEXTSRESPONSE']._serialized_end=707
+  _globals['_CLASSIFYIMAGESREQUEST']._serialized_start=710
+  _globals['_CLASSIFYIMAGESREQUEST']._serialized_end=982
+  _globals['_CLASSIFYIMAGESRESPONSE']._serialized_start=985
+  _globals['_CLASSIFYIMAGESRESPONSE']._serialized_end=1153
+  _globals['_IMAGECLASSES']._serialized_start=1155
+  _globals['_IMAGECLASSES']._serialized_end=1233
+  _globals['_DETECTREGIONSREQUEST']._serialized_start=1236
+  _globals['_DETECTREGIONSREQUEST']._serialized_end=1540
+  _globals['_DETECTREGIONSRESPONSE']._serialized_start=1543
+  _globals['_DETECTREGIONSRESPONSE']._serialized_end=1691
+  _globals['_IMAGEREGIONS']._serialized_start=1694
+  _globals['_IMAGEREGIONS']._serialized_end=1850
+  _globals['_MODEL']._serialized_start=1852
+  _globals['_MODEL']._serialized_end=1942
+  _globals['_LISTMODELSREQUEST']._serialized_start=1944
+  _globals['_LISTMODELSREQUEST']._serialized_end=1963
+  _globals['_LISTMODELSRESPONSE']._serialized_start=1965
+  _globals['_LISTMODELSRESPONSE']._serialized_end=2028
+  _globals['_RESOLVEMODELREQUEST']._serialized_start=2030
+  _globals['_RESOLVEMODELREQUEST']._serialized_end=2075
+  _globals['_RESOLVEMODELRESPONSE']._serialized_start=2077
+  _globals['_RESOLVEMODELRESPONSE']._serialized_end=2179
+  _globals['_RESOLVEREGIONSREQUEST']._serialized_start=2181
+  _globals['_RESOLVEREGIONSREQUEST']._serialized_end=2282
+  _globals['_RESOLVEREGIONSRESPONSE']._serialized_start=2284
+  _globals['_RESOLVEREGIONSRESPONSE']._serialized_end=2355
+  _globals['_RENDERTHUMBNAILREQUEST']._serialized_start=2357
+  _globals['_RENDERTHUMBNAILREQUEST']._serialized_end=2435
+  _globals['_RENDERTHUMBNAILRESPONSE']._serialized_start=2437
+  _globals['_RENDERTHUMBNAILRESPONSE']._serialized_end=2476
+  _globals['_EMBEDDERSERVICE']._serialized_start=2479
+  _globals['_EMBEDDERSERVICE']._serialized_end=3297
 # @@protoc_insertion_point(module_scope)

@@ -40,6 +40,64 @@ class ImageEmbedding(_message.Message):
     error: _image_service_pb2.ItemError
     def __init__(self, vector: _Optional[bytes] = ..., error: _Optional[_Union[_image_service_pb2.ItemError, _Mapping]] = ...) -> None: ...
 
+class EmbedTextsRequest(_message.Message):
+    __slots__ = ("model", "digest", "texts")
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    DIGEST_FIELD_NUMBER: _ClassVar[int]
+    TEXTS_FIELD_NUMBER: _ClassVar[int]
+    model: str
+    digest: bytes
+    texts: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, model: _Optional[str] = ..., digest: _Optional[bytes] = ..., texts: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class EmbedTextsResponse(_message.Message):
+    __slots__ = ("vectors", "queue_seconds", "inference_seconds")
+    VECTORS_FIELD_NUMBER: _ClassVar[int]
+    QUEUE_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    INFERENCE_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    vectors: _containers.RepeatedScalarFieldContainer[bytes]
+    queue_seconds: float
+    inference_seconds: float
+    def __init__(self, vectors: _Optional[_Iterable[bytes]] = ..., queue_seconds: _Optional[float] = ..., inference_seconds: _Optional[float] = ...) -> None: ...
+
+class ClassifyImagesRequest(_message.Message):
+    __slots__ = ("model", "digest", "labels", "templates", "images", "vectors")
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    DIGEST_FIELD_NUMBER: _ClassVar[int]
+    LABELS_FIELD_NUMBER: _ClassVar[int]
+    TEMPLATES_FIELD_NUMBER: _ClassVar[int]
+    IMAGES_FIELD_NUMBER: _ClassVar[int]
+    VECTORS_FIELD_NUMBER: _ClassVar[int]
+    model: str
+    digest: bytes
+    labels: _containers.RepeatedScalarFieldContainer[str]
+    templates: _containers.RepeatedScalarFieldContainer[str]
+    images: _containers.RepeatedScalarFieldContainer[bytes]
+    vectors: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, model: _Optional[str] = ..., digest: _Optional[bytes] = ..., labels: _Optional[_Iterable[str]] = ..., templates: _Optional[_Iterable[str]] = ..., images: _Optional[_Iterable[bytes]] = ..., vectors: _Optional[_Iterable[bytes]] = ...) -> None: ...
+
+class ClassifyImagesResponse(_message.Message):
+    __slots__ = ("results", "exclusive", "queue_seconds", "decode_seconds", "inference_seconds")
+    RESULTS_FIELD_NUMBER: _ClassVar[int]
+    EXCLUSIVE_FIELD_NUMBER: _ClassVar[int]
+    QUEUE_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    DECODE_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    INFERENCE_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    results: _containers.RepeatedCompositeFieldContainer[ImageClasses]
+    exclusive: bool
+    queue_seconds: float
+    decode_seconds: float
+    inference_seconds: float
+    def __init__(self, results: _Optional[_Iterable[_Union[ImageClasses, _Mapping]]] = ..., exclusive: _Optional[bool] = ..., queue_seconds: _Optional[float] = ..., decode_seconds: _Optional[float] = ..., inference_seconds: _Optional[float] = ...) -> None: ...
+
+class ImageClasses(_message.Message):
+    __slots__ = ("probabilities", "error")
+    PROBABILITIES_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    probabilities: _containers.RepeatedScalarFieldContainer[float]
+    error: _image_service_pb2.ItemError
+    def __init__(self, probabilities: _Optional[_Iterable[float]] = ..., error: _Optional[_Union[_image_service_pb2.ItemError, _Mapping]] = ...) -> None: ...
+
 class DetectRegionsRequest(_message.Message):
     __slots__ = ("settings", "image_model", "digest", "images", "boxes")
     SETTINGS_FIELD_NUMBER: _ClassVar[int]
@@ -113,16 +171,18 @@ class ResolveModelRequest(_message.Message):
     def __init__(self, model: _Optional[str] = ...) -> None: ...
 
 class ResolveModelResponse(_message.Message):
-    __slots__ = ("model", "dim", "digest", "reason")
+    __slots__ = ("model", "dim", "digest", "reason", "takes_text")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     DIM_FIELD_NUMBER: _ClassVar[int]
     DIGEST_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
+    TAKES_TEXT_FIELD_NUMBER: _ClassVar[int]
     model: str
     dim: int
     digest: bytes
     reason: str
-    def __init__(self, model: _Optional[str] = ..., dim: _Optional[int] = ..., digest: _Optional[bytes] = ..., reason: _Optional[str] = ...) -> None: ...
+    takes_text: bool
+    def __init__(self, model: _Optional[str] = ..., dim: _Optional[int] = ..., digest: _Optional[bytes] = ..., reason: _Optional[str] = ..., takes_text: _Optional[bool] = ...) -> None: ...
 
 class ResolveRegionsRequest(_message.Message):
     __slots__ = ("settings", "image_model")

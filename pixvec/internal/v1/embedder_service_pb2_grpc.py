@@ -40,6 +40,16 @@ class EmbedderServiceStub:
                 request_serializer=pixvec_dot_internal_dot_v1_dot_embedder__service__pb2.EmbedImagesRequest.SerializeToString,
                 response_deserializer=pixvec_dot_internal_dot_v1_dot_embedder__service__pb2.EmbedImagesResponse.FromString,
                 _registered_method=True)
+        self.EmbedTexts = channel.unary_unary(
+                '/pixvec.internal.v1.EmbedderService/EmbedTexts',
+                request_serializer=pixvec_dot_internal_dot_v1_dot_embedder__service__pb2.EmbedTextsRequest.SerializeToString,
+                response_deserializer=pixvec_dot_internal_dot_v1_dot_embedder__service__pb2.EmbedTextsResponse.FromString,
+                _registered_method=True)
+        self.ClassifyImages = channel.unary_unary(
+                '/pixvec.internal.v1.EmbedderService/ClassifyImages',
+                request_serializer=pixvec_dot_internal_dot_v1_dot_embedder__service__pb2.ClassifyImagesRequest.SerializeToString,
+                response_deserializer=pixvec_dot_internal_dot_v1_dot_embedder__service__pb2.ClassifyImagesResponse.FromString,
+                _registered_method=True)
         self.DetectRegions = channel.unary_unary(
                 '/pixvec.internal.v1.EmbedderService/DetectRegions',
                 request_serializer=pixvec_dot_internal_dot_v1_dot_embedder__service__pb2.DetectRegionsRequest.SerializeToString,
@@ -73,6 +83,20 @@ class EmbedderServiceServicer:
 
     def EmbedImages(self, request, context):
         """Turns pictures into vectors, one result a picture, in order.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def EmbedTexts(self, request, context):
+        """Turns texts into vectors in the space of the model's pictures. FAILED_PRECONDITION where it takes pictures only.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ClassifyImages(self, request, context):
+        """Says of which classes pictures are, the classes being texts of a model that takes them.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -119,6 +143,16 @@ def add_EmbedderServiceServicer_to_server(servicer, server):
                     servicer.EmbedImages,
                     request_deserializer=pixvec_dot_internal_dot_v1_dot_embedder__service__pb2.EmbedImagesRequest.FromString,
                     response_serializer=pixvec_dot_internal_dot_v1_dot_embedder__service__pb2.EmbedImagesResponse.SerializeToString,
+            ),
+            'EmbedTexts': grpc.unary_unary_rpc_method_handler(
+                    servicer.EmbedTexts,
+                    request_deserializer=pixvec_dot_internal_dot_v1_dot_embedder__service__pb2.EmbedTextsRequest.FromString,
+                    response_serializer=pixvec_dot_internal_dot_v1_dot_embedder__service__pb2.EmbedTextsResponse.SerializeToString,
+            ),
+            'ClassifyImages': grpc.unary_unary_rpc_method_handler(
+                    servicer.ClassifyImages,
+                    request_deserializer=pixvec_dot_internal_dot_v1_dot_embedder__service__pb2.ClassifyImagesRequest.FromString,
+                    response_serializer=pixvec_dot_internal_dot_v1_dot_embedder__service__pb2.ClassifyImagesResponse.SerializeToString,
             ),
             'DetectRegions': grpc.unary_unary_rpc_method_handler(
                     servicer.DetectRegions,
@@ -174,6 +208,60 @@ class EmbedderService:
             '/pixvec.internal.v1.EmbedderService/EmbedImages',
             pixvec_dot_internal_dot_v1_dot_embedder__service__pb2.EmbedImagesRequest.SerializeToString,
             pixvec_dot_internal_dot_v1_dot_embedder__service__pb2.EmbedImagesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EmbedTexts(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pixvec.internal.v1.EmbedderService/EmbedTexts',
+            pixvec_dot_internal_dot_v1_dot_embedder__service__pb2.EmbedTextsRequest.SerializeToString,
+            pixvec_dot_internal_dot_v1_dot_embedder__service__pb2.EmbedTextsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ClassifyImages(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pixvec.internal.v1.EmbedderService/ClassifyImages',
+            pixvec_dot_internal_dot_v1_dot_embedder__service__pb2.ClassifyImagesRequest.SerializeToString,
+            pixvec_dot_internal_dot_v1_dot_embedder__service__pb2.ClassifyImagesResponse.FromString,
             options,
             channel_credentials,
             insecure,

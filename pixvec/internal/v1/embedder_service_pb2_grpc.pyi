@@ -35,6 +35,10 @@ class EmbedderServiceStub:
     def __new__(cls, channel: _aio.Channel) -> EmbedderServiceAsyncStub: ...
     EmbedImages: _grpc.UnaryUnaryMultiCallable[_embedder_service_pb2.EmbedImagesRequest, _embedder_service_pb2.EmbedImagesResponse]
     """Turns pictures into vectors, one result a picture, in order."""
+    EmbedTexts: _grpc.UnaryUnaryMultiCallable[_embedder_service_pb2.EmbedTextsRequest, _embedder_service_pb2.EmbedTextsResponse]
+    """Turns texts into vectors in the space of the model's pictures. FAILED_PRECONDITION where it takes pictures only."""
+    ClassifyImages: _grpc.UnaryUnaryMultiCallable[_embedder_service_pb2.ClassifyImagesRequest, _embedder_service_pb2.ClassifyImagesResponse]
+    """Says of which classes pictures are, the classes being texts of a model that takes them."""
     DetectRegions: _grpc.UnaryUnaryMultiCallable[_embedder_service_pb2.DetectRegionsRequest, _embedder_service_pb2.DetectRegionsResponse]
     """Finds the objects of pictures, or takes the boxes that are given, and turns them into vectors."""
     ListModels: _grpc.UnaryUnaryMultiCallable[_embedder_service_pb2.ListModelsRequest, _embedder_service_pb2.ListModelsResponse]
@@ -52,6 +56,10 @@ class EmbedderServiceAsyncStub(EmbedderServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     EmbedImages: _aio.UnaryUnaryMultiCallable[_embedder_service_pb2.EmbedImagesRequest, _embedder_service_pb2.EmbedImagesResponse]  # type: ignore[assignment]
     """Turns pictures into vectors, one result a picture, in order."""
+    EmbedTexts: _aio.UnaryUnaryMultiCallable[_embedder_service_pb2.EmbedTextsRequest, _embedder_service_pb2.EmbedTextsResponse]  # type: ignore[assignment]
+    """Turns texts into vectors in the space of the model's pictures. FAILED_PRECONDITION where it takes pictures only."""
+    ClassifyImages: _aio.UnaryUnaryMultiCallable[_embedder_service_pb2.ClassifyImagesRequest, _embedder_service_pb2.ClassifyImagesResponse]  # type: ignore[assignment]
+    """Says of which classes pictures are, the classes being texts of a model that takes them."""
     DetectRegions: _aio.UnaryUnaryMultiCallable[_embedder_service_pb2.DetectRegionsRequest, _embedder_service_pb2.DetectRegionsResponse]  # type: ignore[assignment]
     """Finds the objects of pictures, or takes the boxes that are given, and turns them into vectors."""
     ListModels: _aio.UnaryUnaryMultiCallable[_embedder_service_pb2.ListModelsRequest, _embedder_service_pb2.ListModelsResponse]  # type: ignore[assignment]
@@ -72,6 +80,22 @@ class EmbedderServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_embedder_service_pb2.EmbedImagesResponse, _abc.Awaitable[_embedder_service_pb2.EmbedImagesResponse]]:
         """Turns pictures into vectors, one result a picture, in order."""
+
+    @_abc_1.abstractmethod
+    def EmbedTexts(
+        self,
+        request: _embedder_service_pb2.EmbedTextsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_embedder_service_pb2.EmbedTextsResponse, _abc.Awaitable[_embedder_service_pb2.EmbedTextsResponse]]:
+        """Turns texts into vectors in the space of the model's pictures. FAILED_PRECONDITION where it takes pictures only."""
+
+    @_abc_1.abstractmethod
+    def ClassifyImages(
+        self,
+        request: _embedder_service_pb2.ClassifyImagesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_embedder_service_pb2.ClassifyImagesResponse, _abc.Awaitable[_embedder_service_pb2.ClassifyImagesResponse]]:
+        """Says of which classes pictures are, the classes being texts of a model that takes them."""
 
     @_abc_1.abstractmethod
     def DetectRegions(
