@@ -3,12 +3,16 @@
 import json
 from dataclasses import asdict, dataclass
 from enum import StrEnum
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
 Pixels = npt.NDArray[np.uint8]
+
+# The pixels of any picture must fit what a decoder has for them.
+MOST_DETECTOR_SIDE = 2048
 
 
 class Fit(StrEnum):
@@ -100,3 +104,48 @@ class Preprocess:
             min(width, (left + self.crop) * scale[0]),
             min(height, (top + self.crop) * scale[1]),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class DetectorPreprocess:
+    """What a detector takes: uint8 RGB pixels of a picture in its own shape, made smaller where it is large.
+
+    The short side is at most `min_size` pixels and the long side at most `max_size`, as torchvision's detectors resize
+    pictures; enlarging a small one is left to the detector. How much smaller: the sides of the pixels over those of the
+    upright picture.
+    """
+
+    min_size: int = 800
+    max_size: int = 1333
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.min_size <= self.max_size <= MOST_DETECTOR_SIDE:
+            raise ValueError(f"no picture has sides of {self.min_size} to {self.max_size} pixels here")
+
+    @property
+    def resize(self) -> int:
+        """The short side in pixels that a picture may be decoded at, and not lose anything."""
+        return self.min_size
+
+    def shape(self, width: int, height: int) -> tuple[int, int, int]:
+        """Return the shape of the pixels of an upright picture of this size: (height, width, 3)."""
+        scale = min(1.0, self.min_size / min(width, height), self.max_size / max(width, height))
+        return max(1, round(height * scale)), max(1, round(width * scale)), 3
+
+    def apply(self, picture: Image.Image) -> Pixels:
+        """Return (height, width, 3) uint8 pixels of an upright RGB picture of any size."""
+        height, width, _ = self.shape(*picture.size)
+        return np.asarray(picture.resize((width, height), Image.Resampling.BILINEAR))
+
+    def to_json(self) -> str:
+        """Return the canonical text of these values, which a model's digest covers."""
+        return json.dumps(asdict(self), sort_keys=True)
+
+
+AnyPreprocess: TypeAlias = Preprocess | DetectorPreprocess
+
+
+def preprocess_from_json(text: str) -> AnyPreprocess:
+    """Return what `to_json` was called on."""
+    values = json.loads(text)
+    return DetectorPreprocess(**values) if "max_size" in values else Preprocess.from_json(text)
