@@ -4,6 +4,7 @@ from buf.validate import validate_pb2 as _validate_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from pixvec.api.v1 import common_pb2 as _common_pb2
 from pixvec.api.v1 import image_service_pb2 as _image_service_pb2
+from pixvec.api.v1 import model_service_pb2 as _model_service_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
@@ -13,6 +14,12 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class JobKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    JOB_KIND_UNSPECIFIED: _ClassVar[JobKind]
+    JOB_KIND_INGEST: _ClassVar[JobKind]
+    JOB_KIND_TRAINING: _ClassVar[JobKind]
+
 class JobState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     JOB_STATE_UNSPECIFIED: _ClassVar[JobState]
@@ -20,6 +27,9 @@ class JobState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     JOB_STATE_RUNNING: _ClassVar[JobState]
     JOB_STATE_COMPLETED: _ClassVar[JobState]
     JOB_STATE_FAILED: _ClassVar[JobState]
+JOB_KIND_UNSPECIFIED: JobKind
+JOB_KIND_INGEST: JobKind
+JOB_KIND_TRAINING: JobKind
 JOB_STATE_UNSPECIFIED: JobState
 JOB_STATE_PLANNING: JobState
 JOB_STATE_RUNNING: JobState
@@ -27,7 +37,7 @@ JOB_STATE_COMPLETED: JobState
 JOB_STATE_FAILED: JobState
 
 class Job(_message.Message):
-    __slots__ = ("job_id", "collection", "state", "total", "queued", "decoded", "embedded", "indexed", "failed", "create_time", "end_time", "error", "token")
+    __slots__ = ("job_id", "collection", "state", "total", "queued", "decoded", "embedded", "indexed", "failed", "create_time", "end_time", "error", "token", "kind", "training")
     JOB_ID_FIELD_NUMBER: _ClassVar[int]
     COLLECTION_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
@@ -41,6 +51,8 @@ class Job(_message.Message):
     END_TIME_FIELD_NUMBER: _ClassVar[int]
     ERROR_FIELD_NUMBER: _ClassVar[int]
     TOKEN_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    TRAINING_FIELD_NUMBER: _ClassVar[int]
     job_id: str
     collection: str
     state: JobState
@@ -54,7 +66,49 @@ class Job(_message.Message):
     end_time: _timestamp_pb2.Timestamp
     error: _image_service_pb2.ItemError
     token: _common_pb2.SeqToken
-    def __init__(self, job_id: _Optional[str] = ..., collection: _Optional[str] = ..., state: _Optional[_Union[JobState, str]] = ..., total: _Optional[int] = ..., queued: _Optional[int] = ..., decoded: _Optional[int] = ..., embedded: _Optional[int] = ..., indexed: _Optional[int] = ..., failed: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., error: _Optional[_Union[_image_service_pb2.ItemError, _Mapping]] = ..., token: _Optional[_Union[_common_pb2.SeqToken, _Mapping]] = ...) -> None: ...
+    kind: JobKind
+    training: Training
+    def __init__(self, job_id: _Optional[str] = ..., collection: _Optional[str] = ..., state: _Optional[_Union[JobState, str]] = ..., total: _Optional[int] = ..., queued: _Optional[int] = ..., decoded: _Optional[int] = ..., embedded: _Optional[int] = ..., indexed: _Optional[int] = ..., failed: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., error: _Optional[_Union[_image_service_pb2.ItemError, _Mapping]] = ..., token: _Optional[_Union[_common_pb2.SeqToken, _Mapping]] = ..., kind: _Optional[_Union[JobKind, str]] = ..., training: _Optional[_Union[Training, _Mapping]] = ...) -> None: ...
+
+class Training(_message.Message):
+    __slots__ = ("name", "kind", "base_model", "size", "sample_size", "model")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    BASE_MODEL_FIELD_NUMBER: _ClassVar[int]
+    SIZE_FIELD_NUMBER: _ClassVar[int]
+    SAMPLE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    kind: _model_service_pb2.FittedKind
+    base_model: str
+    size: int
+    sample_size: int
+    model: str
+    def __init__(self, name: _Optional[str] = ..., kind: _Optional[_Union[_model_service_pb2.FittedKind, str]] = ..., base_model: _Optional[str] = ..., size: _Optional[int] = ..., sample_size: _Optional[int] = ..., model: _Optional[str] = ...) -> None: ...
+
+class CreateTrainingRequest(_message.Message):
+    __slots__ = ("collection", "name", "kind", "model", "size", "sample_size", "idempotency_key")
+    COLLECTION_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    SIZE_FIELD_NUMBER: _ClassVar[int]
+    SAMPLE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    IDEMPOTENCY_KEY_FIELD_NUMBER: _ClassVar[int]
+    collection: str
+    name: str
+    kind: _model_service_pb2.FittedKind
+    model: str
+    size: int
+    sample_size: int
+    idempotency_key: str
+    def __init__(self, collection: _Optional[str] = ..., name: _Optional[str] = ..., kind: _Optional[_Union[_model_service_pb2.FittedKind, str]] = ..., model: _Optional[str] = ..., size: _Optional[int] = ..., sample_size: _Optional[int] = ..., idempotency_key: _Optional[str] = ...) -> None: ...
+
+class CreateTrainingResponse(_message.Message):
+    __slots__ = ("job",)
+    JOB_FIELD_NUMBER: _ClassVar[int]
+    job: Job
+    def __init__(self, job: _Optional[_Union[Job, _Mapping]] = ...) -> None: ...
 
 class CreateIngestRequest(_message.Message):
     __slots__ = ("collection", "uri_prefix", "on_existing", "idempotency_key")

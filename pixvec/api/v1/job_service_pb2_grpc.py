@@ -40,6 +40,11 @@ class JobServiceStub:
                 request_serializer=pixvec_dot_api_dot_v1_dot_job__service__pb2.CreateIngestRequest.SerializeToString,
                 response_deserializer=pixvec_dot_api_dot_v1_dot_job__service__pb2.CreateIngestResponse.FromString,
                 _registered_method=True)
+        self.CreateTraining = channel.unary_unary(
+                '/pixvec.api.v1.JobService/CreateTraining',
+                request_serializer=pixvec_dot_api_dot_v1_dot_job__service__pb2.CreateTrainingRequest.SerializeToString,
+                response_deserializer=pixvec_dot_api_dot_v1_dot_job__service__pb2.CreateTrainingResponse.FromString,
+                _registered_method=True)
         self.GetJob = channel.unary_unary(
                 '/pixvec.api.v1.JobService/GetJob',
                 request_serializer=pixvec_dot_api_dot_v1_dot_job__service__pb2.GetJobRequest.SerializeToString,
@@ -68,6 +73,13 @@ class JobServiceServicer:
 
     def CreateIngest(self, request, context):
         """Takes in every picture under a URI prefix, by reference.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CreateTraining(self, request, context):
+        """Fits a codebook or a PCA on a sample of a collection's pictures. A model that can be named comes of it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -106,6 +118,11 @@ def add_JobServiceServicer_to_server(servicer, server):
                     servicer.CreateIngest,
                     request_deserializer=pixvec_dot_api_dot_v1_dot_job__service__pb2.CreateIngestRequest.FromString,
                     response_serializer=pixvec_dot_api_dot_v1_dot_job__service__pb2.CreateIngestResponse.SerializeToString,
+            ),
+            'CreateTraining': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateTraining,
+                    request_deserializer=pixvec_dot_api_dot_v1_dot_job__service__pb2.CreateTrainingRequest.FromString,
+                    response_serializer=pixvec_dot_api_dot_v1_dot_job__service__pb2.CreateTrainingResponse.SerializeToString,
             ),
             'GetJob': grpc.unary_unary_rpc_method_handler(
                     servicer.GetJob,
@@ -156,6 +173,33 @@ class JobService:
             '/pixvec.api.v1.JobService/CreateIngest',
             pixvec_dot_api_dot_v1_dot_job__service__pb2.CreateIngestRequest.SerializeToString,
             pixvec_dot_api_dot_v1_dot_job__service__pb2.CreateIngestResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateTraining(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pixvec.api.v1.JobService/CreateTraining',
+            pixvec_dot_api_dot_v1_dot_job__service__pb2.CreateTrainingRequest.SerializeToString,
+            pixvec_dot_api_dot_v1_dot_job__service__pb2.CreateTrainingResponse.FromString,
             options,
             channel_credentials,
             insecure,

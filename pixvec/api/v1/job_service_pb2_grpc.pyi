@@ -35,6 +35,8 @@ class JobServiceStub:
     def __new__(cls, channel: _aio.Channel) -> JobServiceAsyncStub: ...
     CreateIngest: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.CreateIngestRequest, _job_service_pb2.CreateIngestResponse]
     """Takes in every picture under a URI prefix, by reference."""
+    CreateTraining: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.CreateTrainingRequest, _job_service_pb2.CreateTrainingResponse]
+    """Fits a codebook or a PCA on a sample of a collection's pictures. A model that can be named comes of it."""
     GetJob: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.GetJobRequest, _job_service_pb2.GetJobResponse]
     ListJobs: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.ListJobsRequest, _job_service_pb2.ListJobsResponse]
     WatchJob: _grpc.UnaryStreamMultiCallable[_job_service_pb2.WatchJobRequest, _job_service_pb2.WatchJobResponse]
@@ -49,6 +51,8 @@ class JobServiceAsyncStub(JobServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateIngest: _aio.UnaryUnaryMultiCallable[_job_service_pb2.CreateIngestRequest, _job_service_pb2.CreateIngestResponse]  # type: ignore[assignment]
     """Takes in every picture under a URI prefix, by reference."""
+    CreateTraining: _aio.UnaryUnaryMultiCallable[_job_service_pb2.CreateTrainingRequest, _job_service_pb2.CreateTrainingResponse]  # type: ignore[assignment]
+    """Fits a codebook or a PCA on a sample of a collection's pictures. A model that can be named comes of it."""
     GetJob: _aio.UnaryUnaryMultiCallable[_job_service_pb2.GetJobRequest, _job_service_pb2.GetJobResponse]  # type: ignore[assignment]
     ListJobs: _aio.UnaryUnaryMultiCallable[_job_service_pb2.ListJobsRequest, _job_service_pb2.ListJobsResponse]  # type: ignore[assignment]
     WatchJob: _aio.UnaryStreamMultiCallable[_job_service_pb2.WatchJobRequest, _job_service_pb2.WatchJobResponse]  # type: ignore[assignment]
@@ -66,6 +70,14 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_job_service_pb2.CreateIngestResponse, _abc.Awaitable[_job_service_pb2.CreateIngestResponse]]:
         """Takes in every picture under a URI prefix, by reference."""
+
+    @_abc_1.abstractmethod
+    def CreateTraining(
+        self,
+        request: _job_service_pb2.CreateTrainingRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_job_service_pb2.CreateTrainingResponse, _abc.Awaitable[_job_service_pb2.CreateTrainingResponse]]:
+        """Fits a codebook or a PCA on a sample of a collection's pictures. A model that can be named comes of it."""
 
     @_abc_1.abstractmethod
     def GetJob(

@@ -2,6 +2,7 @@ from buf.validate import validate_pb2 as _validate_pb2
 from pixvec.api.v1 import collection_service_pb2 as _collection_service_pb2
 from pixvec.api.v1 import common_pb2 as _common_pb2
 from pixvec.api.v1 import image_service_pb2 as _image_service_pb2
+from pixvec.api.v1 import model_service_pb2 as _model_service_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -141,18 +142,30 @@ class ImageRegions(_message.Message):
     def __init__(self, regions: _Optional[_Iterable[_Union[_common_pb2.Region, _Mapping]]] = ..., vectors: _Optional[bytes] = ..., dim: _Optional[int] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., error: _Optional[_Union[_image_service_pb2.ItemError, _Mapping]] = ...) -> None: ...
 
 class Model(_message.Message):
-    __slots__ = ("name", "dim", "description", "available", "detail")
+    __slots__ = ("name", "dim", "description", "available", "detail", "parameters", "size_bytes", "source", "licence", "kind", "takes_texts")
     NAME_FIELD_NUMBER: _ClassVar[int]
     DIM_FIELD_NUMBER: _ClassVar[int]
     DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
     AVAILABLE_FIELD_NUMBER: _ClassVar[int]
     DETAIL_FIELD_NUMBER: _ClassVar[int]
+    PARAMETERS_FIELD_NUMBER: _ClassVar[int]
+    SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    LICENCE_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    TAKES_TEXTS_FIELD_NUMBER: _ClassVar[int]
     name: str
     dim: int
     description: str
     available: bool
     detail: str
-    def __init__(self, name: _Optional[str] = ..., dim: _Optional[int] = ..., description: _Optional[str] = ..., available: _Optional[bool] = ..., detail: _Optional[str] = ...) -> None: ...
+    parameters: int
+    size_bytes: int
+    source: str
+    licence: str
+    kind: _model_service_pb2.ModelKind
+    takes_texts: bool
+    def __init__(self, name: _Optional[str] = ..., dim: _Optional[int] = ..., description: _Optional[str] = ..., available: _Optional[bool] = ..., detail: _Optional[str] = ..., parameters: _Optional[int] = ..., size_bytes: _Optional[int] = ..., source: _Optional[str] = ..., licence: _Optional[str] = ..., kind: _Optional[_Union[_model_service_pb2.ModelKind, str]] = ..., takes_texts: _Optional[bool] = ...) -> None: ...
 
 class ListModelsRequest(_message.Message):
     __slots__ = ()

@@ -7,12 +7,19 @@ from pathlib import Path
 import grpc
 from google.protobuf.descriptor import FieldDescriptor
 
-from pixvec.api.v1 import collection_service_pb2, common_pb2, image_service_pb2, job_service_pb2, search_service_pb2
+from pixvec.api.v1 import (
+    collection_service_pb2,
+    common_pb2,
+    image_service_pb2,
+    job_service_pb2,
+    model_service_pb2,
+    search_service_pb2,
+)
 from pixvec.errors import PixvecError
 from pixvec.internal.v1 import embedder_service_pb2, record_pb2, searcher_service_pb2
 
 PROTOS = Path(__file__).parents[3] / "protos" / "pixvec"
-PUBLIC = (common_pb2, collection_service_pb2, image_service_pb2, job_service_pb2, search_service_pb2)
+PUBLIC = (common_pb2, collection_service_pb2, image_service_pb2, job_service_pb2, model_service_pb2, search_service_pb2)
 INTERNAL = (embedder_service_pb2, record_pb2, searcher_service_pb2)
 
 
@@ -28,7 +35,7 @@ def test_no_field_is_a_keyword_of_python():
 def test_a_digest_is_bytes_inside_and_hexadecimal_for_people():
     types = {field.full_name: field.type for field in fields(PUBLIC + INTERNAL) if field.name == "digest"}
     hexadecimal = {name for name, kind in types.items() if kind == FieldDescriptor.TYPE_STRING}
-    assert hexadecimal == {"pixvec.api.v1.Space.digest"}
+    assert hexadecimal == {"pixvec.api.v1.Space.digest", "pixvec.api.v1.FittedModel.digest"}
     assert {kind for name, kind in types.items() if name not in hexadecimal} == {FieldDescriptor.TYPE_BYTES}
 
 
