@@ -133,7 +133,7 @@ class RegionSettings:
 @dataclass(frozen=True, slots=True)
 class Space:
     """One kind of vector that every image of a collection carries. `digest` is 64 hexadecimal digits; `regions` says
-    where the rows of a space of regions come from."""
+    where the rows of a space of regions come from, `takes_text` whether texts have a place in it."""
 
     name: str
     model: str
@@ -142,6 +142,7 @@ class Space:
     digest: str
     index: IndexSettings = field(default_factory=IndexSettings)
     regions: RegionSettings | None = None
+    takes_text: bool = False
 
     @property
     def kind(self) -> SpaceKind:
@@ -164,6 +165,11 @@ class Collection:
         if not name:
             return self.spaces[0]
         return next((space for space in self.spaces if space.name == name), None)
+
+    @property
+    def text_space(self) -> Space | None:
+        """The first space that texts have a place in, None where there is none."""
+        return next((space for space in self.spaces if space.takes_text), None)
 
     @property
     def region_space(self) -> Space | None:

@@ -25,6 +25,7 @@
     ├── FailedPrecondition            right in itself, wrong for the state of things
     │   ├── WeightsUnavailable
     │   ├── DigestMismatch
+    │   ├── NoTextTower               a text, where the model takes pictures only
     │   ├── SchemaMismatch
     │   ├── BackupDamaged             what the blob store holds is not what was backed up
     │   └── StaleToken                the token is from before a restore
@@ -208,6 +209,12 @@ class DigestMismatch(FailedPrecondition):
     """A vector made by another model than the space's."""
 
     reason = "DIGEST_MISMATCH"
+
+
+class NoTextTower(FailedPrecondition):
+    """A text, for a model that takes pictures only; the message says which model takes both."""
+
+    reason = "NO_TEXT_TOWER"
 
 
 class SchemaMismatch(FailedPrecondition):

@@ -6,7 +6,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
-from pixvec.errors import InvalidRequest
+from pixvec.errors import NoTextTower
 from pixvec.vision.preprocess import Pixels, Preprocess
 
 Vectors = npt.NDArray[np.float32]
@@ -61,10 +61,10 @@ class TextExtractor(Extractor, Protocol):
 
 
 def text_tower(model: Extractor) -> TextExtractor:
-    """Return the same model as one that takes texts. Raises InvalidRequest where it takes pictures only."""
+    """Return the same model as one that takes texts. Raises NoTextTower where it takes pictures only."""
     if isinstance(model, TextExtractor):
         return model
-    raise InvalidRequest(
+    raise NoTextTower(
         f"{model.name} makes vectors of pictures only: search by text in a space whose model is open_clip:NAME",
         field="text",
     )

@@ -12,7 +12,7 @@ import pytest
 import torch
 from huggingface_hub.errors import LocalEntryNotFoundError
 
-from pixvec.errors import InvalidRequest, ModelNotFound, WeightsUnavailable
+from pixvec.errors import InvalidRequest, ModelNotFound, NoTextTower, WeightsUnavailable
 from pixvec.vision import hub
 from pixvec.vision.extractor import Extractor, TextExtractor, text_tower
 from pixvec.vision.pca import fit_pca, save_pca
@@ -180,7 +180,7 @@ def test_a_pooling_cannot_be_chosen(folder: Path) -> None:
 def test_a_model_of_pictures_only_takes_no_text() -> None:
     model = load("hog", WeightSource())
     assert isinstance(model, Extractor)
-    with pytest.raises(InvalidRequest, match="hog makes vectors of pictures only: search by text in a space whose"):
+    with pytest.raises(NoTextTower, match="hog makes vectors of pictures only: search by text in a space whose"):
         text_tower(model)
 
 
