@@ -78,6 +78,29 @@ def test_no_pictures_give_no_vectors(model: Extractor) -> None:
     assert (vectors.shape, vectors.dtype) == ((0, model.dim), np.float32)
 
 
+@pytest.mark.parametrize(
+    "view",
+    [lambda pixels: pixels[:, :, ::-1], lambda pixels: pixels.transpose(0, 2, 1, 3), lambda pixels: pixels[::2]],
+    ids=["mirrored", "transposed", "every second"],
+)
+def test_pixels_may_lie_in_any_order_and_be_read_only(model: Extractor, pixels: np.ndarray, view) -> None:
+    shown = view(pixels)
+    shown.flags.writeable = False
+    before = pixels.copy()
+    assert np.array_equal(model.embed(shown), model.embed(np.ascontiguousarray(shown)))
+    assert np.array_equal(pixels, before)
+
+
+@pytest.mark.parametrize("steps", ["+flip", "+crops", "+flip+crops"])
+def test_a_network_is_averaged_over_views_as_any_model_is(file: Path, steps: str) -> None:
+    model = load(NAME + steps, WeightSource({NAME: file}))
+    shown = np.stack([model.preprocess.apply(make_picture(seed)) for seed in range(2)])
+    assert np.linalg.norm(model.embed(shown), axis=1) == pytest.approx(1, abs=1e-5)
+    if "flip" in steps:
+        mirrored = model.embed(np.ascontiguousarray(shown[:, :, ::-1]))
+        assert (model.embed(shown) * mirrored).sum(axis=1).min() > ALIKE
+
+
 def test_vectors_are_those_of_torchvisions_network_after_its_own_transforms(
     model: Extractor, pixels: np.ndarray
 ) -> None:
