@@ -6,7 +6,7 @@ import numpy as np
 
 from pixvec.domain import SearchOptions
 from pixvec.index.interfaces import DEFAULT_OPTIONS, Change, Float32Array, ShardHits, SpaceSpec
-from pixvec.index.merge import best_images
+from pixvec.index.merge import best_images, row_ordinals
 from pixvec.index.rows import exact_scores, prepare_rows, stored_rows
 from pixvec.index.shard import check_spaces, unknown_space
 
@@ -77,8 +77,10 @@ class NumpyShard:
     ) -> ShardHits:
         scores = exact_scores(self._by_name[space].metric, query, stored)
         good = np.ones(len(ids), np.bool_) if min_score is None else scores >= np.float32(min_score)
-        kept = np.flatnonzero(good).tolist()
-        return best_images([ids[row] for row in kept], scores[kept].tolist(), k)
+        kept = np.flatnonzero(good)
+        ordinals = row_ordinals(ids)
+        which = None if ordinals is None else ordinals[kept].tolist()
+        return best_images([ids[row] for row in kept.tolist()], scores[kept].tolist(), k, which)
 
 
 def _prepare(space: SpaceSpec, changes: Mapping[str, Change]) -> dict[str, Float32Array]:

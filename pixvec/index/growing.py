@@ -7,7 +7,8 @@ import numpy as np
 
 from pixvec.index.dead_rows import BoolArray, DeadRows
 from pixvec.index.growing_search import GrowingView
-from pixvec.index.interfaces import Float32Array, SpaceSpec
+from pixvec.index.interfaces import Float32Array, Ordinals, SpaceSpec
+from pixvec.index.merge import row_ordinals
 from pixvec.index.rows import row_lengths
 from pixvec.index.segment import FlatSegment, RowArray
 
@@ -25,6 +26,8 @@ class _Block:
     vectors: Float32Array
     dead: DeadRows
     image_ids: list[str] = field(default_factory=list)
+    # None as long as every image has one row.
+    ordinals: Ordinals | None = None
     count: int = 0
     published: FlatSegment | None = None
     # Being built into a sealed segment: it takes no more rows, and is not rewritten.
@@ -38,8 +41,12 @@ class _Block:
     def dead_share(self) -> float:
         return 0.0 if self.is_frozen else self.dead.count / max(1, self.count)
 
-    def append(self, image_ids: Sequence[str], rows: Float32Array) -> None:
+    def append(self, image_ids: Sequence[str], rows: Float32Array, ordinals: Ordinals | None) -> None:
         self.vectors[self.count : self.count + len(rows)] = rows
+        if ordinals is not None:
+            if self.ordinals is None:
+                self.ordinals = np.zeros(len(self.vectors), np.uint32)
+            self.ordinals[self.count : self.count + len(rows)] = ordinals
         self.image_ids.extend(image_ids)
         self.count += len(rows)
         self.published = None
@@ -59,7 +66,8 @@ class _Block:
         if self.published is None:
             dead = self.dead.publish()
             marks = None if dead is None else dead[: self.count]
-            self.published = FlatSegment(space.metric, self.vectors[: self.count], self.image_ids, marks)
+            ordinals = None if self.ordinals is None else self.ordinals[: self.count]
+            self.published = FlatSegment(space.metric, self.vectors[: self.count], self.image_ids, marks, ordinals)
         return self.published
 
 
@@ -142,6 +150,7 @@ class GrowingRows:
         return GrowingView(self.space, segments, self._max_length)
 
     def _append(self, image_ids: Sequence[str], rows: Float32Array) -> None:
+        ordinals = row_ordinals(image_ids)
         begin = 0
         while begin < len(rows):
             number = self._open_block(image_ids, begin)
@@ -150,7 +159,7 @@ class GrowingRows:
             for offset in range(begin, end):
                 if offset == begin or image_ids[offset] != image_ids[offset - 1]:
                     self._places[image_ids[offset]] = number << _OFFSET_BITS | (block.count + offset - begin)
-            block.append(image_ids[begin:end], rows[begin:end])
+            block.append(image_ids[begin:end], rows[begin:end], None if ordinals is None else ordinals[begin:end])
             begin = end
 
     def _open_block(self, image_ids: Sequence[str], begin: int) -> int:

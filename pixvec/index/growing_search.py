@@ -47,6 +47,11 @@ class GrowingView:
         """Rows a search can find."""
         return sum(segment.row_count - segment.dead_count for segment in self.segments)
 
+    @property
+    def has_ordinals(self) -> bool:
+        """Whether an image may have several rows."""
+        return any(segment.ordinals is not None for segment in self.segments)
+
     def search(self, prepared: Float32Array, k: int) -> list[ShardHits]:
         """Return the best k images for each prepared query, (n, dim) float32."""
         live = self.live_count
@@ -90,13 +95,16 @@ class GrowingView:
         """Return the best k images among one query's candidates, by their exact scores."""
         ids: list[str] = []
         scores: list[float] = []
+        ordinals: list[int] | None = [] if self.has_ordinals else None
         segments, rows = fetched.segments[place], fetched.rows[place]
         for number, segment in enumerate(self.segments):
             mine = rows[(segments == number) & (rows >= 0)]
             if len(mine):
                 scores += exact_scores(self.space.metric, query, segment.take(mine)).tolist()
                 ids += map(segment.image_ids.__getitem__, mine.tolist())
-        return best_images(ids, scores, k)
+                if ordinals is not None:
+                    ordinals += [0] * len(mine) if segment.ordinals is None else segment.ordinals[mine].tolist()
+        return best_images(ids, scores, k, ordinals)
 
     def _is_settled(self, query: Float32Array, nearness: Float32Array, found: ShardHits, k: int) -> bool:
         """Whether no row beyond those fetched can be among the best k."""

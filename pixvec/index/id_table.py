@@ -55,6 +55,11 @@ class IdTable:
             return rows
         return np.searchsorted(self._first, rows, side="right") - 1
 
+    def ordinals(self, rows: npt.NDArray[np.integer]) -> npt.NDArray[np.integer]:
+        """Return which of its image's each row is."""
+        ordinals: npt.NDArray[np.integer] = rows - self._first[self.images(rows)]
+        return ordinals
+
     def find(self, image_ids: Sequence[str]) -> list[range]:
         """Return the rows of each image, an empty range for one that is not here."""
         wanted = np.array([xxhash.xxh64_intdigest(each.encode()) for each in image_ids], np.uint64)

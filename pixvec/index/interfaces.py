@@ -10,6 +10,7 @@ import numpy.typing as npt
 from pixvec.domain import IndexKind, IndexSettings, Metric, SearchOptions, VectorStorage
 
 Float32Array = npt.NDArray[np.float32]
+Ordinals = npt.NDArray[np.uint32]
 
 DEFAULT_OPTIONS = SearchOptions()
 EXACT_INDEX = IndexSettings(IndexKind.FLAT, VectorStorage.FLOAT32)
@@ -38,10 +39,12 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class ShardHits:
-    """The hits of one query vector, best first, each image once. `scores` is (len(image_ids),) float32."""
+    """The hits of one query vector, best first, each image once. `scores` is (len(image_ids),) float32; `ordinals`,
+    (len(image_ids),), says which of its image's rows each hit is, the first of equal ones; None: all are the first."""
 
     image_ids: list[str]
     scores: Float32Array
+    ordinals: Ordinals | None = None
 
 
 class ShardReader(Protocol):

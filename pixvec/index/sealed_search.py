@@ -144,9 +144,10 @@ def _to_hits(views: Sequence[SealedView], found: _Found, k: int, *, single: bool
             ShardHits(own[:count], row[:count])
             for own, row, count in zip(ids, scores, np.minimum(counts, k).tolist(), strict=True)
         ]
+    ordinals = [None] * len(ids) if single else [*_ordinals(views, found.segments, rows)]
     return [
-        best_images(own[:count], row[:count], k)
-        for own, row, count in zip(ids, scores.tolist(), counts.tolist(), strict=True)
+        best_images(own[:count], row[:count], k, which and which[:count])
+        for own, row, count, which in zip(ids, scores.tolist(), counts.tolist(), ordinals, strict=True)
     ]
 
 
@@ -161,6 +162,16 @@ def _ids(views: Sequence[SealedView], segments: npt.NDArray[np.intp] | None, row
         mine = (segments[:, :width] == number) & (rows >= 0)
         all_ids[mine] = view.ids(rows[mine])
     listed: list[list[str]] = all_ids.tolist()
+    return listed
+
+
+def _ordinals(views: Sequence[SealedView], segments: npt.NDArray[np.intp] | None, rows: RowArray) -> list[list[int]]:
+    """Return which of its image's each row is; that of a row that is none means nothing."""
+    ordinals: RowArray = np.zeros(rows.shape, np.int64)
+    for number, view in enumerate(views):
+        mine = rows >= 0 if segments is None else (segments == number) & (rows >= 0)
+        ordinals[mine] = view.segment.ids.ordinals(rows[mine])
+    listed: list[list[int]] = ordinals.tolist()
     return listed
 
 

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from pixvec.domain import Metric
 from pixvec.index.dead_rows import BoolArray
-from pixvec.index.interfaces import Float32Array
+from pixvec.index.interfaces import Float32Array, Ordinals
 from pixvec.index.library import load_faiss
 
 RowArray = npt.NDArray[np.int64]
@@ -35,17 +35,24 @@ class Rows(Protocol):
 
 
 class FlatSegment:
-    """Rows compared one by one: exact. `vectors`, (rows, dim) in C order, is not copied; `dead` is (rows,).
+    """Rows compared one by one: exact. `vectors`, (rows, dim) in C order, is not copied; `dead` is (rows,), and so are
+    `ordinals`, which of its image's each row is: None where all are the first.
 
     For cosine, vectors and queries are normalised.
     """
 
     def __init__(
-        self, metric: Metric, vectors: Float32Array, image_ids: Sequence[str], dead: BoolArray | None = None
+        self,
+        metric: Metric,
+        vectors: Float32Array,
+        image_ids: Sequence[str],
+        dead: BoolArray | None = None,
+        ordinals: Ordinals | None = None,
     ) -> None:
         self._by_distance = metric is Metric.EUCLIDEAN
         self._vectors = vectors
         self.image_ids = image_ids
+        self.ordinals = ordinals
         self.row_count = len(vectors)
         self._dead = dead
         self.dead_count = 0 if dead is None else int(np.count_nonzero(dead))

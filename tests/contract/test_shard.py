@@ -14,6 +14,7 @@ from pixvec.index.interfaces import Change, SpaceSpec
 from pixvec.index.plan import BuildPolicy
 from pixvec.index.sealing import index_in_this_process, seal
 from pixvec.index.shard import Shard
+from tests.unit.index.segments import ordinals_of
 
 AnyShard = Shard | NumpyShard
 Make = Callable[..., AnyShard]
@@ -122,6 +123,46 @@ def test_an_image_with_several_rows_is_found_once_by_its_best(make: Make) -> Non
     (hits,) = shard.search("image", row(0, 1, 0, 0), 3)
     assert hits.image_ids == ["many", "one", "none"]
     assert hits.scores[0] == pytest.approx(1)
+
+
+def test_a_hit_says_which_of_its_images_rows_it_is(make: Make) -> None:
+    shard = make(COSINE)
+    axes = np.eye(4, dtype=np.float32)
+    shard.apply(
+        [Change("a", {"image": axes[[0, 1, 2]]}), Change("b", {"image": axes[[2, 1, 0]]}), put("c", 1, 0, 0, 0)], 3
+    )
+    shard.apply([Change("d", {"image": axes[[3, 3, 1]]})], 4)
+    found = shard.search("image", axes[[0, 1, 3]], 4)
+    named = [dict(zip(hits.image_ids, ordinals_of(hits), strict=True)) for hits in found]
+    assert named[0] | {"d": 0} == {"a": 0, "b": 2, "c": 0, "d": 0}
+    assert named[1] | {"c": 0} == {"a": 1, "b": 1, "c": 0, "d": 2}
+    assert found[2].image_ids[0] == "d"
+    assert named[2]["d"] == 0
+
+
+def test_the_rows_of_an_image_are_counted_anew_when_it_is_written_anew(make: Make) -> None:
+    shard = make(COSINE)
+    axes = np.eye(4, dtype=np.float32)
+    shard.apply([Change("a", {"image": axes[[0, 1]]})], 1)
+    shard.apply([Change("a", {"image": axes[[1, 2, 0]]}), Change("b", {"image": axes[[3]]})], 3)
+    (hits,) = shard.search("image", axes[[0]], 1, min_score=0.5)
+    assert (hits.image_ids, ordinals_of(hits)) == (["a"], [2])
+
+
+def test_where_each_image_has_one_row_nobody_counts_them(make: Make) -> None:
+    shard = make(COSINE)
+    shard.apply([put("a", 1, 0, 0, 0), put("b", 0, 1, 0, 0)], 2)
+    (hits,) = shard.search("image", row(1, 0.1, 0, 0), 2)
+    assert hits.ordinals is None
+
+
+def test_an_image_may_have_no_row_in_a_space(make: Make) -> None:
+    shard = make(COSINE, SpaceSpec("region", 2, Metric.COSINE))
+    nothing = np.empty((0, 2), np.float32)
+    shard.apply([Change("bare", {"image": row(1, 0, 0, 0), "region": nothing}), put("plain", 0, 1, 0, 0)], 2)
+    assert shard.image_count == 2
+    assert shard.search("region", row(1, 1), 5)[0].image_ids == []
+    assert shard.vectors("region", ["bare"]) == {}
 
 
 def test_many_rows_an_image_do_not_crowd_out_others(make: Make) -> None:

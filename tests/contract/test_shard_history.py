@@ -21,6 +21,7 @@ from pixvec.index.sealing import index_in_this_process, seal
 from pixvec.index.shard import Shard
 from pixvec.index.snapshot import clean, load_newest, remove_segments, write_snapshot
 from pixvec.index.space_rows import Build
+from tests.unit.index.segments import ordinals_of
 
 _Changes = list[tuple[str, list[tuple[float, ...]] | None]]
 
@@ -196,18 +197,18 @@ class ShardHistory(RuleBasedStateMachine):
 
     def check_best(self, space: str, query: tuple[float, ...], hits: ShardHits, k: int) -> None:
         scored = sorted(
-            (-max(self.score(query, stored) for stored in rows), image_id)
+            min((-self.score(query, stored), image_id, ordinal) for ordinal, stored in enumerate(rows))
             for image_id, rows in self.model[space].items()
         )[:k]
-        assert hits.image_ids == [image_id for _, image_id in scored]
-        assert hits.scores.tolist() == pytest.approx([-score for score, _ in scored], abs=1e-5)
+        assert hits.image_ids == [image_id for _, image_id, _ in scored]
+        assert hits.scores.tolist() == pytest.approx([-score for score, _, _ in scored], abs=1e-5)
+        assert ordinals_of(hits) == [ordinal for _, _, ordinal in scored]
 
     def check_right(self, space: str, query: tuple[float, ...], hits: ShardHits, k: int) -> None:
         assert len(hits.image_ids) == len(set(hits.image_ids)) == min(k, len(self.model[space]))
         assert hits.scores.tolist() == sorted(hits.scores.tolist(), reverse=True)
-        for image_id, score in zip(hits.image_ids, hits.scores.tolist(), strict=True):
-            scores = [self.score(query, stored) for stored in self.model[space][image_id]]
-            assert any(score == pytest.approx(each, abs=1e-5) for each in scores)
+        for image_id, score, ordinal in zip(hits.image_ids, hits.scores.tolist(), ordinals_of(hits), strict=True):
+            assert score == pytest.approx(self.score(query, self.model[space][image_id][ordinal]), abs=1e-5)
 
     @invariant()
     def agrees(self) -> None:

@@ -76,6 +76,16 @@ def recall(found: Sequence[ShardHits], truth: Sequence[ShardHits]) -> float:
 
 
 def same(found: Sequence[ShardHits], expected: Sequence[ShardHits]) -> bool:
-    """Whether the hits are the same, and their scores but for the order of summing up."""
+    """Whether the hits are the same rows, and their scores but for the order of summing up."""
     both = list(zip(found, expected, strict=True))
-    return all(a.image_ids == b.image_ids and np.allclose(a.scores, b.scores, rtol=1e-5, atol=1e-5) for a, b in both)
+    return all(
+        a.image_ids == b.image_ids
+        and ordinals_of(a) == ordinals_of(b)
+        and np.allclose(a.scores, b.scores, rtol=1e-5, atol=1e-5)
+        for a, b in both
+    )
+
+
+def ordinals_of(hits: ShardHits) -> list[int]:
+    """Return which of its image's rows each hit is."""
+    return [0] * len(hits.image_ids) if hits.ordinals is None else hits.ordinals.tolist()

@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from pixvec.domain import Metric
 from pixvec.index.interfaces import Change, ShardHits, SpaceSpec
-from pixvec.index.merge import merge_hits
+from pixvec.index.merge import above, best_images, merge_hits, row_ordinals
 from pixvec.index.shard import Shard
 
 
@@ -45,3 +45,32 @@ def test_sharded_equals_flat(values: list[float], shards: int, k: int) -> None:
     merged = merge_hits([part.search("image", query, k)[0] for part in parts], k)
     assert merged.image_ids == expected.image_ids
     assert merged.scores.tolist() == expected.scores.tolist()
+
+
+def test_rows_keep_their_ordinals_beside_lists_of_one_row_an_image() -> None:
+    several = ShardHits(["b", "c"], np.array([3, 1], np.float32), np.array([4, 2], np.uint32))
+    merged = merge_hits([hits(("a", 3), ("d", 2)), several], 3)
+    assert merged.image_ids == ["a", "b", "d"]
+    assert merged.ordinals is not None
+    assert merged.ordinals.tolist() == [0, 4, 0]
+
+
+def test_a_cut_by_score_cuts_the_ordinals() -> None:
+    cut = above(ShardHits(["a", "b"], np.array([2, 1], np.float32), np.array([5, 6], np.uint32)), 1.5)
+    assert cut.ordinals is not None
+    assert (cut.image_ids, cut.scores.tolist(), cut.ordinals.tolist()) == (["a"], [2], [5])
+
+
+def test_of_equal_rows_of_an_image_the_first_counts() -> None:
+    best = best_images(["b", "a", "a", "b"], [1.0, 0.5, 1.0, 1.0], 2, [3, 0, 1, 2])
+    assert best.ordinals is not None
+    assert (best.image_ids, best.ordinals.tolist()) == (["a", "b"], [1, 2])
+
+
+@given(st.lists(st.integers(0, 4), max_size=30))
+def test_ordinals_count_the_rows_of_each_image(lengths: list[int]) -> None:
+    image_ids = [str(number) for number, length in enumerate(lengths) for _ in range(length)]
+    counted = row_ordinals(image_ids)
+    expected = [ordinal for length in lengths for ordinal in range(length)]
+    assert (counted is None) == (max(lengths, default=0) <= 1)
+    assert counted is None or counted.tolist() == expected
