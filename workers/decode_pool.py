@@ -14,7 +14,7 @@ from typing import Any, Protocol, TypeVar
 
 from pixvec.errors import Overloaded, PictureError, Unavailable
 from pixvec.vision.decode import DecodeLimits, Picture, checked_format, decode, render_thumbnail
-from pixvec.vision.preprocess import Preprocess
+from pixvec.vision.preprocess import AnyPreprocess
 from workers.decoder_lane import DecoderLane
 from workers.decoder_process import DecoderProcess
 
@@ -36,7 +36,7 @@ class Decoder(Protocol):
         """Cancel what has not begun, and end every process."""
         ...
 
-    def decode(self, content: bytes, preprocess: Preprocess, *, priority: bool = False) -> "Future[Picture]":
+    def decode(self, content: bytes, preprocess: AnyPreprocess, *, priority: bool = False) -> "Future[Picture]":
         """Decode for a model; with `priority`, ahead of what is queued without."""
         ...
 
@@ -110,7 +110,7 @@ class DecodePool:
         while not self._queue.empty():
             self._queue.get_nowait().future.cancel()
 
-    def decode(self, content: bytes, preprocess: Preprocess, *, priority: bool = False) -> "Future[Picture]":
+    def decode(self, content: bytes, preprocess: AnyPreprocess, *, priority: bool = False) -> "Future[Picture]":
         """Decode for a model; with `priority`, ahead of what is queued without."""
         rank = _INTERACTIVE if priority else _BULK
         return self._submit(content, rank, lambda process: process.decode(content, preprocess))
@@ -170,7 +170,7 @@ class InlineDecoder:
     def close(self) -> None:
         """Nothing to end."""
 
-    def decode(self, content: bytes, preprocess: Preprocess, *, priority: bool = False) -> "Future[Picture]":  # noqa: ARG002
+    def decode(self, content: bytes, preprocess: AnyPreprocess, *, priority: bool = False) -> "Future[Picture]":  # noqa: ARG002
         """Decode now; `priority` changes nothing."""
         return _ended(lambda: decode(content, preprocess, self._limits))
 

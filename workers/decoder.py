@@ -16,7 +16,7 @@ from typing import Any, BinaryIO
 from pixvec.errors import PictureError
 from pixvec.lifeline import follow_parent
 from pixvec.vision.decode import DecodeLimits, decode, render_thumbnail
-from pixvec.vision.preprocess import Preprocess
+from pixvec.vision.preprocess import preprocess_from_json
 
 _PAGE_BYTES = resource.getpagesize()
 
@@ -52,10 +52,10 @@ def _serve(requests: BinaryIO, replies: Any, shared: mmap.mmap, limits: DecodeLi
 
 
 def _decode(request: Request, shared: mmap.mmap, limits: DecodeLimits) -> dict[str, Any]:
-    preprocess = Preprocess.from_json(request["preprocess"])
-    picture = decode(shared[: request["size"]], preprocess, limits)
+    picture = decode(shared[: request["size"]], preprocess_from_json(request["preprocess"]), limits)
     shared[: picture.pixels.nbytes] = picture.pixels.tobytes()
-    return {"width": picture.width, "height": picture.height, "format": picture.format}
+    shape = picture.pixels.shape
+    return {"shape": shape, "width": picture.width, "height": picture.height, "format": picture.format}
 
 
 def _thumbnail(request: Request, shared: mmap.mmap, limits: DecodeLimits) -> dict[str, Any]:

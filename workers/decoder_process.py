@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import math
 import mmap
 import os
 import select
@@ -14,7 +15,7 @@ import numpy as np
 
 from pixvec.errors import PixvecError, Unavailable
 from pixvec.vision.decode import DecodeLimits, Picture
-from pixvec.vision.preprocess import Preprocess
+from pixvec.vision.preprocess import AnyPreprocess
 
 # A thumbnail of 2048 x 2048 pixels or the pixels of any model fit, whatever the limit on a picture's bytes.
 _LEAST_SHARED_BYTES = 16 * 2**20
@@ -51,11 +52,11 @@ class DecoderProcess:
         """The process's id."""
         return self._process.pid
 
-    def decode(self, content: bytes, preprocess: Preprocess) -> Picture:
+    def decode(self, content: bytes, preprocess: AnyPreprocess) -> Picture:
         """Return the decoded picture. Raises a PictureError, DecoderDied or DecoderOverran."""
         reply = self._ask(content, {"kind": "decode", "preprocess": preprocess.to_json()})
-        shape = (preprocess.crop, preprocess.crop, 3)
-        pixels = np.frombuffer(self._shared[: shape[0] * shape[1] * shape[2]], dtype=np.uint8).reshape(shape)
+        shape = reply["shape"]
+        pixels = np.frombuffer(self._shared[: math.prod(shape)], dtype=np.uint8).reshape(shape)
         return Picture(pixels, reply["width"], reply["height"], reply["format"])
 
     def thumbnail(self, content: bytes, max_side: int) -> bytes:

@@ -24,7 +24,7 @@ from pixvec.errors import (
 )
 from pixvec.vision.colour import orientation_of, to_rgb, upright
 from pixvec.vision.formats import ALLOWED, ends_early, sniff
-from pixvec.vision.preprocess import Pixels, Preprocess
+from pixvec.vision.preprocess import AnyPreprocess, Pixels
 
 # Part of every model's digest: to be raised with any change that moves pixels.
 DECODE_VERSION = 1
@@ -46,7 +46,7 @@ class DecodeLimits:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A decoded picture: (crop, crop, 3) uint8 RGB pixels; width and height of the upright original, in pixels."""
+    """A decoded picture: uint8 RGB pixels as the model takes them, and the size in pixels of the upright original."""
 
     pixels: Pixels
     width: int
@@ -54,7 +54,7 @@ class Picture:
     format: str
 
 
-def decode(content: bytes, preprocess: Preprocess, limits: DecodeLimits) -> Picture:
+def decode(content: bytes, preprocess: AnyPreprocess, limits: DecodeLimits) -> Picture:
     """Return the pixels that a model takes. Raises a PictureError that says what is wrong with the file."""
     picture, image_format, size = _load(content, limits, preprocess.resize)
     return Picture(preprocess.apply(picture), *size, image_format)

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pixvec.vision.decode import DECODE_VERSION
-from pixvec.vision.preprocess import Preprocess
+from pixvec.vision.preprocess import AnyPreprocess
 
 
-def model_digest(name: str, version: int, weights_sha256: str, preprocess: Preprocess, post_processing: str) -> str:
+def model_digest(name: str, version: int, weights_sha256: str, preprocess: AnyPreprocess, post_processing: str) -> str:
     """Return 64 hexadecimal digits over everything that moves a vector. `weights_sha256` is empty without weights."""
     identity = {
         "extractor": name,

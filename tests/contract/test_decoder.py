@@ -16,12 +16,12 @@ from pixvec.errors import (
     PictureUndecodable,
 )
 from pixvec.vision.decode import DecodeLimits, decode, render_thumbnail
-from pixvec.vision.preprocess import Fit, Preprocess
+from pixvec.vision.preprocess import MOST_DETECTOR_SIDE, AnyPreprocess, DetectorPreprocess, Fit, Preprocess
 from tests.pictures import encode, make_jpeg, make_picture
 from workers.decode_pool import DecodePool, Decoder, InlineDecoder
 
 LIMITS = DecodeLimits(max_bytes=200_000, max_pixels=200_000)
-PREPROCESSES = [Preprocess(232, 224), Preprocess(128, 128, Fit.SQUASH)]
+PREPROCESSES = [Preprocess(232, 224), Preprocess(128, 128, Fit.SQUASH), DetectorPreprocess(100, 144)]
 LIMIT_S = 30
 
 
@@ -33,9 +33,9 @@ def decoder(request: pytest.FixtureRequest) -> Iterator[Decoder]:
     decoder.close()
 
 
-@pytest.mark.parametrize("preprocess", PREPROCESSES, ids=["crop", "squash"])
+@pytest.mark.parametrize("preprocess", PREPROCESSES, ids=["crop", "squash", "detector"])
 @pytest.mark.parametrize("priority", [True, False])
-def test_pixels_size_and_format(decoder: Decoder, preprocess: Preprocess, priority: bool) -> None:
+def test_pixels_size_and_format(decoder: Decoder, preprocess: AnyPreprocess, priority: bool) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     contents = [make_jpeg(1), encode(make_picture(2), "PNG"), encode(make_picture(3), "WEBP", exif=exif)]
@@ -44,6 +44,27 @@ def test_pixels_size_and_format(decoder: Decoder, preprocess: Preprocess, priori
         found, truth = future.result(LIMIT_S), decode(content, preprocess, LIMITS)
         assert np.array_equal(found.pixels, truth.pixels)
         assert (found.width, found.height, found.format) == (truth.width, truth.height, truth.format)
+
+
+def test_a_detector_is_given_pictures_in_their_own_shapes(decoder: Decoder) -> None:
+    sizes = [(160, 120), (120, 160), (1, 1), (2000, 1)]
+    pictures = [decoder.decode(encode(Image.new("L", size)), DetectorPreprocess(100, 144)) for size in sizes]
+    shapes = [picture.result(LIMIT_S).pixels.shape for picture in pictures]
+    assert shapes == [(100, 133, 3), (133, 100, 3), (1, 1, 3), (1, 144, 3)]
+
+
+def test_the_largest_pixels_that_a_detector_may_take_fit(decoder: Decoder) -> None:
+    largest = DetectorPreprocess(MOST_DETECTOR_SIDE, MOST_DETECTOR_SIDE)
+    side = MOST_DETECTOR_SIDE
+    limits = DecodeLimits(max_bytes=200_000, max_pixels=side * side)
+    own: Decoder = InlineDecoder(limits) if isinstance(decoder, InlineDecoder) else DecodePool(1, limits)
+    own.start()
+    try:
+        picture = own.decode(encode(Image.new("1", (side, side), 1), "PNG"), largest).result(LIMIT_S)
+        assert picture.pixels.shape == (side, side, 3)
+        assert picture.pixels.all()
+    finally:
+        own.close()
 
 
 def test_pixels_stay_as_they_were_when_the_next_picture_comes(decoder: Decoder) -> None:
