@@ -22,6 +22,7 @@ from pixvec.domain import (
     ItemError,
     Job,
     OnExisting,
+    Region,
     SeqToken,
     ShardPosition,
     Space,
@@ -113,7 +114,8 @@ class ChunkProgress:
 
 @dataclass(frozen=True, slots=True)
 class EmbeddedItem:
-    """A leased item with its packed feed record and what decoding told of the picture."""
+    """A leased item with its packed feed record and what decoding told of the picture. `regions`: what was found in it,
+    in the order of its rows in the space of regions."""
 
     item: LeasedItem
     record: bytes
@@ -122,6 +124,7 @@ class EmbeddedItem:
     format: str
     width: int
     height: int
+    regions: tuple[Region, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,6 +223,14 @@ class ImageReader(Protocol):
 
     def attributes(self, collection_id: int, image_ids: Sequence[str]) -> dict[str, Attributes]:
         """Return the attributes of those images that are there."""
+
+    def regions(self, collection_id: int, image_id: str) -> list[Region]:
+        """Return every region of an image, by ordinal, with its mask."""
+
+    def regions_at(
+        self, collection_id: int, places: Sequence[tuple[str, int]], *, with_masks: bool = False
+    ) -> dict[tuple[str, int], Region]:
+        """Return those regions that are there, each named by its image's id and its ordinal."""
 
     def contents_in_use(self, content_hashes: Sequence[str]) -> set[str]:
         """Return those of the hashes whose bytes an image or an open item of a job refers to, in any collection that

@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import (
     ARRAY,
     JSON,
+    REAL,
     BigInteger,
     CheckConstraint,
     DateTime,
@@ -107,6 +108,23 @@ class ImageRow(Base):
     retryable: Mapped[bool] = mapped_column(server_default=text("false"))
     created_at: Mapped[dt.datetime] = mapped_column(_WHEN, server_default=func.now())
     updated_at: Mapped[dt.datetime] = mapped_column(_WHEN, server_default=func.now())
+
+
+class RegionRow(Base):
+    """One object found in a live image. `mask`: see `rows.from_mask`."""
+
+    __tablename__ = "regions"
+
+    collection_id: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    image_id: Mapped[str] = mapped_column(_ID, primary_key=True)
+    ordinal: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    x1: Mapped[float] = mapped_column(REAL)
+    y1: Mapped[float] = mapped_column(REAL)
+    x2: Mapped[float] = mapped_column(REAL)
+    y2: Mapped[float] = mapped_column(REAL)
+    class_name: Mapped[str] = mapped_column(Text)
+    score: Mapped[float] = mapped_column(REAL)
+    mask: Mapped[bytes | None] = mapped_column(LargeBinary)
 
 
 class FeedRow(Base):

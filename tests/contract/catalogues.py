@@ -13,9 +13,21 @@ from pixvec.catalogue.interfaces import (
     LeasedItem,
     NewItem,
 )
-from pixvec.domain import Attributes, Collection, ItemError, Metric, OnExisting, Space
+from pixvec.domain import (
+    Attributes,
+    Box,
+    Collection,
+    ItemError,
+    Mask,
+    Metric,
+    OnExisting,
+    Region,
+    RegionSettings,
+    Space,
+)
 
 SPACE = Space("image", "hog-color", 4, Metric.COSINE, "ab" * 32)
+REGION_SPACE = Space("region", "blobs", 4, Metric.COSINE, "cd" * 32, regions=RegionSettings("blobs"))
 BROKEN = ItemError("PICTURE_TRUNCATED", "cut short", retryable=False)
 
 
@@ -27,8 +39,8 @@ class Bench:
     catalogue: Catalogue
     expire_leases: Callable[[], None]
 
-    def collection(self, name: str = "photos", shards: int = 1) -> Collection:
-        return self.catalogue.collections.create(name, [SPACE], shards)
+    def collection(self, name: str = "photos", shards: int = 1, spaces: Sequence[Space] = (SPACE,)) -> Collection:
+        return self.catalogue.collections.create(name, spaces, shards)
 
     def job(self, collection: Collection, on_existing: OnExisting = OnExisting.REPLACE) -> str:
         return self.catalogue.jobs.create(collection.collection_id, on_existing).job_id
@@ -60,6 +72,10 @@ def item(ordinal: int, image_id: str = "", attributes: Attributes | None = None,
     return NewItem(ordinal, name, attributes or {}, content_hash=content or f"hash of {name}", size_bytes=100)
 
 
-def embedded(leased: LeasedItem) -> EmbeddedItem:
+def embedded(leased: LeasedItem, regions: Sequence[Region] = ()) -> EmbeddedItem:
     record = f"{leased.image_id}@{leased.ordinal}".encode()
-    return EmbeddedItem(leased, record, leased.content_hash, 100, "JPEG", 40, 30)
+    return EmbeddedItem(leased, record, leased.content_hash, 100, "JPEG", 40, 30, tuple(regions))
+
+
+def region(ordinal: int, mask: Mask | None = None) -> Region:
+    return Region(ordinal, Box(1.5 + ordinal, 2.0, 30.25, 20.0), f"class {ordinal}", 0.5, mask)

@@ -9,7 +9,7 @@ from pixvec.catalogue.interfaces import Catalogue, ChunkRef, FailedItem, LeasedC
 from pixvec.catalogue.memory import in_memory
 from pixvec.catalogue.postgres import connect
 from pixvec.domain import OnExisting
-from tests.contract.catalogues import BROKEN, SPACE, embedded, item
+from tests.contract.catalogues import BROKEN, REGION_SPACE, SPACE, embedded, item, region
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,7 +23,7 @@ class Player:
     def __init__(self, catalogue: Catalogue, seed: int) -> None:
         self.catalogue = catalogue
         self.random = random.Random(seed)
-        self.photos = catalogue.collections.create("photos", [SPACE], 2)
+        self.photos = catalogue.collections.create("photos", [SPACE, REGION_SPACE], 2)
         self.jobs = [catalogue.jobs.create(self.photos.collection_id, each).job_id for each in OnExisting]
         self.ordinal = 0
         self.leased: list[LeasedChunk] = []
@@ -72,7 +72,11 @@ class Player:
         if self.leased:
             leased = self.random.choice(self.leased[-6:])
             fates = [self.random.choice(["embedded", "embedded", "failed", "left"]) for _ in leased.items]
-            good = [embedded(each) for each, fate in zip(leased.items, fates, strict=True) if fate == "embedded"]
+            good = [
+                embedded(each, [region(ordinal) for ordinal in range(self.random.choice([0, 1, 3]))])
+                for each, fate in zip(leased.items, fates, strict=True)
+                if fate == "embedded"
+            ]
             bad = [FailedItem(each, BROKEN) for each, fate in zip(leased.items, fates, strict=True) if fate == "failed"]
             batches = self.catalogue.feed_writer.commit(leased, good, bad)
             self.seen.append([(batch.shard, batch.prev_seq, batch.entries) for batch in batches])
@@ -106,7 +110,11 @@ class Player:
     def images(self) -> list[tuple[Any, ...]]:
         there = self.catalogue.images.attributes(self.photos.collection_id, NAMES)
         images = [self.catalogue.images.get(self.photos.collection_id, name) for name in sorted(there)]
-        return [(each.image_id, each.state, each.content_hash, each.error) for each in images]
+        regions = {name: self.catalogue.images.regions(self.photos.collection_id, name) for name in NAMES}
+        assert {name for name in NAMES if regions[name]} <= {
+            each.image_id for each in images if each.state == "indexed"
+        }
+        return [(each.image_id, each.state, each.content_hash, each.error, regions[each.image_id]) for each in images]
 
     def plain(self, status: Any) -> tuple[Any, ...]:
         position = status.position and (status.position.shard, status.position.seq)

@@ -7,9 +7,10 @@ from alembic import command
 from sqlalchemy import Connection, create_engine, text
 
 from pixvec.catalogue import migrations
-from pixvec.catalogue.postgres.rows import COLLECTION_COLUMNS, to_collection
+from pixvec.catalogue.postgres.rows import COLLECTION_COLUMNS, from_spaces, to_collection
 from pixvec.domain import IndexSettings, Metric, Space
 from pixvec.embedded.postgres import PostgresServer
+from tests.contract.catalogues import REGION_SPACE, SPACE
 
 _IMAGES = """
 INSERT INTO images (collection_id, image_id, generation, live_generation, content_hash, size_bytes, attributes, reason)
@@ -50,10 +51,12 @@ def test_spaces_get_index_settings_and_keep_their_order(postgres_server: Postgre
         migrate(connection, "0002")
         connection.execute(text(_COLLECTION), {"name": "photos", "spaces": json.dumps(_SPACES)})
         migrate(connection, "0003")
+        migrate(connection, "0006")
         row = connection.execute(text(f"SELECT {COLLECTION_COLUMNS} FROM collections c")).one()
         assert to_collection(row).spaces == tuple(
             Space(space["name"], "m", 4, Metric.COSINE, "ab" * 32, IndexSettings()) for space in _SPACES
         )
+        migrate(connection, "0003")
         migrate(connection, "0002")
         assert connection.execute(text("SELECT spaces FROM collections")).scalar_one() == _SPACES
     engine.dispose()
@@ -75,4 +78,19 @@ def test_a_truncated_feed_is_not_left_to_a_program_that_would_take_it_for_the_wh
     with engine.begin() as connection:
         connection.execute(text("UPDATE shards SET truncated_seq = 0"))
         migrate(connection, "0004")
+    engine.dispose()
+
+
+def test_a_space_of_regions_is_not_left_to_a_program_that_cannot_fill_it(postgres_server: PostgresServer) -> None:
+    postgres_server.create_database("with_regions")
+    engine = create_engine(postgres_server.url("with_regions"))
+    spaces = from_spaces([SPACE, REGION_SPACE])
+    with engine.begin() as connection:
+        migrate(connection, "0006")
+        connection.execute(text(_COLLECTION), {"name": "photos", "spaces": spaces})
+    with pytest.raises(RuntimeError, match="1 collections have spaces of regions"), engine.begin() as connection:
+        migrate(connection, "0005")
+    with engine.begin() as connection:
+        connection.execute(text("DELETE FROM collections"))
+        migrate(connection, "0005")
     engine.dispose()

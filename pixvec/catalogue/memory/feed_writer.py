@@ -89,6 +89,7 @@ class MemoryFeedWriter(Store):
         image.content_hash, image.size_bytes = embedded.content_hash, embedded.size_bytes
         image.format, image.width, image.height = embedded.format, embedded.width, embedded.height
         image.attributes = item.attributes
+        image.regions = embedded.regions
         return True
 
 

@@ -1,9 +1,10 @@
 """What is known of images."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from pixvec.catalogue.memory.state import Store, locked
-from pixvec.domain import Attributes, Image, ImageState
+from pixvec.domain import Attributes, Image, ImageState, Region
 from pixvec.errors import ImageNotFound
 
 
@@ -39,6 +40,25 @@ class MemoryImageReader(Store):
         holding = self._state.holdings.get(collection_id)
         images = {} if holding is None else holding.images
         return {image_id: images[image_id].attributes for image_id in image_ids if image_id in images}
+
+    @locked
+    def regions(self, collection_id: int, image_id: str) -> list[Region]:
+        """Return every region of an image, by ordinal, with its mask."""
+        holding = self._state.holdings.get(collection_id)
+        row = None if holding is None else holding.images.get(image_id)
+        return [] if row is None else list(row.regions)
+
+    @locked
+    def regions_at(
+        self, collection_id: int, places: Sequence[tuple[str, int]], *, with_masks: bool = False
+    ) -> dict[tuple[str, int], Region]:
+        """Return those regions that are there, each named by its image's id and its ordinal."""
+        found = {
+            (image_id, region.ordinal): region if with_masks else replace(region, mask=None)
+            for image_id in {image_id for image_id, _ in places}
+            for region in self.regions(collection_id, image_id)
+        }
+        return {place: found[place] for place in places if place in found}
 
     @locked
     def contents_in_use(self, content_hashes: Sequence[str]) -> set[str]:

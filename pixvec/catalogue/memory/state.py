@@ -11,7 +11,16 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 from pixvec.catalogue.acceptance import StoredImage
 from pixvec.catalogue.bases import FeedStanding
-from pixvec.domain import Attributes, BaseSnapshot, Collection, IngestStage, ItemError, OnExisting, ShardPosition
+from pixvec.domain import (
+    Attributes,
+    BaseSnapshot,
+    Collection,
+    IngestStage,
+    ItemError,
+    OnExisting,
+    Region,
+    ShardPosition,
+)
 from pixvec.errors import CollectionNotFound, JobNotFound
 
 P = ParamSpec("P")
@@ -56,6 +65,7 @@ class StoredRow:
     width: int = 0
     height: int = 0
     error: ItemError | None = None
+    regions: tuple[Region, ...] = ()
 
     def as_stored(self) -> StoredImage:
         """Return what the rules of acceptance look at."""

@@ -21,6 +21,7 @@ from pixvec.catalogue.postgres.database import Store, transaction
 from pixvec.catalogue.postgres.ending import Ending, end_items, lock_images, mark_images_failed
 from pixvec.catalogue.postgres.feed_rows import FeedWrite, write_feed
 from pixvec.catalogue.postgres.jobs.lifecycle import settle
+from pixvec.catalogue.postgres.region_rows import delete_regions, write_regions
 from pixvec.catalogue.postgres.rows import to_json
 from pixvec.catalogue.sharding import shard_of
 from pixvec.domain import SeqToken, ShardPosition
@@ -93,6 +94,7 @@ class PostgresFeedWriter(Store):
             raise CollectionNotFound(f"collection {collection_id} has been deleted", field="collection")
         found = lock_images(connection, collection_id, list(wanted))
         connection.execute(text(_DELETE_IMAGES), of_collection | {"image_ids": list(found)})
+        delete_regions(connection, collection_id, found)
         batches = _bury(connection, collection_id, shard_count, found.values())
         written = {batch.shard: ShardPosition(batch.shard, batch.epoch, batch.entries[-1].seq) for batch in batches}
         passed = {shard_of(image_id, shard_count) for image_id in wanted - found.keys()} - written.keys()
@@ -119,7 +121,11 @@ class PostgresFeedWriter(Store):
         current = [each for each in embedded if _is_current(each.item, images)]
         _make_live(connection, collection_id, current)
         mark_images_failed(connection, collection_id, failed)
-        newly_live = sum(images[each.item.image_id].live_generation is None for each in current)
+        replaced = [each for each in current if images[each.item.image_id].live_generation is not None]
+        if chunk.collection.region_space is not None:
+            delete_regions(connection, collection_id, [each.item.image_id for each in replaced])
+            write_regions(connection, collection_id, current)
+        newly_live = len(current) - len(replaced)
         batch = _write_embedded(connection, collection_id, shard, current, newly_live)
         return batch, end_items(connection, chunk.ref, [*failed, *_endings(embedded, batch)])
 

@@ -6,8 +6,8 @@ from sqlalchemy import Connection, select, text
 
 from pixvec.catalogue.models import ImageRow
 from pixvec.catalogue.postgres.database import Store, reading
-from pixvec.catalogue.postgres.rows import to_error
-from pixvec.domain import Attributes, Image, ImageState
+from pixvec.catalogue.postgres.rows import to_error, to_region
+from pixvec.domain import Attributes, Image, ImageState, Region
 from pixvec.errors import ImageNotFound
 
 # Of jobs only what is open, which is little beside all there ever was.
@@ -16,6 +16,15 @@ SELECT content_hash FROM images WHERE content_hash = ANY(:hashes) AND content_ha
 UNION
 SELECT i.content_hash FROM job_chunks c JOIN job_items i USING (job_id, chunk)
 WHERE c.open_items > 0 AND i.state = 'open' AND i.content_hash = ANY(:hashes) AND i.content_hash <> ''
+"""
+_REGIONS = """
+SELECT * FROM regions WHERE collection_id = :collection_id AND image_id = :image_id ORDER BY ordinal
+"""
+_REGIONS_AT = """
+SELECT r.image_id, r.ordinal, r.x1, r.y1, r.x2, r.y2, r.class_name, r.score,
+    CASE WHEN :with_masks THEN r.mask END AS mask
+FROM unnest(CAST(:image_ids AS text[]), CAST(:ordinals AS integer[])) AS n(image_id, ordinal)
+JOIN regions r ON r.collection_id = :collection_id AND r.image_id = n.image_id AND r.ordinal = n.ordinal
 """
 
 
@@ -51,6 +60,31 @@ class PostgresImageReader(Store):
         of_images = (ImageRow.collection_id == collection_id, ImageRow.image_id.in_(image_ids))
         rows = connection.execute(select(ImageRow.image_id, ImageRow.attributes).where(*of_images))
         return {row.image_id: row.attributes for row in rows}
+
+    @reading
+    def regions(self, connection: Connection, collection_id: int, image_id: str) -> list[Region]:
+        """Return every region of an image, by ordinal, with its mask."""
+        of_image = {"collection_id": collection_id, "image_id": image_id}
+        return [to_region(row) for row in connection.execute(text(_REGIONS), of_image)]
+
+    @reading
+    def regions_at(
+        self,
+        connection: Connection,
+        collection_id: int,
+        places: Sequence[tuple[str, int]],
+        *,
+        with_masks: bool = False,
+    ) -> dict[tuple[str, int], Region]:
+        """Return those regions that are there, each named by its image's id and its ordinal."""
+        values = {
+            "collection_id": collection_id,
+            "image_ids": [image_id for image_id, _ in places],
+            "ordinals": [ordinal for _, ordinal in places],
+            "with_masks": with_masks,
+        }
+        rows = connection.execute(text(_REGIONS_AT), values)
+        return {(row.image_id, row.ordinal): to_region(row) for row in rows}
 
     @reading
     def contents_in_use(self, connection: Connection, content_hashes: Sequence[str]) -> set[str]:

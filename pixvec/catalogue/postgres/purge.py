@@ -3,7 +3,7 @@
 from sqlalchemy import Connection, text
 
 # Children before parents. What another transaction holds is left for the next round, with its parent.
-_OF_COLLECTION = ("images", "feed", "placements", "shards", "jobs")
+_OF_COLLECTION = ("images", "regions", "feed", "placements", "shards", "jobs")
 _OF_JOB = ("job_items", "job_chunks")
 _CHILDREN = {
     "jobs": "SELECT FROM job_chunks k WHERE k.job_id = jobs.job_id",

@@ -6,17 +6,23 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+import numpy as np
 from sqlalchemy import Row
 
 from pixvec.catalogue.interfaces import ItemStatus
 from pixvec.domain import (
     Attributes,
+    Box,
     Collection,
     IndexKind,
     IndexSettings,
     IngestStage,
     ItemError,
+    Mask,
     Metric,
+    Region,
+    RegionEmbedding,
+    RegionSettings,
     ShardPosition,
     Space,
     VectorStorage,
@@ -44,7 +50,32 @@ def from_spaces(spaces: Sequence[Space]) -> str:
 def _to_space(fields: dict[str, Any]) -> Space:
     index = fields["index"]
     settings = IndexSettings(**index | {"kind": IndexKind(index["kind"]), "storage": VectorStorage(index["storage"])})
-    return Space(**fields | {"metric": Metric(fields["metric"]), "index": settings})
+    regions = _to_region_settings(fields["regions"])
+    return Space(**fields | {"metric": Metric(fields["metric"]), "index": settings, "regions": regions})
+
+
+def _to_region_settings(fields: dict[str, Any] | None) -> RegionSettings | None:
+    if fields is None:
+        return None
+    return RegionSettings(**fields | {"embedding": RegionEmbedding(fields["embedding"])})
+
+
+def to_region(row: Row[Any]) -> Region:
+    """Read the columns of a region."""
+    box = Box(row.x1, row.y1, row.x2, row.y2)
+    return Region(row.ordinal, box, row.class_name, row.score, _to_mask(row.mask))
+
+
+def from_mask(mask: Mask | None) -> bytes | None:
+    """Return a mask as little-endian uint32: width, height, counts."""
+    return None if mask is None else np.array([mask.width, mask.height, *mask.counts], "<u4").tobytes()
+
+
+def _to_mask(stored: bytes | None) -> Mask | None:
+    if stored is None:
+        return None
+    width, height, *counts = np.frombuffer(stored, "<u4").tolist()
+    return Mask(width, height, tuple(counts))
 
 
 def to_json(attributes: Attributes) -> str:
