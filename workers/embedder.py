@@ -2,8 +2,9 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,10 +14,21 @@ from pixvec.errors import PictureError, PixvecError
 from pixvec.internal.v1 import embedder_service_pb2 as pb
 from pixvec.internal.v1 import embedder_service_pb2_grpc
 from pixvec.vision.decode import Picture
-from pixvec.vision.extractor import Extractor
-from workers.batcher import Batcher
+from pixvec.vision.extractor import Extractor, TextExtractor, Vectors, text_tower
+from pixvec.vision.zero_shot import Probabilities
+from workers.batcher import Batcher, Embedded
 from workers.decode_pool import Decoder
 from workers.model_host import ModelHost, check_digest
+from workers.zero_shot import ZeroShot, probabilities, stored_vectors
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What became of each picture, and the vectors of those that are pictures, in order."""
+
+    outcomes: Sequence[Picture | PictureError]
+    embedded: Embedded
+    decode_s: float = 0.0
 
 
 class EmbedderService(embedder_service_pb2_grpc.EmbedderServiceServicer):
@@ -26,25 +38,47 @@ class EmbedderService(embedder_service_pb2_grpc.EmbedderServiceServicer):
         self._host = host
         self._decoder = decoder
         self._batcher = batcher
+        self._zero_shot = ZeroShot(batcher)
 
     async def EmbedImages(self, request: pb.EmbedImagesRequest, context: Any) -> pb.EmbedImagesResponse:  # noqa: ARG002
         """Decode, embed in one submission, and answer in order."""
         extractor = await self._model(request.model)
         check_digest(extractor, request.digest.hex())
-        begun = time.monotonic()
-        outcomes = await _settled(self._decode(request.images, extractor))
-        decode_s = time.monotonic() - begun
-        pictures = [outcome for outcome in outcomes if isinstance(outcome, Picture)]
-        if not pictures:
-            return pb.EmbedImagesResponse(embeddings=_embeddings(outcomes, []), decode_seconds=decode_s)
-        pixels = np.stack([picture.pixels for picture in pictures])
-        embedded = await asyncio.wrap_future(self._batcher.submit(extractor, pixels, priority=True))
-        vectors = [vector.astype("<f4", copy=False).tobytes() for vector in embedded.vectors]
+        seen = await self._see(request.images, extractor)
         return pb.EmbedImagesResponse(
-            embeddings=_embeddings(outcomes, vectors),
+            embeddings=_embeddings(seen.outcomes, _packed(seen.embedded.vectors)),
+            queue_seconds=seen.embedded.queue_s,
+            decode_seconds=seen.decode_s,
+            inference_seconds=seen.embedded.inference_s,
+        )
+
+    async def EmbedTexts(self, request: pb.EmbedTextsRequest, context: Any) -> pb.EmbedTextsResponse:  # noqa: ARG002
+        """Embed texts in one submission, and answer in order."""
+        extractor = text_tower(await self._model(request.model))
+        check_digest(extractor, request.digest.hex())
+        embedded = await asyncio.wrap_future(self._batcher.submit_texts(extractor, list(request.texts)))
+        return pb.EmbedTextsResponse(
+            vectors=_packed(embedded.vectors),
             queue_seconds=embedded.queue_s,
-            decode_seconds=decode_s,
             inference_seconds=embedded.inference_s,
+        )
+
+    async def ClassifyImages(self, request: pb.ClassifyImagesRequest, context: Any) -> pb.ClassifyImagesResponse:  # noqa: ARG002
+        """Compare pictures, or their vectors, with what the labels say."""
+        extractor = text_tower(await self._model(request.model))
+        check_digest(extractor, request.digest.hex())
+        classes = await self._zero_shot.classes(extractor, request.labels, request.templates)
+        if request.vectors:
+            seen = _Seen([], Embedded(stored_vectors(extractor, request.vectors), 0.0, 0.0))
+        else:
+            seen = await self._see(request.images, extractor)
+        found = probabilities(extractor, seen.embedded.vectors, classes.vectors)
+        return pb.ClassifyImagesResponse(
+            results=_classified(seen.outcomes, found) if request.images else map(_to_classes, found),
+            exclusive=extractor.logit_bias is None,
+            queue_seconds=classes.queue_s + seen.embedded.queue_s,
+            decode_seconds=seen.decode_s,
+            inference_seconds=classes.inference_s + seen.embedded.inference_s,
         )
 
     async def ListModels(self, request: pb.ListModelsRequest, context: Any) -> pb.ListModelsResponse:  # noqa: ARG002
@@ -62,13 +96,28 @@ class EmbedderService(embedder_service_pb2_grpc.EmbedderServiceServicer):
         name, reason = await asyncio.to_thread(self._host.choose, request.model)
         extractor = await self._model(name)
         return pb.ResolveModelResponse(
-            model=extractor.name, dim=extractor.dim, digest=bytes.fromhex(extractor.digest), reason=reason
+            model=extractor.name,
+            dim=extractor.dim,
+            digest=bytes.fromhex(extractor.digest),
+            reason=reason,
+            takes_text=isinstance(extractor, TextExtractor),
         )
 
     async def RenderThumbnail(self, request: pb.RenderThumbnailRequest, context: Any) -> pb.RenderThumbnailResponse:  # noqa: ARG002
         """Render a small JPEG."""
         jpeg = await asyncio.wrap_future(self._decoder.thumbnail(request.image, request.max_side))
         return pb.RenderThumbnailResponse(jpeg=jpeg)
+
+    async def _see(self, images: Sequence[bytes], extractor: Extractor) -> "_Seen":
+        begun = time.monotonic()
+        outcomes = await _settled(self._decode(images, extractor))
+        decode_s = time.monotonic() - begun
+        pictures = [outcome for outcome in outcomes if isinstance(outcome, Picture)]
+        if not pictures:
+            return _Seen(outcomes, Embedded(np.zeros((0, extractor.dim), np.float32), 0.0, 0.0), decode_s)
+        pixels = np.stack([picture.pixels for picture in pictures])
+        embedded = await asyncio.wrap_future(self._batcher.submit(extractor, pixels, priority=True))
+        return _Seen(outcomes, embedded, decode_s)
 
     def _decode(self, images: Sequence[bytes], extractor: Extractor) -> "list[Future[Picture]]":
         decoding: list[Future[Picture]] = []
@@ -103,10 +152,24 @@ def _embeddings(outcomes: Sequence[Picture | PictureError], vectors: Sequence[by
     return [
         pb.ImageEmbedding(vector=next(left))
         if isinstance(outcome, Picture)
-        else pb.ImageEmbedding(
-            error=image_service_pb2.ItemError(
-                reason=outcome.reason, message=outcome.message, retryable=outcome.retryable
-            )
-        )
+        else pb.ImageEmbedding(error=_to_error(outcome))
         for outcome in outcomes
     ]
+
+
+def _classified(outcomes: Sequence[Picture | PictureError], found: Probabilities) -> Iterator[pb.ImageClasses]:
+    left = iter(found)
+    for outcome in outcomes:
+        yield _to_classes(next(left)) if isinstance(outcome, Picture) else pb.ImageClasses(error=_to_error(outcome))
+
+
+def _to_classes(of_picture: Probabilities) -> pb.ImageClasses:
+    return pb.ImageClasses(probabilities=of_picture.tolist())
+
+
+def _to_error(error: PictureError) -> image_service_pb2.ItemError:
+    return image_service_pb2.ItemError(reason=error.reason, message=error.message, retryable=error.retryable)
+
+
+def _packed(vectors: Vectors) -> list[bytes]:
+    return [vector.astype("<f4", copy=False).tobytes() for vector in vectors]

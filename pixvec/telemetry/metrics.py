@@ -28,9 +28,12 @@ DECODERS_KILLED = Counter("pixvec_decoders_killed_total", "Decoder processes tha
 MODEL_BATCH_IMAGES = Histogram(
     "pixvec_model_batch_images", "Pictures a forward pass.", ["model"], buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256)
 )
+MODEL_BATCH_TEXTS = Histogram(
+    "pixvec_model_batch_texts", "Texts a forward pass.", ["model"], buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256)
+)
 MODEL_SECONDS = Histogram("pixvec_model_seconds", "Time of a forward pass.", ["model"], buckets=_FAST)
 MODEL_QUEUE_SECONDS = Histogram(
-    "pixvec_model_queue_seconds", "Time a picture waits for the model.", ["priority"], buckets=_FAST
+    "pixvec_model_queue_seconds", "Time a picture or a text waits for the model.", ["priority"], buckets=_FAST
 )
 
 SHARD_APPLIED_SEQ = Gauge("pixvec_shard_applied_seq", "Feed position applied.", ["collection", "shard"])

@@ -28,7 +28,13 @@ Probabilities = npt.NDArray[np.float32]
 def class_vectors(
     embed_texts: Callable[[Sequence[str]], Vectors], classes: Sequence[str], templates: Sequence[str] = TEMPLATES
 ) -> Vectors:
-    """Return (classes, dim) float32, L2-normalised: of each class the mean of its texts' vectors.
+    """Return (classes, dim) float32, L2-normalised: of each class the mean of its texts' vectors. Raises as
+    `class_texts` does."""
+    return class_means(embed_texts(class_texts(classes, templates)), len(classes))
+
+
+def class_texts(classes: Sequence[str], templates: Sequence[str] = TEMPLATES) -> list[str]:
+    """Return the texts of each class, class after class.
 
     Raises InvalidRequest for no or empty classes, no templates, and templates without exactly one `{}`.
     """
@@ -39,9 +45,12 @@ def class_vectors(
         found = f"{wrong[0]!r} has not" if wrong else "there is none"
         raise InvalidRequest(f"a template has one {{}} where the class goes: {found}", field="templates")
     # Not `format`: braces in a class, or further ones in a template, are text.
-    texts = [template.replace("{}", name.strip()) for name in classes for template in templates]
-    vectors = embed_texts(texts).reshape(len(classes), len(templates), -1)
-    return unit_rows(vectors.mean(axis=1))
+    return [template.replace("{}", name.strip()) for name in classes for template in templates]
+
+
+def class_means(texts: Vectors, classes: int) -> Vectors:
+    """Return (classes, dim) float32, L2-normalised, of the vectors of as many texts a class."""
+    return unit_rows(texts.reshape(classes, -1, texts.shape[1]).mean(axis=1))
 
 
 def class_probabilities(
