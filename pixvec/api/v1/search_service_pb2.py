@@ -26,7 +26,7 @@ from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from pixvec.api.v1 import common_pb2 as pixvec_dot_api_dot_v1_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"pixvec/api/v1/search_service.proto\x12\rpixvec.api.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1apixvec/api/v1/common.proto\"\xda\x03\n\x0b\x43ombination\x12:\n\x05parts\x18\x01 \x03(\x0b\x32\x1f.pixvec.api.v1.Combination.PartB\n\xbaH\x07\x92\x01\x04\x08\x01\x10\x10\x1a\x80\x02\n\x04Part\x12\x18\n\x05image\x18\x01 \x01(\x0c\x42\x07\xbaH\x04z\x02\x10\x01H\x00\x12\x1e\n\x08image_id\x18\x02 \x01(\tB\n\xbaH\x07r\x05 \x01(\x80\x04H\x00\x12T\n\x04text\x18\x03 \x01(\tBD\xbaHAr\x03\x18\xd0\x0f\xba\x01\x39\n\ntext.blank\x12\x16must have a word in it\x1a\x13this.matches(r\'\\S\')H\x00\x12\'\n\x06vector\x18\x04 \x01(\x0b\x32\x15.pixvec.api.v1.VectorH\x00\x12$\n\x06weight\x18\x05 \x01(\x02\x42\x0f\xbaH\x0c\n\n\x1d\x00\x00zD-\x00\x00z\xc4H\x01\x88\x01\x01\x42\x0e\n\x05query\x12\x05\xbaH\x02\x08\x01\x42\t\n\x07_weight:\x8b\x01\xbaH\x87\x01\x1a\x84\x01\n\x13\x63ombination.weights\x12,one part at least must have a weight above 0\x1a?this.parts.exists(part, !has(part.weight) || part.weight > 0.0)\"\xf1\x05\n\x0cQueryRequest\x12\x1d\n\ncollection\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18?\x12\x18\n\x05image\x18\x02 \x01(\x0c\x42\x07\xbaH\x04z\x02\x10\x01H\x00\x12\x1e\n\x08image_id\x18\x04 \x01(\tB\n\xbaH\x07r\x05 \x01(\x80\x04H\x00\x12T\n\x04text\x18\x06 \x01(\tBD\xbaHAr\x03\x18\xd0\x0f\xba\x01\x39\n\ntext.blank\x12\x16must have a word in it\x1a\x13this.matches(r\'\\S\')H\x00\x12\'\n\x06vector\x18\x07 \x01(\x0b\x32\x15.pixvec.api.v1.VectorH\x00\x12\x31\n\x0b\x63ombination\x18\x16 \x01(\x0b\x32\x1a.pixvec.api.v1.CombinationH\x00\x12\x16\n\x05space\x18\n \x01(\tB\x07\xbaH\x04r\x02\x18?\x12\x1e\n\x05limit\x18\x0c \x01(\rB\n\xbaH\x07*\x05\x18\x90N(\x01H\x01\x88\x01\x01\x12\x18\n\x06offset\x18\r \x01(\rB\x08\xbaH\x05*\x03\x18\x90N\x12\x1f\n\tmin_score\x18\x0e \x01(\x02\x42\x07\xbaH\x04\n\x02@\x01H\x02\x88\x01\x01\x12+\n\x06params\x18\x11 \x01(\x0b\x32\x1b.pixvec.api.v1.SearchParams\x12\x39\n\x0b\x63onsistency\x18\x12 \x01(\x0e\x32\x1a.pixvec.api.v1.ConsistencyB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12&\n\x05token\x18\x13 \x01(\x0b\x32\x17.pixvec.api.v1.SeqToken\x12\'\n\x07include\x18\x14 \x01(\x0b\x32\x16.pixvec.api.v1.Include:\x81\x01\xbaH~\x1a|\n\x0cquery.window\x12$offset + limit must be at most 10000\x1a\x46this.offset + (has(this.limit) ? this.limit : uint(10)) <= uint(10000)B\x0e\n\x05query\x12\x05\xbaH\x02\x08\x01\x42\x08\n\x06_limitB\x0c\n\n_min_score\"\x1d\n\x07Include\x12\x12\n\nattributes\x18\x01 \x01(\x08\"\xa7\x01\n\x03Hit\x12\x10\n\x08image_id\x18\x01 \x01(\t\x12\r\n\x05score\x18\x02 \x01(\x02\x12\x36\n\nattributes\x18\x05 \x03(\x0b\x32\".pixvec.api.v1.Hit.AttributesEntry\x1aG\n\x0f\x41ttributesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12#\n\x05value\x18\x02 \x01(\x0b\x32\x14.pixvec.api.v1.Value:\x02\x38\x01\"9\n\x08\x43overage\x12\x14\n\x0cshards_total\x18\x01 \x01(\r\x12\x17\n\x0fshards_answered\x18\x02 \x01(\r\"z\n\x07Timings\x12\r\n\x05total\x18\x01 \x01(\x01\x12\r\n\x05queue\x18\x02 \x01(\x01\x12\x0e\n\x06\x64\x65\x63ode\x18\x03 \x01(\x01\x12\x11\n\tinference\x18\x04 \x01(\x01\x12\x0e\n\x06search\x18\x05 \x01(\x01\x12\r\n\x05merge\x18\x06 \x01(\x01\x12\x0f\n\x07hydrate\x18\x07 \x01(\x01\"\xb0\x01\n\rQueryResponse\x12 \n\x04hits\x18\x01 \x03(\x0b\x32\x12.pixvec.api.v1.Hit\x12)\n\x08\x63overage\x18\x02 \x01(\x0b\x32\x17.pixvec.api.v1.Coverage\x12\'\n\x07timings\x18\x03 \x01(\x0b\x32\x16.pixvec.api.v1.Timings\x12\r\n\x05space\x18\x04 \x01(\t\x12\x1a\n\x12\x61ttributes_missing\x18\x05 \x01(\x08\"-\n\x08ImageIds\x12!\n\x03ids\x18\x01 \x03(\tB\x14\xbaH\x11\x92\x01\x0e\x08\x01\x10\xe8\x07\"\x07r\x05 \x01(\x80\x04\"-\n\x06Images\x12#\n\x08\x63ontents\x18\x01 \x03(\x0c\x42\x11\xbaH\x0e\x92\x01\x0b\x08\x01\x10\xe8\x07\"\x04z\x02\x10\x01\"f\n\x05Texts\x12]\n\x05texts\x18\x01 \x03(\tBN\xbaHK\x92\x01H\x08\x01\x10\xe8\x07\"Ar\x03\x18\xd0\x0f\xba\x01\x39\n\ntext.blank\x12\x16must have a word in it\x1a\x13this.matches(r\'\\S\')\"\xee\x03\n\x11QueryBatchRequest\x12\x1d\n\ncollection\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18?\x12)\n\x07vectors\x18\x02 \x01(\x0b\x32\x16.pixvec.api.v1.VectorsH\x00\x12,\n\timage_ids\x18\x03 \x01(\x0b\x32\x17.pixvec.api.v1.ImageIdsH\x00\x12\'\n\x06images\x18\x04 \x01(\x0b\x32\x15.pixvec.api.v1.ImagesH\x00\x12%\n\x05texts\x18\x05 \x01(\x0b\x32\x14.pixvec.api.v1.TextsH\x00\x12\x16\n\x05space\x18\n \x01(\tB\x07\xbaH\x04r\x02\x18?\x12\x1e\n\x05limit\x18\x0c \x01(\rB\n\xbaH\x07*\x05\x18\x90N(\x01H\x01\x88\x01\x01\x12\x1f\n\tmin_score\x18\x0e \x01(\x02\x42\x07\xbaH\x04\n\x02@\x01H\x02\x88\x01\x01\x12+\n\x06params\x18\x11 \x01(\x0b\x32\x1b.pixvec.api.v1.SearchParams\x12\x39\n\x0b\x63onsistency\x18\x12 \x01(\x0e\x32\x1a.pixvec.api.v1.ConsistencyB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12&\n\x05token\x18\x13 \x01(\x0b\x32\x17.pixvec.api.v1.SeqTokenB\x10\n\x07queries\x12\x05\xbaH\x02\x08\x01\x42\x08\n\x06_limitB\x0c\n\n_min_score\"/\n\nPackedHits\x12\x11\n\timage_ids\x18\x01 \x03(\t\x12\x0e\n\x06scores\x18\x02 \x03(\x02\"\xa3\x01\n\x12QueryBatchResponse\x12*\n\x07results\x18\x01 \x03(\x0b\x32\x19.pixvec.api.v1.PackedHits\x12)\n\x08\x63overage\x18\x02 \x01(\x0b\x32\x17.pixvec.api.v1.Coverage\x12\'\n\x07timings\x18\x03 \x01(\x0b\x32\x16.pixvec.api.v1.Timings\x12\r\n\x05space\x18\x04 \x01(\t\"\xf6\x04\n\x0f\x43lassifyRequest\x12\x1d\n\ncollection\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18?\x12\'\n\x06images\x18\x02 \x01(\x0b\x32\x15.pixvec.api.v1.ImagesH\x00\x12,\n\timage_ids\x18\x03 \x01(\x0b\x32\x17.pixvec.api.v1.ImageIdsH\x00\x12`\n\x06labels\x18\x04 \x03(\tBP\xbaHM\x92\x01J\x08\x01\x10\xe8\x07\x18\x01\"Ar\x03\x18\xc8\x01\xba\x01\x39\n\ntext.blank\x12\x16must have a word in it\x1a\x13this.matches(r\'\\S\')\x12\x82\x01\n\ttemplates\x18\x05 \x03(\tBo\xbaHl\x92\x01i\x10\x64\"er\x03\x18\xe8\x07\xba\x01]\n\x0etemplate.place\x12%must have one {} where the label goes\x1a$this.matches(\'^[^{}]*[{][}][^{}]*$\')\x12\x16\n\x05space\x18\n \x01(\tB\x07\xbaH\x04r\x02\x18?\x12\x39\n\x0b\x63onsistency\x18\x12 \x01(\x0e\x32\x1a.pixvec.api.v1.ConsistencyB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12&\n\x05token\x18\x13 \x01(\x0b\x32\x17.pixvec.api.v1.SeqToken:x\xbaHu\x1as\n\x0e\x63lassify.texts\x12,labels times templates must be at most 10000\x1a\x33this.labels.size() * this.templates.size() <= 10000B\x11\n\x08pictures\x12\x05\xbaH\x02\x08\x01\"\'\n\x0e\x43lassification\x12\x15\n\rprobabilities\x18\x01 \x03(\x02\"\x8d\x01\n\x10\x43lassifyResponse\x12.\n\x07results\x18\x01 \x03(\x0b\x32\x1d.pixvec.api.v1.Classification\x12\x11\n\texclusive\x18\x02 \x01(\x08\x12\'\n\x07timings\x18\x03 \x01(\x0b\x32\x16.pixvec.api.v1.Timings\x12\r\n\x05space\x18\x04 \x01(\t*]\n\x0b\x43onsistency\x12\x1b\n\x17\x43ONSISTENCY_UNSPECIFIED\x10\x00\x12\x18\n\x14\x43ONSISTENCY_EVENTUAL\x10\x01\x12\x17\n\x13\x43ONSISTENCY_SESSION\x10\x02\x32\xf3\x01\n\rSearchService\x12\x42\n\x05Query\x12\x1b.pixvec.api.v1.QueryRequest\x1a\x1c.pixvec.api.v1.QueryResponse\x12Q\n\nQueryBatch\x12 .pixvec.api.v1.QueryBatchRequest\x1a!.pixvec.api.v1.QueryBatchResponse\x12K\n\x08\x43lassify\x12\x1e.pixvec.api.v1.ClassifyRequest\x1a\x1f.pixvec.api.v1.ClassifyResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"pixvec/api/v1/search_service.proto\x12\rpixvec.api.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1apixvec/api/v1/common.proto\"\xda\x03\n\x0b\x43ombination\x12:\n\x05parts\x18\x01 \x03(\x0b\x32\x1f.pixvec.api.v1.Combination.PartB\n\xbaH\x07\x92\x01\x04\x08\x01\x10\x10\x1a\x80\x02\n\x04Part\x12\x18\n\x05image\x18\x01 \x01(\x0c\x42\x07\xbaH\x04z\x02\x10\x01H\x00\x12\x1e\n\x08image_id\x18\x02 \x01(\tB\n\xbaH\x07r\x05 \x01(\x80\x04H\x00\x12T\n\x04text\x18\x03 \x01(\tBD\xbaHAr\x03\x18\xd0\x0f\xba\x01\x39\n\ntext.blank\x12\x16must have a word in it\x1a\x13this.matches(r\'\\S\')H\x00\x12\'\n\x06vector\x18\x04 \x01(\x0b\x32\x15.pixvec.api.v1.VectorH\x00\x12$\n\x06weight\x18\x05 \x01(\x02\x42\x0f\xbaH\x0c\n\n\x1d\x00\x00zD-\x00\x00z\xc4H\x01\x88\x01\x01\x42\x0e\n\x05query\x12\x05\xbaH\x02\x08\x01\x42\t\n\x07_weight:\x8b\x01\xbaH\x87\x01\x1a\x84\x01\n\x13\x63ombination.weights\x12,one part at least must have a weight above 0\x1a?this.parts.exists(part, !has(part.weight) || part.weight > 0.0)\"\xbb\x07\n\x0cQueryRequest\x12\x1d\n\ncollection\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18?\x12\x18\n\x05image\x18\x02 \x01(\x0c\x42\x07\xbaH\x04z\x02\x10\x01H\x00\x12\x1e\n\x08image_id\x18\x04 \x01(\tB\n\xbaH\x07r\x05 \x01(\x80\x04H\x00\x12\x1f\n\tregion_id\x18\x05 \x01(\tB\n\xbaH\x07r\x05 \x01(\x8b\x04H\x00\x12T\n\x04text\x18\x06 \x01(\tBD\xbaHAr\x03\x18\xd0\x0f\xba\x01\x39\n\ntext.blank\x12\x16must have a word in it\x1a\x13this.matches(r\'\\S\')H\x00\x12\'\n\x06vector\x18\x07 \x01(\x0b\x32\x15.pixvec.api.v1.VectorH\x00\x12\x31\n\x0b\x63ombination\x18\x16 \x01(\x0b\x32\x1a.pixvec.api.v1.CombinationH\x00\x12\x1f\n\x03\x62ox\x18\t \x01(\x0b\x32\x12.pixvec.api.v1.Box\x12\x16\n\x05space\x18\n \x01(\tB\x07\xbaH\x04r\x02\x18?\x12\x1e\n\x05limit\x18\x0c \x01(\rB\n\xbaH\x07*\x05\x18\x90N(\x01H\x01\x88\x01\x01\x12\x18\n\x06offset\x18\r \x01(\rB\x08\xbaH\x05*\x03\x18\x90N\x12\x1f\n\tmin_score\x18\x0e \x01(\x02\x42\x07\xbaH\x04\n\x02@\x01H\x02\x88\x01\x01\x12+\n\x06params\x18\x11 \x01(\x0b\x32\x1b.pixvec.api.v1.SearchParams\x12\x39\n\x0b\x63onsistency\x18\x12 \x01(\x0e\x32\x1a.pixvec.api.v1.ConsistencyB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12&\n\x05token\x18\x13 \x01(\x0b\x32\x17.pixvec.api.v1.SeqToken\x12\'\n\x07include\x18\x14 \x01(\x0b\x32\x16.pixvec.api.v1.Include:\x89\x02\xbaH\x85\x02\x1a|\n\x0cquery.window\x12$offset + limit must be at most 10000\x1a\x46this.offset + (has(this.limit) ? this.limit : uint(10)) <= uint(10000)\x1a\x84\x01\n\tquery.box\x12>a box needs the picture that it is drawn on: image or image_id\x1a\x37!has(this.box) || has(this.image) || has(this.image_id)B\x0e\n\x05query\x12\x05\xbaH\x02\x08\x01\x42\x08\n\x06_limitB\x0c\n\n_min_score\"=\n\x07Include\x12\x12\n\nattributes\x18\x01 \x01(\x08\x12\x0f\n\x07regions\x18\x02 \x01(\x08\x12\r\n\x05masks\x18\x03 \x01(\x08\"\xce\x01\n\x03Hit\x12\x10\n\x08image_id\x18\x01 \x01(\t\x12\r\n\x05score\x18\x02 \x01(\x02\x12\x36\n\nattributes\x18\x05 \x03(\x0b\x32\".pixvec.api.v1.Hit.AttributesEntry\x12%\n\x06region\x18\x06 \x01(\x0b\x32\x15.pixvec.api.v1.Region\x1aG\n\x0f\x41ttributesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12#\n\x05value\x18\x02 \x01(\x0b\x32\x14.pixvec.api.v1.Value:\x02\x38\x01\"9\n\x08\x43overage\x12\x14\n\x0cshards_total\x18\x01 \x01(\r\x12\x17\n\x0fshards_answered\x18\x02 \x01(\r\"z\n\x07Timings\x12\r\n\x05total\x18\x01 \x01(\x01\x12\r\n\x05queue\x18\x02 \x01(\x01\x12\x0e\n\x06\x64\x65\x63ode\x18\x03 \x01(\x01\x12\x11\n\tinference\x18\x04 \x01(\x01\x12\x0e\n\x06search\x18\x05 \x01(\x01\x12\r\n\x05merge\x18\x06 \x01(\x01\x12\x0f\n\x07hydrate\x18\x07 \x01(\x01\"\xc9\x01\n\rQueryResponse\x12 \n\x04hits\x18\x01 \x03(\x0b\x32\x12.pixvec.api.v1.Hit\x12)\n\x08\x63overage\x18\x02 \x01(\x0b\x32\x17.pixvec.api.v1.Coverage\x12\'\n\x07timings\x18\x03 \x01(\x0b\x32\x16.pixvec.api.v1.Timings\x12\r\n\x05space\x18\x04 \x01(\t\x12\x1a\n\x12\x61ttributes_missing\x18\x05 \x01(\x08\x12\x17\n\x0fregions_missing\x18\x06 \x01(\x08\"-\n\x08ImageIds\x12!\n\x03ids\x18\x01 \x03(\tB\x14\xbaH\x11\x92\x01\x0e\x08\x01\x10\xe8\x07\"\x07r\x05 \x01(\x80\x04\"-\n\x06Images\x12#\n\x08\x63ontents\x18\x01 \x03(\x0c\x42\x11\xbaH\x0e\x92\x01\x0b\x08\x01\x10\xe8\x07\"\x04z\x02\x10\x01\"f\n\x05Texts\x12]\n\x05texts\x18\x01 \x03(\tBN\xbaHK\x92\x01H\x08\x01\x10\xe8\x07\"Ar\x03\x18\xd0\x0f\xba\x01\x39\n\ntext.blank\x12\x16must have a word in it\x1a\x13this.matches(r\'\\S\')\"\xee\x03\n\x11QueryBatchRequest\x12\x1d\n\ncollection\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18?\x12)\n\x07vectors\x18\x02 \x01(\x0b\x32\x16.pixvec.api.v1.VectorsH\x00\x12,\n\timage_ids\x18\x03 \x01(\x0b\x32\x17.pixvec.api.v1.ImageIdsH\x00\x12\'\n\x06images\x18\x04 \x01(\x0b\x32\x15.pixvec.api.v1.ImagesH\x00\x12%\n\x05texts\x18\x05 \x01(\x0b\x32\x14.pixvec.api.v1.TextsH\x00\x12\x16\n\x05space\x18\n \x01(\tB\x07\xbaH\x04r\x02\x18?\x12\x1e\n\x05limit\x18\x0c \x01(\rB\n\xbaH\x07*\x05\x18\x90N(\x01H\x01\x88\x01\x01\x12\x1f\n\tmin_score\x18\x0e \x01(\x02\x42\x07\xbaH\x04\n\x02@\x01H\x02\x88\x01\x01\x12+\n\x06params\x18\x11 \x01(\x0b\x32\x1b.pixvec.api.v1.SearchParams\x12\x39\n\x0b\x63onsistency\x18\x12 \x01(\x0e\x32\x1a.pixvec.api.v1.ConsistencyB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12&\n\x05token\x18\x13 \x01(\x0b\x32\x17.pixvec.api.v1.SeqTokenB\x10\n\x07queries\x12\x05\xbaH\x02\x08\x01\x42\x08\n\x06_limitB\x0c\n\n_min_score\"/\n\nPackedHits\x12\x11\n\timage_ids\x18\x01 \x03(\t\x12\x0e\n\x06scores\x18\x02 \x03(\x02\"\xa3\x01\n\x12QueryBatchResponse\x12*\n\x07results\x18\x01 \x03(\x0b\x32\x19.pixvec.api.v1.PackedHits\x12)\n\x08\x63overage\x18\x02 \x01(\x0b\x32\x17.pixvec.api.v1.Coverage\x12\'\n\x07timings\x18\x03 \x01(\x0b\x32\x16.pixvec.api.v1.Timings\x12\r\n\x05space\x18\x04 \x01(\t\"\xf6\x04\n\x0f\x43lassifyRequest\x12\x1d\n\ncollection\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18?\x12\'\n\x06images\x18\x02 \x01(\x0b\x32\x15.pixvec.api.v1.ImagesH\x00\x12,\n\timage_ids\x18\x03 \x01(\x0b\x32\x17.pixvec.api.v1.ImageIdsH\x00\x12`\n\x06labels\x18\x04 \x03(\tBP\xbaHM\x92\x01J\x08\x01\x10\xe8\x07\x18\x01\"Ar\x03\x18\xc8\x01\xba\x01\x39\n\ntext.blank\x12\x16must have a word in it\x1a\x13this.matches(r\'\\S\')\x12\x82\x01\n\ttemplates\x18\x05 \x03(\tBo\xbaHl\x92\x01i\x10\x64\"er\x03\x18\xe8\x07\xba\x01]\n\x0etemplate.place\x12%must have one {} where the label goes\x1a$this.matches(\'^[^{}]*[{][}][^{}]*$\')\x12\x16\n\x05space\x18\n \x01(\tB\x07\xbaH\x04r\x02\x18?\x12\x39\n\x0b\x63onsistency\x18\x12 \x01(\x0e\x32\x1a.pixvec.api.v1.ConsistencyB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12&\n\x05token\x18\x13 \x01(\x0b\x32\x17.pixvec.api.v1.SeqToken:x\xbaHu\x1as\n\x0e\x63lassify.texts\x12,labels times templates must be at most 10000\x1a\x33this.labels.size() * this.templates.size() <= 10000B\x11\n\x08pictures\x12\x05\xbaH\x02\x08\x01\"\'\n\x0e\x43lassification\x12\x15\n\rprobabilities\x18\x01 \x03(\x02\"\x8d\x01\n\x10\x43lassifyResponse\x12.\n\x07results\x18\x01 \x03(\x0b\x32\x1d.pixvec.api.v1.Classification\x12\x11\n\texclusive\x18\x02 \x01(\x08\x12\'\n\x07timings\x18\x03 \x01(\x0b\x32\x16.pixvec.api.v1.Timings\x12\r\n\x05space\x18\x04 \x01(\t\"\xc3\x03\n\x11QuerySceneRequest\x12\x1d\n\ncollection\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18?\x12\x18\n\x05image\x18\x02 \x01(\x0c\x42\x07\xbaH\x04z\x02\x10\x01H\x00\x12\x1e\n\x08image_id\x18\x04 \x01(\tB\n\xbaH\x07r\x05 \x01(\x80\x04H\x00\x12#\n\x0bmax_objects\x18\x0b \x01(\rB\t\xbaH\x06*\x04\x18\x32(\x01H\x01\x88\x01\x01\x12\x1e\n\x05limit\x18\x0c \x01(\rB\n\xbaH\x07*\x05\x18\xe8\x07(\x01H\x02\x88\x01\x01\x12\x1f\n\tmin_score\x18\x0e \x01(\x02\x42\x07\xbaH\x04\n\x02@\x01H\x03\x88\x01\x01\x12+\n\x06params\x18\x11 \x01(\x0b\x32\x1b.pixvec.api.v1.SearchParams\x12\x39\n\x0b\x63onsistency\x18\x12 \x01(\x0e\x32\x1a.pixvec.api.v1.ConsistencyB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12&\n\x05token\x18\x13 \x01(\x0b\x32\x17.pixvec.api.v1.SeqToken\x12\'\n\x07include\x18\x14 \x01(\x0b\x32\x16.pixvec.api.v1.IncludeB\x0e\n\x05query\x12\x05\xbaH\x02\x08\x01\x42\x0e\n\x0c_max_objectsB\x08\n\x06_limitB\x0c\n\n_min_score\"V\n\x0bSceneObject\x12%\n\x06region\x18\x01 \x01(\x0b\x32\x15.pixvec.api.v1.Region\x12 \n\x04hits\x18\x02 \x03(\x0b\x32\x12.pixvec.api.v1.Hit\"C\n\x0bObjectMatch\x12\r\n\x05score\x18\x01 \x01(\x02\x12%\n\x06region\x18\x02 \x01(\x0b\x32\x15.pixvec.api.v1.Region\"\xde\x01\n\x08SceneHit\x12\x10\n\x08image_id\x18\x01 \x01(\t\x12\r\n\x05score\x18\x02 \x01(\x02\x12;\n\nattributes\x18\x05 \x03(\x0b\x32\'.pixvec.api.v1.SceneHit.AttributesEntry\x12+\n\x07objects\x18\x06 \x03(\x0b\x32\x1a.pixvec.api.v1.ObjectMatch\x1aG\n\x0f\x41ttributesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12#\n\x05value\x18\x02 \x01(\x0b\x32\x14.pixvec.api.v1.Value:\x02\x38\x01\"\xba\x02\n\x12QuerySceneResponse\x12+\n\x07objects\x18\x01 \x03(\x0b\x32\x1a.pixvec.api.v1.SceneObject\x12)\n\x08pictures\x18\x02 \x03(\x0b\x32\x17.pixvec.api.v1.SceneHit\x12\x15\n\robjects_found\x18\x03 \x01(\r\x12)\n\x08\x63overage\x18\x04 \x01(\x0b\x32\x17.pixvec.api.v1.Coverage\x12\'\n\x07timings\x18\x05 \x01(\x0b\x32\x16.pixvec.api.v1.Timings\x12\r\n\x05space\x18\x06 \x01(\t\x12\x1a\n\x12\x61ttributes_missing\x18\x07 \x01(\x08\x12\x17\n\x0fregions_missing\x18\x08 \x01(\x08\x12\r\n\x05width\x18\t \x01(\r\x12\x0e\n\x06height\x18\n \x01(\r*]\n\x0b\x43onsistency\x12\x1b\n\x17\x43ONSISTENCY_UNSPECIFIED\x10\x00\x12\x18\n\x14\x43ONSISTENCY_EVENTUAL\x10\x01\x12\x17\n\x13\x43ONSISTENCY_SESSION\x10\x02\x32\xc6\x02\n\rSearchService\x12\x42\n\x05Query\x12\x1b.pixvec.api.v1.QueryRequest\x1a\x1c.pixvec.api.v1.QueryResponse\x12Q\n\nQueryBatch\x12 .pixvec.api.v1.QueryBatchRequest\x1a!.pixvec.api.v1.QueryBatchResponse\x12Q\n\nQueryScene\x12 .pixvec.api.v1.QuerySceneRequest\x1a!.pixvec.api.v1.QuerySceneResponse\x12K\n\x08\x43lassify\x12\x1e.pixvec.api.v1.ClassifyRequest\x1a\x1f.pixvec.api.v1.ClassifyResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -55,6 +55,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_QUERYREQUEST'].fields_by_name['image']._serialized_options = b'\272H\004z\002\020\001'
   _globals['_QUERYREQUEST'].fields_by_name['image_id']._loaded_options = None
   _globals['_QUERYREQUEST'].fields_by_name['image_id']._serialized_options = b'\272H\007r\005 \001(\200\004'
+  _globals['_QUERYREQUEST'].fields_by_name['region_id']._loaded_options = None
+  _globals['_QUERYREQUEST'].fields_by_name['region_id']._serialized_options = b'\272H\007r\005 \001(\213\004'
   _globals['_QUERYREQUEST'].fields_by_name['text']._loaded_options = None
   _globals['_QUERYREQUEST'].fields_by_name['text']._serialized_options = b'\272HAr\003\030\320\017\272\0019\n\ntext.blank\022\026must have a word in it\032\023this.matches(r\'\\S\')'
   _globals['_QUERYREQUEST'].fields_by_name['space']._loaded_options = None
@@ -68,7 +70,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_QUERYREQUEST'].fields_by_name['consistency']._loaded_options = None
   _globals['_QUERYREQUEST'].fields_by_name['consistency']._serialized_options = b'\272H\005\202\001\002\020\001'
   _globals['_QUERYREQUEST']._loaded_options = None
-  _globals['_QUERYREQUEST']._serialized_options = b'\272H~\032|\n\014query.window\022$offset + limit must be at most 10000\032Fthis.offset + (has(this.limit) ? this.limit : uint(10)) <= uint(10000)'
+  _globals['_QUERYREQUEST']._serialized_options = b'\272H\205\002\032|\n\014query.window\022$offset + limit must be at most 10000\032Fthis.offset + (has(this.limit) ? this.limit : uint(10)) <= uint(10000)\032\204\001\n\tquery.box\022>a box needs the picture that it is drawn on: image or image_id\0327!has(this.box) || has(this.image) || has(this.image_id)'
   _globals['_HIT_ATTRIBUTESENTRY']._loaded_options = None
   _globals['_HIT_ATTRIBUTESENTRY']._serialized_options = b'8\001'
   _globals['_IMAGEIDS'].fields_by_name['ids']._loaded_options = None
@@ -103,44 +105,74 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CLASSIFYREQUEST'].fields_by_name['consistency']._serialized_options = b'\272H\005\202\001\002\020\001'
   _globals['_CLASSIFYREQUEST']._loaded_options = None
   _globals['_CLASSIFYREQUEST']._serialized_options = b'\272Hu\032s\n\016classify.texts\022,labels times templates must be at most 10000\0323this.labels.size() * this.templates.size() <= 10000'
-  _globals['_CONSISTENCY']._serialized_start=3634
-  _globals['_CONSISTENCY']._serialized_end=3727
+  _globals['_QUERYSCENEREQUEST'].oneofs_by_name['query']._loaded_options = None
+  _globals['_QUERYSCENEREQUEST'].oneofs_by_name['query']._serialized_options = b'\272H\002\010\001'
+  _globals['_QUERYSCENEREQUEST'].fields_by_name['collection']._loaded_options = None
+  _globals['_QUERYSCENEREQUEST'].fields_by_name['collection']._serialized_options = b'\272H\006r\004\020\001\030?'
+  _globals['_QUERYSCENEREQUEST'].fields_by_name['image']._loaded_options = None
+  _globals['_QUERYSCENEREQUEST'].fields_by_name['image']._serialized_options = b'\272H\004z\002\020\001'
+  _globals['_QUERYSCENEREQUEST'].fields_by_name['image_id']._loaded_options = None
+  _globals['_QUERYSCENEREQUEST'].fields_by_name['image_id']._serialized_options = b'\272H\007r\005 \001(\200\004'
+  _globals['_QUERYSCENEREQUEST'].fields_by_name['max_objects']._loaded_options = None
+  _globals['_QUERYSCENEREQUEST'].fields_by_name['max_objects']._serialized_options = b'\272H\006*\004\0302(\001'
+  _globals['_QUERYSCENEREQUEST'].fields_by_name['limit']._loaded_options = None
+  _globals['_QUERYSCENEREQUEST'].fields_by_name['limit']._serialized_options = b'\272H\007*\005\030\350\007(\001'
+  _globals['_QUERYSCENEREQUEST'].fields_by_name['min_score']._loaded_options = None
+  _globals['_QUERYSCENEREQUEST'].fields_by_name['min_score']._serialized_options = b'\272H\004\n\002@\001'
+  _globals['_QUERYSCENEREQUEST'].fields_by_name['consistency']._loaded_options = None
+  _globals['_QUERYSCENEREQUEST'].fields_by_name['consistency']._serialized_options = b'\272H\005\202\001\002\020\001'
+  _globals['_SCENEHIT_ATTRIBUTESENTRY']._loaded_options = None
+  _globals['_SCENEHIT_ATTRIBUTESENTRY']._serialized_options = b'8\001'
+  _globals['_CONSISTENCY']._serialized_start=5085
+  _globals['_CONSISTENCY']._serialized_end=5178
   _globals['_COMBINATION']._serialized_start=111
   _globals['_COMBINATION']._serialized_end=585
   _globals['_COMBINATION_PART']._serialized_start=187
   _globals['_COMBINATION_PART']._serialized_end=443
   _globals['_QUERYREQUEST']._serialized_start=588
-  _globals['_QUERYREQUEST']._serialized_end=1341
-  _globals['_INCLUDE']._serialized_start=1343
-  _globals['_INCLUDE']._serialized_end=1372
-  _globals['_HIT']._serialized_start=1375
-  _globals['_HIT']._serialized_end=1542
-  _globals['_HIT_ATTRIBUTESENTRY']._serialized_start=1471
-  _globals['_HIT_ATTRIBUTESENTRY']._serialized_end=1542
-  _globals['_COVERAGE']._serialized_start=1544
-  _globals['_COVERAGE']._serialized_end=1601
-  _globals['_TIMINGS']._serialized_start=1603
-  _globals['_TIMINGS']._serialized_end=1725
-  _globals['_QUERYRESPONSE']._serialized_start=1728
-  _globals['_QUERYRESPONSE']._serialized_end=1904
-  _globals['_IMAGEIDS']._serialized_start=1906
-  _globals['_IMAGEIDS']._serialized_end=1951
-  _globals['_IMAGES']._serialized_start=1953
-  _globals['_IMAGES']._serialized_end=1998
-  _globals['_TEXTS']._serialized_start=2000
-  _globals['_TEXTS']._serialized_end=2102
-  _globals['_QUERYBATCHREQUEST']._serialized_start=2105
-  _globals['_QUERYBATCHREQUEST']._serialized_end=2599
-  _globals['_PACKEDHITS']._serialized_start=2601
-  _globals['_PACKEDHITS']._serialized_end=2648
-  _globals['_QUERYBATCHRESPONSE']._serialized_start=2651
-  _globals['_QUERYBATCHRESPONSE']._serialized_end=2814
-  _globals['_CLASSIFYREQUEST']._serialized_start=2817
-  _globals['_CLASSIFYREQUEST']._serialized_end=3447
-  _globals['_CLASSIFICATION']._serialized_start=3449
-  _globals['_CLASSIFICATION']._serialized_end=3488
-  _globals['_CLASSIFYRESPONSE']._serialized_start=3491
-  _globals['_CLASSIFYRESPONSE']._serialized_end=3632
-  _globals['_SEARCHSERVICE']._serialized_start=3730
-  _globals['_SEARCHSERVICE']._serialized_end=3973
+  _globals['_QUERYREQUEST']._serialized_end=1543
+  _globals['_INCLUDE']._serialized_start=1545
+  _globals['_INCLUDE']._serialized_end=1606
+  _globals['_HIT']._serialized_start=1609
+  _globals['_HIT']._serialized_end=1815
+  _globals['_HIT_ATTRIBUTESENTRY']._serialized_start=1744
+  _globals['_HIT_ATTRIBUTESENTRY']._serialized_end=1815
+  _globals['_COVERAGE']._serialized_start=1817
+  _globals['_COVERAGE']._serialized_end=1874
+  _globals['_TIMINGS']._serialized_start=1876
+  _globals['_TIMINGS']._serialized_end=1998
+  _globals['_QUERYRESPONSE']._serialized_start=2001
+  _globals['_QUERYRESPONSE']._serialized_end=2202
+  _globals['_IMAGEIDS']._serialized_start=2204
+  _globals['_IMAGEIDS']._serialized_end=2249
+  _globals['_IMAGES']._serialized_start=2251
+  _globals['_IMAGES']._serialized_end=2296
+  _globals['_TEXTS']._serialized_start=2298
+  _globals['_TEXTS']._serialized_end=2400
+  _globals['_QUERYBATCHREQUEST']._serialized_start=2403
+  _globals['_QUERYBATCHREQUEST']._serialized_end=2897
+  _globals['_PACKEDHITS']._serialized_start=2899
+  _globals['_PACKEDHITS']._serialized_end=2946
+  _globals['_QUERYBATCHRESPONSE']._serialized_start=2949
+  _globals['_QUERYBATCHRESPONSE']._serialized_end=3112
+  _globals['_CLASSIFYREQUEST']._serialized_start=3115
+  _globals['_CLASSIFYREQUEST']._serialized_end=3745
+  _globals['_CLASSIFICATION']._serialized_start=3747
+  _globals['_CLASSIFICATION']._serialized_end=3786
+  _globals['_CLASSIFYRESPONSE']._serialized_start=3789
+  _globals['_CLASSIFYRESPONSE']._serialized_end=3930
+  _globals['_QUERYSCENEREQUEST']._serialized_start=3933
+  _globals['_QUERYSCENEREQUEST']._serialized_end=4384
+  _globals['_SCENEOBJECT']._serialized_start=4386
+  _globals['_SCENEOBJECT']._serialized_end=4472
+  _globals['_OBJECTMATCH']._serialized_start=4474
+  _globals['_OBJECTMATCH']._serialized_end=4541
+  _globals['_SCENEHIT']._serialized_start=4544
+  _globals['_SCENEHIT']._serialized_end=4766
+  _globals['_SCENEHIT_ATTRIBUTESENTRY']._serialized_start=1744
+  _globals['_SCENEHIT_ATTRIBUTESENTRY']._serialized_end=1815
+  _globals['_QUERYSCENERESPONSE']._serialized_start=4769
+  _globals['_QUERYSCENERESPONSE']._serialized_end=5083
+  _globals['_SEARCHSERVICE']._serialized_start=5181
+  _globals['_SEARCHSERVICE']._serialized_end=5507
 # @@protoc_insertion_point(module_scope)

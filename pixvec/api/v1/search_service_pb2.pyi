@@ -38,13 +38,15 @@ class Combination(_message.Message):
     def __init__(self, parts: _Optional[_Iterable[_Union[Combination.Part, _Mapping]]] = ...) -> None: ...
 
 class QueryRequest(_message.Message):
-    __slots__ = ("collection", "image", "image_id", "text", "vector", "combination", "space", "limit", "offset", "min_score", "params", "consistency", "token", "include")
+    __slots__ = ("collection", "image", "image_id", "region_id", "text", "vector", "combination", "box", "space", "limit", "offset", "min_score", "params", "consistency", "token", "include")
     COLLECTION_FIELD_NUMBER: _ClassVar[int]
     IMAGE_FIELD_NUMBER: _ClassVar[int]
     IMAGE_ID_FIELD_NUMBER: _ClassVar[int]
+    REGION_ID_FIELD_NUMBER: _ClassVar[int]
     TEXT_FIELD_NUMBER: _ClassVar[int]
     VECTOR_FIELD_NUMBER: _ClassVar[int]
     COMBINATION_FIELD_NUMBER: _ClassVar[int]
+    BOX_FIELD_NUMBER: _ClassVar[int]
     SPACE_FIELD_NUMBER: _ClassVar[int]
     LIMIT_FIELD_NUMBER: _ClassVar[int]
     OFFSET_FIELD_NUMBER: _ClassVar[int]
@@ -56,9 +58,11 @@ class QueryRequest(_message.Message):
     collection: str
     image: bytes
     image_id: str
+    region_id: str
     text: str
     vector: _common_pb2.Vector
     combination: Combination
+    box: _common_pb2.Box
     space: str
     limit: int
     offset: int
@@ -67,16 +71,20 @@ class QueryRequest(_message.Message):
     consistency: Consistency
     token: _common_pb2.SeqToken
     include: Include
-    def __init__(self, collection: _Optional[str] = ..., image: _Optional[bytes] = ..., image_id: _Optional[str] = ..., text: _Optional[str] = ..., vector: _Optional[_Union[_common_pb2.Vector, _Mapping]] = ..., combination: _Optional[_Union[Combination, _Mapping]] = ..., space: _Optional[str] = ..., limit: _Optional[int] = ..., offset: _Optional[int] = ..., min_score: _Optional[float] = ..., params: _Optional[_Union[_common_pb2.SearchParams, _Mapping]] = ..., consistency: _Optional[_Union[Consistency, str]] = ..., token: _Optional[_Union[_common_pb2.SeqToken, _Mapping]] = ..., include: _Optional[_Union[Include, _Mapping]] = ...) -> None: ...
+    def __init__(self, collection: _Optional[str] = ..., image: _Optional[bytes] = ..., image_id: _Optional[str] = ..., region_id: _Optional[str] = ..., text: _Optional[str] = ..., vector: _Optional[_Union[_common_pb2.Vector, _Mapping]] = ..., combination: _Optional[_Union[Combination, _Mapping]] = ..., box: _Optional[_Union[_common_pb2.Box, _Mapping]] = ..., space: _Optional[str] = ..., limit: _Optional[int] = ..., offset: _Optional[int] = ..., min_score: _Optional[float] = ..., params: _Optional[_Union[_common_pb2.SearchParams, _Mapping]] = ..., consistency: _Optional[_Union[Consistency, str]] = ..., token: _Optional[_Union[_common_pb2.SeqToken, _Mapping]] = ..., include: _Optional[_Union[Include, _Mapping]] = ...) -> None: ...
 
 class Include(_message.Message):
-    __slots__ = ("attributes",)
+    __slots__ = ("attributes", "regions", "masks")
     ATTRIBUTES_FIELD_NUMBER: _ClassVar[int]
+    REGIONS_FIELD_NUMBER: _ClassVar[int]
+    MASKS_FIELD_NUMBER: _ClassVar[int]
     attributes: bool
-    def __init__(self, attributes: _Optional[bool] = ...) -> None: ...
+    regions: bool
+    masks: bool
+    def __init__(self, attributes: _Optional[bool] = ..., regions: _Optional[bool] = ..., masks: _Optional[bool] = ...) -> None: ...
 
 class Hit(_message.Message):
-    __slots__ = ("image_id", "score", "attributes")
+    __slots__ = ("image_id", "score", "attributes", "region")
     class AttributesEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -87,10 +95,12 @@ class Hit(_message.Message):
     IMAGE_ID_FIELD_NUMBER: _ClassVar[int]
     SCORE_FIELD_NUMBER: _ClassVar[int]
     ATTRIBUTES_FIELD_NUMBER: _ClassVar[int]
+    REGION_FIELD_NUMBER: _ClassVar[int]
     image_id: str
     score: float
     attributes: _containers.MessageMap[str, _common_pb2.Value]
-    def __init__(self, image_id: _Optional[str] = ..., score: _Optional[float] = ..., attributes: _Optional[_Mapping[str, _common_pb2.Value]] = ...) -> None: ...
+    region: _common_pb2.Region
+    def __init__(self, image_id: _Optional[str] = ..., score: _Optional[float] = ..., attributes: _Optional[_Mapping[str, _common_pb2.Value]] = ..., region: _Optional[_Union[_common_pb2.Region, _Mapping]] = ...) -> None: ...
 
 class Coverage(_message.Message):
     __slots__ = ("shards_total", "shards_answered")
@@ -119,18 +129,20 @@ class Timings(_message.Message):
     def __init__(self, total: _Optional[float] = ..., queue: _Optional[float] = ..., decode: _Optional[float] = ..., inference: _Optional[float] = ..., search: _Optional[float] = ..., merge: _Optional[float] = ..., hydrate: _Optional[float] = ...) -> None: ...
 
 class QueryResponse(_message.Message):
-    __slots__ = ("hits", "coverage", "timings", "space", "attributes_missing")
+    __slots__ = ("hits", "coverage", "timings", "space", "attributes_missing", "regions_missing")
     HITS_FIELD_NUMBER: _ClassVar[int]
     COVERAGE_FIELD_NUMBER: _ClassVar[int]
     TIMINGS_FIELD_NUMBER: _ClassVar[int]
     SPACE_FIELD_NUMBER: _ClassVar[int]
     ATTRIBUTES_MISSING_FIELD_NUMBER: _ClassVar[int]
+    REGIONS_MISSING_FIELD_NUMBER: _ClassVar[int]
     hits: _containers.RepeatedCompositeFieldContainer[Hit]
     coverage: Coverage
     timings: Timings
     space: str
     attributes_missing: bool
-    def __init__(self, hits: _Optional[_Iterable[_Union[Hit, _Mapping]]] = ..., coverage: _Optional[_Union[Coverage, _Mapping]] = ..., timings: _Optional[_Union[Timings, _Mapping]] = ..., space: _Optional[str] = ..., attributes_missing: _Optional[bool] = ...) -> None: ...
+    regions_missing: bool
+    def __init__(self, hits: _Optional[_Iterable[_Union[Hit, _Mapping]]] = ..., coverage: _Optional[_Union[Coverage, _Mapping]] = ..., timings: _Optional[_Union[Timings, _Mapping]] = ..., space: _Optional[str] = ..., attributes_missing: _Optional[bool] = ..., regions_missing: _Optional[bool] = ...) -> None: ...
 
 class ImageIds(_message.Message):
     __slots__ = ("ids",)
@@ -233,3 +245,86 @@ class ClassifyResponse(_message.Message):
     timings: Timings
     space: str
     def __init__(self, results: _Optional[_Iterable[_Union[Classification, _Mapping]]] = ..., exclusive: _Optional[bool] = ..., timings: _Optional[_Union[Timings, _Mapping]] = ..., space: _Optional[str] = ...) -> None: ...
+
+class QuerySceneRequest(_message.Message):
+    __slots__ = ("collection", "image", "image_id", "max_objects", "limit", "min_score", "params", "consistency", "token", "include")
+    COLLECTION_FIELD_NUMBER: _ClassVar[int]
+    IMAGE_FIELD_NUMBER: _ClassVar[int]
+    IMAGE_ID_FIELD_NUMBER: _ClassVar[int]
+    MAX_OBJECTS_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    MIN_SCORE_FIELD_NUMBER: _ClassVar[int]
+    PARAMS_FIELD_NUMBER: _ClassVar[int]
+    CONSISTENCY_FIELD_NUMBER: _ClassVar[int]
+    TOKEN_FIELD_NUMBER: _ClassVar[int]
+    INCLUDE_FIELD_NUMBER: _ClassVar[int]
+    collection: str
+    image: bytes
+    image_id: str
+    max_objects: int
+    limit: int
+    min_score: float
+    params: _common_pb2.SearchParams
+    consistency: Consistency
+    token: _common_pb2.SeqToken
+    include: Include
+    def __init__(self, collection: _Optional[str] = ..., image: _Optional[bytes] = ..., image_id: _Optional[str] = ..., max_objects: _Optional[int] = ..., limit: _Optional[int] = ..., min_score: _Optional[float] = ..., params: _Optional[_Union[_common_pb2.SearchParams, _Mapping]] = ..., consistency: _Optional[_Union[Consistency, str]] = ..., token: _Optional[_Union[_common_pb2.SeqToken, _Mapping]] = ..., include: _Optional[_Union[Include, _Mapping]] = ...) -> None: ...
+
+class SceneObject(_message.Message):
+    __slots__ = ("region", "hits")
+    REGION_FIELD_NUMBER: _ClassVar[int]
+    HITS_FIELD_NUMBER: _ClassVar[int]
+    region: _common_pb2.Region
+    hits: _containers.RepeatedCompositeFieldContainer[Hit]
+    def __init__(self, region: _Optional[_Union[_common_pb2.Region, _Mapping]] = ..., hits: _Optional[_Iterable[_Union[Hit, _Mapping]]] = ...) -> None: ...
+
+class ObjectMatch(_message.Message):
+    __slots__ = ("score", "region")
+    SCORE_FIELD_NUMBER: _ClassVar[int]
+    REGION_FIELD_NUMBER: _ClassVar[int]
+    score: float
+    region: _common_pb2.Region
+    def __init__(self, score: _Optional[float] = ..., region: _Optional[_Union[_common_pb2.Region, _Mapping]] = ...) -> None: ...
+
+class SceneHit(_message.Message):
+    __slots__ = ("image_id", "score", "attributes", "objects")
+    class AttributesEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: _common_pb2.Value
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[_common_pb2.Value, _Mapping]] = ...) -> None: ...
+    IMAGE_ID_FIELD_NUMBER: _ClassVar[int]
+    SCORE_FIELD_NUMBER: _ClassVar[int]
+    ATTRIBUTES_FIELD_NUMBER: _ClassVar[int]
+    OBJECTS_FIELD_NUMBER: _ClassVar[int]
+    image_id: str
+    score: float
+    attributes: _containers.MessageMap[str, _common_pb2.Value]
+    objects: _containers.RepeatedCompositeFieldContainer[ObjectMatch]
+    def __init__(self, image_id: _Optional[str] = ..., score: _Optional[float] = ..., attributes: _Optional[_Mapping[str, _common_pb2.Value]] = ..., objects: _Optional[_Iterable[_Union[ObjectMatch, _Mapping]]] = ...) -> None: ...
+
+class QuerySceneResponse(_message.Message):
+    __slots__ = ("objects", "pictures", "objects_found", "coverage", "timings", "space", "attributes_missing", "regions_missing", "width", "height")
+    OBJECTS_FIELD_NUMBER: _ClassVar[int]
+    PICTURES_FIELD_NUMBER: _ClassVar[int]
+    OBJECTS_FOUND_FIELD_NUMBER: _ClassVar[int]
+    COVERAGE_FIELD_NUMBER: _ClassVar[int]
+    TIMINGS_FIELD_NUMBER: _ClassVar[int]
+    SPACE_FIELD_NUMBER: _ClassVar[int]
+    ATTRIBUTES_MISSING_FIELD_NUMBER: _ClassVar[int]
+    REGIONS_MISSING_FIELD_NUMBER: _ClassVar[int]
+    WIDTH_FIELD_NUMBER: _ClassVar[int]
+    HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    objects: _containers.RepeatedCompositeFieldContainer[SceneObject]
+    pictures: _containers.RepeatedCompositeFieldContainer[SceneHit]
+    objects_found: int
+    coverage: Coverage
+    timings: Timings
+    space: str
+    attributes_missing: bool
+    regions_missing: bool
+    width: int
+    height: int
+    def __init__(self, objects: _Optional[_Iterable[_Union[SceneObject, _Mapping]]] = ..., pictures: _Optional[_Iterable[_Union[SceneHit, _Mapping]]] = ..., objects_found: _Optional[int] = ..., coverage: _Optional[_Union[Coverage, _Mapping]] = ..., timings: _Optional[_Union[Timings, _Mapping]] = ..., space: _Optional[str] = ..., attributes_missing: _Optional[bool] = ..., regions_missing: _Optional[bool] = ..., width: _Optional[int] = ..., height: _Optional[int] = ...) -> None: ...

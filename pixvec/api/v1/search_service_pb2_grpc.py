@@ -45,6 +45,11 @@ class SearchServiceStub:
                 request_serializer=pixvec_dot_api_dot_v1_dot_search__service__pb2.QueryBatchRequest.SerializeToString,
                 response_deserializer=pixvec_dot_api_dot_v1_dot_search__service__pb2.QueryBatchResponse.FromString,
                 _registered_method=True)
+        self.QueryScene = channel.unary_unary(
+                '/pixvec.api.v1.SearchService/QueryScene',
+                request_serializer=pixvec_dot_api_dot_v1_dot_search__service__pb2.QuerySceneRequest.SerializeToString,
+                response_deserializer=pixvec_dot_api_dot_v1_dot_search__service__pb2.QuerySceneResponse.FromString,
+                _registered_method=True)
         self.Classify = channel.unary_unary(
                 '/pixvec.api.v1.SearchService/Classify',
                 request_serializer=pixvec_dot_api_dot_v1_dot_search__service__pb2.ClassifyRequest.SerializeToString,
@@ -70,6 +75,14 @@ class SearchServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def QueryScene(self, request, context):
+        """Finds each object of a picture by itself, and the pictures that hold all of them. FAILED_PRECONDITION where the
+        collection has no regions; a picture without any object is answered with none.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Classify(self, request, context):
         """Says of which of some labels pictures are, by a model of pictures and texts and without training (zero-shot).
         FAILED_PRECONDITION where no space of the collection takes texts.
@@ -90,6 +103,11 @@ def add_SearchServiceServicer_to_server(servicer, server):
                     servicer.QueryBatch,
                     request_deserializer=pixvec_dot_api_dot_v1_dot_search__service__pb2.QueryBatchRequest.FromString,
                     response_serializer=pixvec_dot_api_dot_v1_dot_search__service__pb2.QueryBatchResponse.SerializeToString,
+            ),
+            'QueryScene': grpc.unary_unary_rpc_method_handler(
+                    servicer.QueryScene,
+                    request_deserializer=pixvec_dot_api_dot_v1_dot_search__service__pb2.QuerySceneRequest.FromString,
+                    response_serializer=pixvec_dot_api_dot_v1_dot_search__service__pb2.QuerySceneResponse.SerializeToString,
             ),
             'Classify': grpc.unary_unary_rpc_method_handler(
                     servicer.Classify,
@@ -152,6 +170,33 @@ class SearchService:
             '/pixvec.api.v1.SearchService/QueryBatch',
             pixvec_dot_api_dot_v1_dot_search__service__pb2.QueryBatchRequest.SerializeToString,
             pixvec_dot_api_dot_v1_dot_search__service__pb2.QueryBatchResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def QueryScene(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pixvec.api.v1.SearchService/QueryScene',
+            pixvec_dot_api_dot_v1_dot_search__service__pb2.QuerySceneRequest.SerializeToString,
+            pixvec_dot_api_dot_v1_dot_search__service__pb2.QuerySceneResponse.FromString,
             options,
             channel_credentials,
             insecure,

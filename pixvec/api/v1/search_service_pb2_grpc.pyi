@@ -38,6 +38,10 @@ class SearchServiceStub:
     """Answers many queries of one kind, each as Query would, in one message. One that cannot be answered fails them all,
     and the error says which: `query 7: …`, counted from 0.
     """
+    QueryScene: _grpc.UnaryUnaryMultiCallable[_search_service_pb2.QuerySceneRequest, _search_service_pb2.QuerySceneResponse]
+    """Finds each object of a picture by itself, and the pictures that hold all of them. FAILED_PRECONDITION where the
+    collection has no regions; a picture without any object is answered with none.
+    """
     Classify: _grpc.UnaryUnaryMultiCallable[_search_service_pb2.ClassifyRequest, _search_service_pb2.ClassifyResponse]
     """Says of which of some labels pictures are, by a model of pictures and texts and without training (zero-shot).
     FAILED_PRECONDITION where no space of the collection takes texts.
@@ -52,6 +56,10 @@ class SearchServiceAsyncStub(SearchServiceStub):
     QueryBatch: _aio.UnaryUnaryMultiCallable[_search_service_pb2.QueryBatchRequest, _search_service_pb2.QueryBatchResponse]  # type: ignore[assignment]
     """Answers many queries of one kind, each as Query would, in one message. One that cannot be answered fails them all,
     and the error says which: `query 7: …`, counted from 0.
+    """
+    QueryScene: _aio.UnaryUnaryMultiCallable[_search_service_pb2.QuerySceneRequest, _search_service_pb2.QuerySceneResponse]  # type: ignore[assignment]
+    """Finds each object of a picture by itself, and the pictures that hold all of them. FAILED_PRECONDITION where the
+    collection has no regions; a picture without any object is answered with none.
     """
     Classify: _aio.UnaryUnaryMultiCallable[_search_service_pb2.ClassifyRequest, _search_service_pb2.ClassifyResponse]  # type: ignore[assignment]
     """Says of which of some labels pictures are, by a model of pictures and texts and without training (zero-shot).
@@ -76,6 +84,16 @@ class SearchServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_search_service_pb2.QueryBatchResponse, _abc.Awaitable[_search_service_pb2.QueryBatchResponse]]:
         """Answers many queries of one kind, each as Query would, in one message. One that cannot be answered fails them all,
         and the error says which: `query 7: …`, counted from 0.
+        """
+
+    @_abc_1.abstractmethod
+    def QueryScene(
+        self,
+        request: _search_service_pb2.QuerySceneRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_search_service_pb2.QuerySceneResponse, _abc.Awaitable[_search_service_pb2.QuerySceneResponse]]:
+        """Finds each object of a picture by itself, and the pictures that hold all of them. FAILED_PRECONDITION where the
+        collection has no regions; a picture without any object is answered with none.
         """
 
     @_abc_1.abstractmethod

@@ -29,7 +29,7 @@ from pixvec.api.v1 import image_service_pb2 as pixvec_dot_api_dot_v1_dot_image__
 from pixvec.api.v1 import model_service_pb2 as pixvec_dot_api_dot_v1_dot_model__service__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)pixvec/internal/v1/embedder_service.proto\x12\x12pixvec.internal.v1\x1a\x1b\x62uf/validate/validate.proto\x1a&pixvec/api/v1/collection_service.proto\x1a\x1apixvec/api/v1/common.proto\x1a!pixvec/api/v1/image_service.proto\x1a!pixvec/api/v1/model_service.proto\"Y\n\x12\x45mbedImagesRequest\x12\x16\n\x05model\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\x0e\n\x06\x64igest\x18\x02 \x01(\x0c\x12\x1b\n\x06images\x18\x03 \x03(\x0c\x42\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\x80\x02\"\x97\x01\n\x13\x45mbedImagesResponse\x12\x36\n\nembeddings\x18\x01 \x03(\x0b\x32\".pixvec.internal.v1.ImageEmbedding\x12\x15\n\rqueue_seconds\x18\x02 \x01(\x01\x12\x16\n\x0e\x64\x65\x63ode_seconds\x18\x03 \x01(\x01\x12\x19\n\x11inference_seconds\x18\x04 \x01(\x01\"W\n\x0eImageEmbedding\x12\x10\n\x06vector\x18\x01 \x01(\x0cH\x00\x12)\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x18.pixvec.api.v1.ItemErrorH\x00\x42\x08\n\x06result\"W\n\x11\x45mbedTextsRequest\x12\x16\n\x05model\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\x0e\n\x06\x64igest\x18\x02 \x01(\x0c\x12\x1a\n\x05texts\x18\x03 \x03(\tB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\x80\x02\"W\n\x12\x45mbedTextsResponse\x12\x0f\n\x07vectors\x18\x01 \x03(\x0c\x12\x15\n\rqueue_seconds\x18\x02 \x01(\x01\x12\x19\n\x11inference_seconds\x18\x03 \x01(\x01\"\x90\x02\n\x15\x43lassifyImagesRequest\x12\x16\n\x05model\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\x0e\n\x06\x64igest\x18\x02 \x01(\x0c\x12\x18\n\x06labels\x18\x03 \x03(\tB\x08\xbaH\x05\x92\x01\x02\x08\x01\x12\x11\n\ttemplates\x18\x04 \x03(\t\x12\x19\n\x06images\x18\x05 \x03(\x0c\x42\t\xbaH\x06\x92\x01\x03\x10\x80\x02\x12\x1a\n\x07vectors\x18\x06 \x03(\x0c\x42\t\xbaH\x06\x92\x01\x03\x10\xe8\x07:k\xbaHh\x1a\x66\n\x11\x63lassify.pictures\x12\x18\x65ither images or vectors\x1a\x37(this.images.size() == 0) != (this.vectors.size() == 0)\"\xa8\x01\n\x16\x43lassifyImagesResponse\x12\x31\n\x07results\x18\x01 \x03(\x0b\x32 .pixvec.internal.v1.ImageClasses\x12\x11\n\texclusive\x18\x02 \x01(\x08\x12\x15\n\rqueue_seconds\x18\x03 \x01(\x01\x12\x16\n\x0e\x64\x65\x63ode_seconds\x18\x04 \x01(\x01\x12\x19\n\x11inference_seconds\x18\x05 \x01(\x01\"N\n\x0cImageClasses\x12\x15\n\rprobabilities\x18\x01 \x03(\x02\x12\'\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x18.pixvec.api.v1.ItemError\"\xb0\x02\n\x14\x44\x65tectRegionsRequest\x12\x37\n\x08settings\x18\x01 \x01(\x0b\x32\x1d.pixvec.api.v1.RegionSettingsB\x06\xbaH\x03\xc8\x01\x01\x12\x13\n\x0bimage_model\x18\x02 \x01(\t\x12\x0e\n\x06\x64igest\x18\x03 \x01(\x0c\x12\x1a\n\x06images\x18\x04 \x03(\x0c\x42\n\xbaH\x07\x92\x01\x04\x08\x01\x10@\x12!\n\x05\x62oxes\x18\x05 \x03(\x0b\x32\x12.pixvec.api.v1.Box:{\xbaHx\x1av\n\x0c\x64\x65tect.boxes\x12#boxes must be none, or one an image\x1a\x41this.boxes.size() == 0 || this.boxes.size() == this.images.size()\"\x94\x01\n\x15\x44\x65tectRegionsResponse\x12\x31\n\x07results\x18\x01 \x03(\x0b\x32 .pixvec.internal.v1.ImageRegions\x12\x15\n\rqueue_seconds\x18\x02 \x01(\x01\x12\x16\n\x0e\x64\x65\x63ode_seconds\x18\x03 \x01(\x01\x12\x19\n\x11inference_seconds\x18\x04 \x01(\x01\"\x9c\x01\n\x0cImageRegions\x12&\n\x07regions\x18\x01 \x03(\x0b\x32\x15.pixvec.api.v1.Region\x12\x0f\n\x07vectors\x18\x02 \x01(\x0c\x12\x0b\n\x03\x64im\x18\x03 \x01(\r\x12\r\n\x05width\x18\x04 \x01(\r\x12\x0e\n\x06height\x18\x05 \x01(\r\x12\'\n\x05\x65rror\x18\x06 \x01(\x0b\x32\x18.pixvec.api.v1.ItemError\"\xe0\x01\n\x05Model\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0b\n\x03\x64im\x18\x02 \x01(\r\x12\x13\n\x0b\x64\x65scription\x18\x03 \x01(\t\x12\x11\n\tavailable\x18\x04 \x01(\x08\x12\x0e\n\x06\x64\x65tail\x18\x05 \x01(\t\x12\x12\n\nparameters\x18\x06 \x01(\x04\x12\x12\n\nsize_bytes\x18\x07 \x01(\x04\x12\x0e\n\x06source\x18\x08 \x01(\t\x12\x0f\n\x07licence\x18\t \x01(\t\x12&\n\x04kind\x18\n \x01(\x0e\x32\x18.pixvec.api.v1.ModelKind\x12\x13\n\x0btakes_texts\x18\x0b \x01(\x08\"\x13\n\x11ListModelsRequest\"?\n\x12ListModelsResponse\x12)\n\x06models\x18\x01 \x03(\x0b\x32\x19.pixvec.internal.v1.Model\"-\n\x13ResolveModelRequest\x12\x16\n\x05model\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\"f\n\x14ResolveModelResponse\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0b\n\x03\x64im\x18\x02 \x01(\r\x12\x0e\n\x06\x64igest\x18\x03 \x01(\x0c\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x12\n\ntakes_text\x18\x05 \x01(\x08\"e\n\x15ResolveRegionsRequest\x12\x37\n\x08settings\x18\x01 \x01(\x0b\x32\x1d.pixvec.api.v1.RegionSettingsB\x06\xbaH\x03\xc8\x01\x01\x12\x13\n\x0bimage_model\x18\x02 \x01(\t\"G\n\x16ResolveRegionsResponse\x12\x10\n\x08\x64\x65tector\x18\x01 \x01(\t\x12\x0b\n\x03\x64im\x18\x02 \x01(\r\x12\x0e\n\x06\x64igest\x18\x03 \x01(\x0c\"N\n\x16RenderThumbnailRequest\x12\x16\n\x05image\x18\x01 \x01(\x0c\x42\x07\xbaH\x04z\x02\x10\x01\x12\x1c\n\x08max_side\x18\x02 \x01(\rB\n\xbaH\x07*\x05\x18\x80\x10(\x10\"\'\n\x17RenderThumbnailResponse\x12\x0c\n\x04jpeg\x18\x01 \x01(\x0c\x32\xb2\x06\n\x0f\x45mbedderService\x12^\n\x0b\x45mbedImages\x12&.pixvec.internal.v1.EmbedImagesRequest\x1a\'.pixvec.internal.v1.EmbedImagesResponse\x12[\n\nEmbedTexts\x12%.pixvec.internal.v1.EmbedTextsRequest\x1a&.pixvec.internal.v1.EmbedTextsResponse\x12g\n\x0e\x43lassifyImages\x12).pixvec.internal.v1.ClassifyImagesRequest\x1a*.pixvec.internal.v1.ClassifyImagesResponse\x12\x64\n\rDetectRegions\x12(.pixvec.internal.v1.DetectRegionsRequest\x1a).pixvec.internal.v1.DetectRegionsResponse\x12[\n\nListModels\x12%.pixvec.internal.v1.ListModelsRequest\x1a&.pixvec.internal.v1.ListModelsResponse\x12\x61\n\x0cResolveModel\x12\'.pixvec.internal.v1.ResolveModelRequest\x1a(.pixvec.internal.v1.ResolveModelResponse\x12g\n\x0eResolveRegions\x12).pixvec.internal.v1.ResolveRegionsRequest\x1a*.pixvec.internal.v1.ResolveRegionsResponse\x12j\n\x0fRenderThumbnail\x12*.pixvec.internal.v1.RenderThumbnailRequest\x1a+.pixvec.internal.v1.RenderThumbnailResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)pixvec/internal/v1/embedder_service.proto\x12\x12pixvec.internal.v1\x1a\x1b\x62uf/validate/validate.proto\x1a&pixvec/api/v1/collection_service.proto\x1a\x1apixvec/api/v1/common.proto\x1a!pixvec/api/v1/image_service.proto\x1a!pixvec/api/v1/model_service.proto\"\xf8\x01\n\x12\x45mbedImagesRequest\x12\x16\n\x05model\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\x0e\n\x06\x64igest\x18\x02 \x01(\x0c\x12\x1b\n\x06images\x18\x03 \x03(\x0c\x42\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\x80\x02\x12!\n\x05\x62oxes\x18\x04 \x03(\x0b\x32\x12.pixvec.api.v1.Box:z\xbaHw\x1au\n\x0b\x65mbed.boxes\x12#boxes must be none, or one an image\x1a\x41this.boxes.size() == 0 || this.boxes.size() == this.images.size()\"\x97\x01\n\x13\x45mbedImagesResponse\x12\x36\n\nembeddings\x18\x01 \x03(\x0b\x32\".pixvec.internal.v1.ImageEmbedding\x12\x15\n\rqueue_seconds\x18\x02 \x01(\x01\x12\x16\n\x0e\x64\x65\x63ode_seconds\x18\x03 \x01(\x01\x12\x19\n\x11inference_seconds\x18\x04 \x01(\x01\"W\n\x0eImageEmbedding\x12\x10\n\x06vector\x18\x01 \x01(\x0cH\x00\x12)\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x18.pixvec.api.v1.ItemErrorH\x00\x42\x08\n\x06result\"W\n\x11\x45mbedTextsRequest\x12\x16\n\x05model\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\x0e\n\x06\x64igest\x18\x02 \x01(\x0c\x12\x1a\n\x05texts\x18\x03 \x03(\tB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\x80\x02\"W\n\x12\x45mbedTextsResponse\x12\x0f\n\x07vectors\x18\x01 \x03(\x0c\x12\x15\n\rqueue_seconds\x18\x02 \x01(\x01\x12\x19\n\x11inference_seconds\x18\x03 \x01(\x01\"\x90\x02\n\x15\x43lassifyImagesRequest\x12\x16\n\x05model\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\x0e\n\x06\x64igest\x18\x02 \x01(\x0c\x12\x18\n\x06labels\x18\x03 \x03(\tB\x08\xbaH\x05\x92\x01\x02\x08\x01\x12\x11\n\ttemplates\x18\x04 \x03(\t\x12\x19\n\x06images\x18\x05 \x03(\x0c\x42\t\xbaH\x06\x92\x01\x03\x10\x80\x02\x12\x1a\n\x07vectors\x18\x06 \x03(\x0c\x42\t\xbaH\x06\x92\x01\x03\x10\xe8\x07:k\xbaHh\x1a\x66\n\x11\x63lassify.pictures\x12\x18\x65ither images or vectors\x1a\x37(this.images.size() == 0) != (this.vectors.size() == 0)\"\xa8\x01\n\x16\x43lassifyImagesResponse\x12\x31\n\x07results\x18\x01 \x03(\x0b\x32 .pixvec.internal.v1.ImageClasses\x12\x11\n\texclusive\x18\x02 \x01(\x08\x12\x15\n\rqueue_seconds\x18\x03 \x01(\x01\x12\x16\n\x0e\x64\x65\x63ode_seconds\x18\x04 \x01(\x01\x12\x19\n\x11inference_seconds\x18\x05 \x01(\x01\"N\n\x0cImageClasses\x12\x15\n\rprobabilities\x18\x01 \x03(\x02\x12\'\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x18.pixvec.api.v1.ItemError\"\xb0\x02\n\x14\x44\x65tectRegionsRequest\x12\x37\n\x08settings\x18\x01 \x01(\x0b\x32\x1d.pixvec.api.v1.RegionSettingsB\x06\xbaH\x03\xc8\x01\x01\x12\x13\n\x0bimage_model\x18\x02 \x01(\t\x12\x0e\n\x06\x64igest\x18\x03 \x01(\x0c\x12\x1a\n\x06images\x18\x04 \x03(\x0c\x42\n\xbaH\x07\x92\x01\x04\x08\x01\x10@\x12!\n\x05\x62oxes\x18\x05 \x03(\x0b\x32\x12.pixvec.api.v1.Box:{\xbaHx\x1av\n\x0c\x64\x65tect.boxes\x12#boxes must be none, or one an image\x1a\x41this.boxes.size() == 0 || this.boxes.size() == this.images.size()\"\x94\x01\n\x15\x44\x65tectRegionsResponse\x12\x31\n\x07results\x18\x01 \x03(\x0b\x32 .pixvec.internal.v1.ImageRegions\x12\x15\n\rqueue_seconds\x18\x02 \x01(\x01\x12\x16\n\x0e\x64\x65\x63ode_seconds\x18\x03 \x01(\x01\x12\x19\n\x11inference_seconds\x18\x04 \x01(\x01\"\x9c\x01\n\x0cImageRegions\x12&\n\x07regions\x18\x01 \x03(\x0b\x32\x15.pixvec.api.v1.Region\x12\x0f\n\x07vectors\x18\x02 \x01(\x0c\x12\x0b\n\x03\x64im\x18\x03 \x01(\r\x12\r\n\x05width\x18\x04 \x01(\r\x12\x0e\n\x06height\x18\x05 \x01(\r\x12\'\n\x05\x65rror\x18\x06 \x01(\x0b\x32\x18.pixvec.api.v1.ItemError\"\xe0\x01\n\x05Model\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0b\n\x03\x64im\x18\x02 \x01(\r\x12\x13\n\x0b\x64\x65scription\x18\x03 \x01(\t\x12\x11\n\tavailable\x18\x04 \x01(\x08\x12\x0e\n\x06\x64\x65tail\x18\x05 \x01(\t\x12\x12\n\nparameters\x18\x06 \x01(\x04\x12\x12\n\nsize_bytes\x18\x07 \x01(\x04\x12\x0e\n\x06source\x18\x08 \x01(\t\x12\x0f\n\x07licence\x18\t \x01(\t\x12&\n\x04kind\x18\n \x01(\x0e\x32\x18.pixvec.api.v1.ModelKind\x12\x13\n\x0btakes_texts\x18\x0b \x01(\x08\"\x13\n\x11ListModelsRequest\"?\n\x12ListModelsResponse\x12)\n\x06models\x18\x01 \x03(\x0b\x32\x19.pixvec.internal.v1.Model\"-\n\x13ResolveModelRequest\x12\x16\n\x05model\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\"f\n\x14ResolveModelResponse\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0b\n\x03\x64im\x18\x02 \x01(\r\x12\x0e\n\x06\x64igest\x18\x03 \x01(\x0c\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x12\n\ntakes_text\x18\x05 \x01(\x08\"e\n\x15ResolveRegionsRequest\x12\x37\n\x08settings\x18\x01 \x01(\x0b\x32\x1d.pixvec.api.v1.RegionSettingsB\x06\xbaH\x03\xc8\x01\x01\x12\x13\n\x0bimage_model\x18\x02 \x01(\t\"G\n\x16ResolveRegionsResponse\x12\x10\n\x08\x64\x65tector\x18\x01 \x01(\t\x12\x0b\n\x03\x64im\x18\x02 \x01(\r\x12\x0e\n\x06\x64igest\x18\x03 \x01(\x0c\"N\n\x16RenderThumbnailRequest\x12\x16\n\x05image\x18\x01 \x01(\x0c\x42\x07\xbaH\x04z\x02\x10\x01\x12\x1c\n\x08max_side\x18\x02 \x01(\rB\n\xbaH\x07*\x05\x18\x80\x10(\x10\"\'\n\x17RenderThumbnailResponse\x12\x0c\n\x04jpeg\x18\x01 \x01(\x0c\x32\xb2\x06\n\x0f\x45mbedderService\x12^\n\x0b\x45mbedImages\x12&.pixvec.internal.v1.EmbedImagesRequest\x1a\'.pixvec.internal.v1.EmbedImagesResponse\x12[\n\nEmbedTexts\x12%.pixvec.internal.v1.EmbedTextsRequest\x1a&.pixvec.internal.v1.EmbedTextsResponse\x12g\n\x0e\x43lassifyImages\x12).pixvec.internal.v1.ClassifyImagesRequest\x1a*.pixvec.internal.v1.ClassifyImagesResponse\x12\x64\n\rDetectRegions\x12(.pixvec.internal.v1.DetectRegionsRequest\x1a).pixvec.internal.v1.DetectRegionsResponse\x12[\n\nListModels\x12%.pixvec.internal.v1.ListModelsRequest\x1a&.pixvec.internal.v1.ListModelsResponse\x12\x61\n\x0cResolveModel\x12\'.pixvec.internal.v1.ResolveModelRequest\x1a(.pixvec.internal.v1.ResolveModelResponse\x12g\n\x0eResolveRegions\x12).pixvec.internal.v1.ResolveRegionsRequest\x1a*.pixvec.internal.v1.ResolveRegionsResponse\x12j\n\x0fRenderThumbnail\x12*.pixvec.internal.v1.RenderThumbnailRequest\x1a+.pixvec.internal.v1.RenderThumbnailResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -40,6 +40,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_EMBEDIMAGESREQUEST'].fields_by_name['model']._serialized_options = b'\272H\004r\002\020\001'
   _globals['_EMBEDIMAGESREQUEST'].fields_by_name['images']._loaded_options = None
   _globals['_EMBEDIMAGESREQUEST'].fields_by_name['images']._serialized_options = b'\272H\010\222\001\005\010\001\020\200\002'
+  _globals['_EMBEDIMAGESREQUEST']._loaded_options = None
+  _globals['_EMBEDIMAGESREQUEST']._serialized_options = b'\272Hw\032u\n\013embed.boxes\022#boxes must be none, or one an image\032Athis.boxes.size() == 0 || this.boxes.size() == this.images.size()'
   _globals['_EMBEDTEXTSREQUEST'].fields_by_name['model']._loaded_options = None
   _globals['_EMBEDTEXTSREQUEST'].fields_by_name['model']._serialized_options = b'\272H\004r\002\020\001'
   _globals['_EMBEDTEXTSREQUEST'].fields_by_name['texts']._loaded_options = None
@@ -68,46 +70,46 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RENDERTHUMBNAILREQUEST'].fields_by_name['image']._serialized_options = b'\272H\004z\002\020\001'
   _globals['_RENDERTHUMBNAILREQUEST'].fields_by_name['max_side']._loaded_options = None
   _globals['_RENDERTHUMBNAILREQUEST'].fields_by_name['max_side']._serialized_options = b'\272H\007*\005\030\200\020(\020'
-  _globals['_EMBEDIMAGESREQUEST']._serialized_start=232
-  _globals['_EMBEDIMAGESREQUEST']._serialized_end=321
-  _globals['_EMBEDIMAGESRESPONSE']._serialized_start=324
-  _globals['_EMBEDIMAGESRESPONSE']._serialized_end=475
-  _globals['_IMAGEEMBEDDING']._serialized_start=477
-  _globals['_IMAGEEMBEDDING']._serialized_end=564
-  _globals['_EMBEDTEXTSREQUEST']._serialized_start=566
-  _globals['_EMBEDTEXTSREQUEST']._serialized_end=653
-  _globals['_EMBEDTEXTSRESPONSE']._serialized_start=655
-  _globals['_EMBEDTEXTSRESPONSE']._serialized_end=742
-  _globals['_CLASSIFYIMAGESREQUEST']._serialized_start=745
-  _globals['_CLASSIFYIMAGESREQUEST']._serialized_end=1017
-  _globals['_CLASSIFYIMAGESRESPONSE']._serialized_start=1020
-  _globals['_CLASSIFYIMAGESRESPONSE']._serialized_end=1188
-  _globals['_IMAGECLASSES']._serialized_start=1190
-  _globals['_IMAGECLASSES']._serialized_end=1268
-  _globals['_DETECTREGIONSREQUEST']._serialized_start=1271
-  _globals['_DETECTREGIONSREQUEST']._serialized_end=1575
-  _globals['_DETECTREGIONSRESPONSE']._serialized_start=1578
-  _globals['_DETECTREGIONSRESPONSE']._serialized_end=1726
-  _globals['_IMAGEREGIONS']._serialized_start=1729
-  _globals['_IMAGEREGIONS']._serialized_end=1885
-  _globals['_MODEL']._serialized_start=1888
-  _globals['_MODEL']._serialized_end=2112
-  _globals['_LISTMODELSREQUEST']._serialized_start=2114
-  _globals['_LISTMODELSREQUEST']._serialized_end=2133
-  _globals['_LISTMODELSRESPONSE']._serialized_start=2135
-  _globals['_LISTMODELSRESPONSE']._serialized_end=2198
-  _globals['_RESOLVEMODELREQUEST']._serialized_start=2200
-  _globals['_RESOLVEMODELREQUEST']._serialized_end=2245
-  _globals['_RESOLVEMODELRESPONSE']._serialized_start=2247
-  _globals['_RESOLVEMODELRESPONSE']._serialized_end=2349
-  _globals['_RESOLVEREGIONSREQUEST']._serialized_start=2351
-  _globals['_RESOLVEREGIONSREQUEST']._serialized_end=2452
-  _globals['_RESOLVEREGIONSRESPONSE']._serialized_start=2454
-  _globals['_RESOLVEREGIONSRESPONSE']._serialized_end=2525
-  _globals['_RENDERTHUMBNAILREQUEST']._serialized_start=2527
-  _globals['_RENDERTHUMBNAILREQUEST']._serialized_end=2605
-  _globals['_RENDERTHUMBNAILRESPONSE']._serialized_start=2607
-  _globals['_RENDERTHUMBNAILRESPONSE']._serialized_end=2646
-  _globals['_EMBEDDERSERVICE']._serialized_start=2649
-  _globals['_EMBEDDERSERVICE']._serialized_end=3467
+  _globals['_EMBEDIMAGESREQUEST']._serialized_start=233
+  _globals['_EMBEDIMAGESREQUEST']._serialized_end=481
+  _globals['_EMBEDIMAGESRESPONSE']._serialized_start=484
+  _globals['_EMBEDIMAGESRESPONSE']._serialized_end=635
+  _globals['_IMAGEEMBEDDING']._serialized_start=637
+  _globals['_IMAGEEMBEDDING']._serialized_end=724
+  _globals['_EMBEDTEXTSREQUEST']._serialized_start=726
+  _globals['_EMBEDTEXTSREQUEST']._serialized_end=813
+  _globals['_EMBEDTEXTSRESPONSE']._serialized_start=815
+  _globals['_EMBEDTEXTSRESPONSE']._serialized_end=902
+  _globals['_CLASSIFYIMAGESREQUEST']._serialized_start=905
+  _globals['_CLASSIFYIMAGESREQUEST']._serialized_end=1177
+  _globals['_CLASSIFYIMAGESRESPONSE']._serialized_start=1180
+  _globals['_CLASSIFYIMAGESRESPONSE']._serialized_end=1348
+  _globals['_IMAGECLASSES']._serialized_start=1350
+  _globals['_IMAGECLASSES']._serialized_end=1428
+  _globals['_DETECTREGIONSREQUEST']._serialized_start=1431
+  _globals['_DETECTREGIONSREQUEST']._serialized_end=1735
+  _globals['_DETECTREGIONSRESPONSE']._serialized_start=1738
+  _globals['_DETECTREGIONSRESPONSE']._serialized_end=1886
+  _globals['_IMAGEREGIONS']._serialized_start=1889
+  _globals['_IMAGEREGIONS']._serialized_end=2045
+  _globals['_MODEL']._serialized_start=2048
+  _globals['_MODEL']._serialized_end=2272
+  _globals['_LISTMODELSREQUEST']._serialized_start=2274
+  _globals['_LISTMODELSREQUEST']._serialized_end=2293
+  _globals['_LISTMODELSRESPONSE']._serialized_start=2295
+  _globals['_LISTMODELSRESPONSE']._serialized_end=2358
+  _globals['_RESOLVEMODELREQUEST']._serialized_start=2360
+  _globals['_RESOLVEMODELREQUEST']._serialized_end=2405
+  _globals['_RESOLVEMODELRESPONSE']._serialized_start=2407
+  _globals['_RESOLVEMODELRESPONSE']._serialized_end=2509
+  _globals['_RESOLVEREGIONSREQUEST']._serialized_start=2511
+  _globals['_RESOLVEREGIONSREQUEST']._serialized_end=2612
+  _globals['_RESOLVEREGIONSRESPONSE']._serialized_start=2614
+  _globals['_RESOLVEREGIONSRESPONSE']._serialized_end=2685
+  _globals['_RENDERTHUMBNAILREQUEST']._serialized_start=2687
+  _globals['_RENDERTHUMBNAILREQUEST']._serialized_end=2765
+  _globals['_RENDERTHUMBNAILRESPONSE']._serialized_start=2767
+  _globals['_RENDERTHUMBNAILRESPONSE']._serialized_end=2806
+  _globals['_EMBEDDERSERVICE']._serialized_start=2809
+  _globals['_EMBEDDERSERVICE']._serialized_end=3627
 # @@protoc_insertion_point(module_scope)

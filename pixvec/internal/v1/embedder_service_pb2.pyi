@@ -12,14 +12,16 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class EmbedImagesRequest(_message.Message):
-    __slots__ = ("model", "digest", "images")
+    __slots__ = ("model", "digest", "images", "boxes")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     DIGEST_FIELD_NUMBER: _ClassVar[int]
     IMAGES_FIELD_NUMBER: _ClassVar[int]
+    BOXES_FIELD_NUMBER: _ClassVar[int]
     model: str
     digest: bytes
     images: _containers.RepeatedScalarFieldContainer[bytes]
-    def __init__(self, model: _Optional[str] = ..., digest: _Optional[bytes] = ..., images: _Optional[_Iterable[bytes]] = ...) -> None: ...
+    boxes: _containers.RepeatedCompositeFieldContainer[_common_pb2.Box]
+    def __init__(self, model: _Optional[str] = ..., digest: _Optional[bytes] = ..., images: _Optional[_Iterable[bytes]] = ..., boxes: _Optional[_Iterable[_Union[_common_pb2.Box, _Mapping]]] = ...) -> None: ...
 
 class EmbedImagesResponse(_message.Message):
     __slots__ = ("embeddings", "queue_seconds", "decode_seconds", "inference_seconds")

@@ -27,7 +27,7 @@ from pixvec.api.v1 import collection_service_pb2 as pixvec_dot_api_dot_v1_dot_co
 from pixvec.api.v1 import common_pb2 as pixvec_dot_api_dot_v1_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)pixvec/internal/v1/searcher_service.proto\x12\x12pixvec.internal.v1\x1a\x1b\x62uf/validate/validate.proto\x1a&pixvec/api/v1/collection_service.proto\x1a\x1apixvec/api/v1/common.proto\"K\n\tFeedEntry\x12\x0b\n\x03seq\x18\x01 \x01(\x04\x12\x10\n\x08image_id\x18\x02 \x01(\t\x12\x0f\n\x07\x64\x65leted\x18\x03 \x01(\x08\x12\x0e\n\x06record\x18\x04 \x01(\x0c\"\x8f\x01\n\x0c\x41pplyRequest\x12\x15\n\rcollection_id\x18\x01 \x01(\x03\x12\r\n\x05shard\x18\x02 \x01(\r\x12\r\n\x05\x65poch\x18\x03 \x01(\t\x12\x10\n\x08prev_seq\x18\x04 \x01(\x04\x12\x38\n\x07\x65ntries\x18\x05 \x03(\x0b\x32\x1d.pixvec.internal.v1.FeedEntryB\x08\xbaH\x05\x92\x01\x02\x08\x01\"W\n\rApplyResponse\x12\x31\n\x07outcome\x18\x01 \x01(\x0e\x32 .pixvec.internal.v1.ApplyOutcome\x12\x13\n\x0b\x61pplied_seq\x18\x02 \x01(\x04\"\x9d\x02\n\rSearchRequest\x12\x15\n\rcollection_id\x18\x01 \x01(\x03\x12\x18\n\x06shards\x18\x02 \x03(\rB\x08\xbaH\x05\x92\x01\x02\x08\x01\x12\r\n\x05space\x18\x03 \x01(\t\x12\x0e\n\x06\x64igest\x18\x04 \x01(\x0c\x12\x0f\n\x07vectors\x18\x05 \x01(\x0c\x12\x14\n\x03\x64im\x18\x06 \x01(\rB\x07\xbaH\x04*\x02(\x01\x12\x12\n\x01k\x18\x07 \x01(\rB\x07\xbaH\x04*\x02(\x01\x12\x16\n\tmin_score\x18\x08 \x01(\x02H\x00\x88\x01\x01\x12.\n\x08wait_for\x18\t \x03(\x0b\x32\x1c.pixvec.api.v1.ShardPosition\x12+\n\x06params\x18\n \x01(\x0b\x32\x1b.pixvec.api.v1.SearchParamsB\x0c\n\n_min_score\"l\n\x0eSearchResponse\x12)\n\x04rows\x18\x01 \x03(\x0b\x32\x1b.pixvec.internal.v1.RowHits\x12\x17\n\x0fshards_answered\x18\x02 \x03(\r\x12\x16\n\x0esearch_seconds\x18\x03 \x01(\x01\",\n\x07RowHits\x12\x11\n\timage_ids\x18\x01 \x03(\t\x12\x0e\n\x06scores\x18\x02 \x03(\x02\"\x95\x01\n\x11GetVectorsRequest\x12\x15\n\rcollection_id\x18\x01 \x01(\x03\x12\r\n\x05shard\x18\x02 \x01(\r\x12\r\n\x05space\x18\x03 \x01(\t\x12\x1b\n\timage_ids\x18\x04 \x03(\tB\x08\xbaH\x05\x92\x01\x02\x08\x01\x12.\n\x08wait_for\x18\x05 \x03(\x0b\x32\x1c.pixvec.api.v1.ShardPosition\"G\n\x12GetVectorsResponse\x12\x31\n\x07vectors\x18\x01 \x03(\x0b\x32 .pixvec.internal.v1.StoredVector\".\n\x0cStoredVector\x12\x10\n\x08image_id\x18\x01 \x01(\t\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\x0c\"\x0f\n\rStatusRequest\"l\n\x0eStatusResponse\x12\x13\n\x0bsearcher_id\x18\x01 \x01(\t\x12/\n\x06shards\x18\x02 \x03(\x0b\x32\x1f.pixvec.internal.v1.ShardStatus\x12\x14\n\x0cmemory_bytes\x18\x03 \x01(\x04\"\xd4\x01\n\x0bShardStatus\x12\x15\n\rcollection_id\x18\x01 \x01(\x03\x12\r\n\x05shard\x18\x02 \x01(\r\x12\r\n\x05\x65poch\x18\x03 \x01(\t\x12\x13\n\x0b\x61pplied_seq\x18\x04 \x01(\x04\x12\x14\n\x0csnapshot_seq\x18\x05 \x01(\x04\x12\x13\n\x0bimage_count\x18\x06 \x01(\x04\x12\x14\n\x0cvector_bytes\x18\x07 \x01(\x04\x12\r\n\x05ready\x18\x08 \x01(\x08\x12+\n\x05index\x18\t \x01(\x0b\x32\x1c.pixvec.api.v1.IndexStanding\"\x11\n\x0fSnapshotRequest\"C\n\x10SnapshotResponse\x12/\n\x06shards\x18\x01 \x03(\x0b\x32\x1f.pixvec.internal.v1.ShardStatus\"i\n\x11\x43reateBaseRequest\x12\x15\n\rcollection_id\x18\x01 \x01(\x03\x12\r\n\x05shard\x18\x02 \x01(\r\x12.\n\x08\x61t_least\x18\x03 \x01(\x0b\x32\x1c.pixvec.api.v1.ShardPosition\";\n\x12\x43reateBaseResponse\x12\x0f\n\x07\x62\x61se_id\x18\x01 \x01(\t\x12\x14\n\x0cstored_bytes\x18\x02 \x01(\x04*i\n\x0c\x41pplyOutcome\x12\x1d\n\x19\x41PPLY_OUTCOME_UNSPECIFIED\x10\x00\x12\x19\n\x15\x41PPLY_OUTCOME_APPLIED\x10\x01\x12\x1f\n\x1b\x41PPLY_OUTCOME_WILL_CATCH_UP\x10\x02\x32\x92\x04\n\x0fSearcherService\x12L\n\x05\x41pply\x12 .pixvec.internal.v1.ApplyRequest\x1a!.pixvec.internal.v1.ApplyResponse\x12O\n\x06Search\x12!.pixvec.internal.v1.SearchRequest\x1a\".pixvec.internal.v1.SearchResponse\x12[\n\nGetVectors\x12%.pixvec.internal.v1.GetVectorsRequest\x1a&.pixvec.internal.v1.GetVectorsResponse\x12O\n\x06Status\x12!.pixvec.internal.v1.StatusRequest\x1a\".pixvec.internal.v1.StatusResponse\x12U\n\x08Snapshot\x12#.pixvec.internal.v1.SnapshotRequest\x1a$.pixvec.internal.v1.SnapshotResponse\x12[\n\nCreateBase\x12%.pixvec.internal.v1.CreateBaseRequest\x1a&.pixvec.internal.v1.CreateBaseResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)pixvec/internal/v1/searcher_service.proto\x12\x12pixvec.internal.v1\x1a\x1b\x62uf/validate/validate.proto\x1a&pixvec/api/v1/collection_service.proto\x1a\x1apixvec/api/v1/common.proto\"K\n\tFeedEntry\x12\x0b\n\x03seq\x18\x01 \x01(\x04\x12\x10\n\x08image_id\x18\x02 \x01(\t\x12\x0f\n\x07\x64\x65leted\x18\x03 \x01(\x08\x12\x0e\n\x06record\x18\x04 \x01(\x0c\"\x8f\x01\n\x0c\x41pplyRequest\x12\x15\n\rcollection_id\x18\x01 \x01(\x03\x12\r\n\x05shard\x18\x02 \x01(\r\x12\r\n\x05\x65poch\x18\x03 \x01(\t\x12\x10\n\x08prev_seq\x18\x04 \x01(\x04\x12\x38\n\x07\x65ntries\x18\x05 \x03(\x0b\x32\x1d.pixvec.internal.v1.FeedEntryB\x08\xbaH\x05\x92\x01\x02\x08\x01\"W\n\rApplyResponse\x12\x31\n\x07outcome\x18\x01 \x01(\x0e\x32 .pixvec.internal.v1.ApplyOutcome\x12\x13\n\x0b\x61pplied_seq\x18\x02 \x01(\x04\"\x9d\x02\n\rSearchRequest\x12\x15\n\rcollection_id\x18\x01 \x01(\x03\x12\x18\n\x06shards\x18\x02 \x03(\rB\x08\xbaH\x05\x92\x01\x02\x08\x01\x12\r\n\x05space\x18\x03 \x01(\t\x12\x0e\n\x06\x64igest\x18\x04 \x01(\x0c\x12\x0f\n\x07vectors\x18\x05 \x01(\x0c\x12\x14\n\x03\x64im\x18\x06 \x01(\rB\x07\xbaH\x04*\x02(\x01\x12\x12\n\x01k\x18\x07 \x01(\rB\x07\xbaH\x04*\x02(\x01\x12\x16\n\tmin_score\x18\x08 \x01(\x02H\x00\x88\x01\x01\x12.\n\x08wait_for\x18\t \x03(\x0b\x32\x1c.pixvec.api.v1.ShardPosition\x12+\n\x06params\x18\n \x01(\x0b\x32\x1b.pixvec.api.v1.SearchParamsB\x0c\n\n_min_score\"l\n\x0eSearchResponse\x12)\n\x04rows\x18\x01 \x03(\x0b\x32\x1b.pixvec.internal.v1.RowHits\x12\x17\n\x0fshards_answered\x18\x02 \x03(\r\x12\x16\n\x0esearch_seconds\x18\x03 \x01(\x01\">\n\x07RowHits\x12\x11\n\timage_ids\x18\x01 \x03(\t\x12\x0e\n\x06scores\x18\x02 \x03(\x02\x12\x10\n\x08ordinals\x18\x03 \x03(\r\"\xbb\x02\n\x11GetVectorsRequest\x12\x15\n\rcollection_id\x18\x01 \x01(\x03\x12\r\n\x05shard\x18\x02 \x01(\r\x12\r\n\x05space\x18\x03 \x01(\t\x12\x1b\n\timage_ids\x18\x04 \x03(\tB\x08\xbaH\x05\x92\x01\x02\x08\x01\x12.\n\x08wait_for\x18\x05 \x03(\x0b\x32\x1c.pixvec.api.v1.ShardPosition\x12\x10\n\x08ordinals\x18\x06 \x03(\r:\x91\x01\xbaH\x8d\x01\x1a\x8a\x01\n\x14get_vectors.ordinals\x12&ordinals must be none, or one an image\x1aJthis.ordinals.size() == 0 || this.ordinals.size() == this.image_ids.size()\"G\n\x12GetVectorsResponse\x12\x31\n\x07vectors\x18\x01 \x03(\x0b\x32 .pixvec.internal.v1.StoredVector\".\n\x0cStoredVector\x12\x10\n\x08image_id\x18\x01 \x01(\t\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\x0c\"\xc7\x01\n\x0cScoreRequest\x12\x15\n\rcollection_id\x18\x01 \x01(\x03\x12\r\n\x05shard\x18\x02 \x01(\r\x12\r\n\x05space\x18\x03 \x01(\t\x12\x0e\n\x06\x64igest\x18\x04 \x01(\x0c\x12\x0f\n\x07vectors\x18\x05 \x01(\x0c\x12\x14\n\x03\x64im\x18\x06 \x01(\rB\x07\xbaH\x04*\x02(\x01\x12\x1b\n\timage_ids\x18\x07 \x03(\tB\x08\xbaH\x05\x92\x01\x02\x08\x01\x12.\n\x08wait_for\x18\x08 \x03(\x0b\x32\x1c.pixvec.api.v1.ShardPosition\"@\n\rScoreResponse\x12/\n\x06images\x18\x01 \x03(\x0b\x32\x1f.pixvec.internal.v1.ImageScores\"A\n\x0bImageScores\x12\x10\n\x08image_id\x18\x01 \x01(\t\x12\x0e\n\x06scores\x18\x02 \x03(\x02\x12\x10\n\x08ordinals\x18\x03 \x03(\r\"\x0f\n\rStatusRequest\"l\n\x0eStatusResponse\x12\x13\n\x0bsearcher_id\x18\x01 \x01(\t\x12/\n\x06shards\x18\x02 \x03(\x0b\x32\x1f.pixvec.internal.v1.ShardStatus\x12\x14\n\x0cmemory_bytes\x18\x03 \x01(\x04\"\xd4\x01\n\x0bShardStatus\x12\x15\n\rcollection_id\x18\x01 \x01(\x03\x12\r\n\x05shard\x18\x02 \x01(\r\x12\r\n\x05\x65poch\x18\x03 \x01(\t\x12\x13\n\x0b\x61pplied_seq\x18\x04 \x01(\x04\x12\x14\n\x0csnapshot_seq\x18\x05 \x01(\x04\x12\x13\n\x0bimage_count\x18\x06 \x01(\x04\x12\x14\n\x0cvector_bytes\x18\x07 \x01(\x04\x12\r\n\x05ready\x18\x08 \x01(\x08\x12+\n\x05index\x18\t \x01(\x0b\x32\x1c.pixvec.api.v1.IndexStanding\"\x11\n\x0fSnapshotRequest\"C\n\x10SnapshotResponse\x12/\n\x06shards\x18\x01 \x03(\x0b\x32\x1f.pixvec.internal.v1.ShardStatus\"i\n\x11\x43reateBaseRequest\x12\x15\n\rcollection_id\x18\x01 \x01(\x03\x12\r\n\x05shard\x18\x02 \x01(\r\x12.\n\x08\x61t_least\x18\x03 \x01(\x0b\x32\x1c.pixvec.api.v1.ShardPosition\";\n\x12\x43reateBaseResponse\x12\x0f\n\x07\x62\x61se_id\x18\x01 \x01(\t\x12\x14\n\x0cstored_bytes\x18\x02 \x01(\x04*i\n\x0c\x41pplyOutcome\x12\x1d\n\x19\x41PPLY_OUTCOME_UNSPECIFIED\x10\x00\x12\x19\n\x15\x41PPLY_OUTCOME_APPLIED\x10\x01\x12\x1f\n\x1b\x41PPLY_OUTCOME_WILL_CATCH_UP\x10\x02\x32\xe0\x04\n\x0fSearcherService\x12L\n\x05\x41pply\x12 .pixvec.internal.v1.ApplyRequest\x1a!.pixvec.internal.v1.ApplyResponse\x12O\n\x06Search\x12!.pixvec.internal.v1.SearchRequest\x1a\".pixvec.internal.v1.SearchResponse\x12[\n\nGetVectors\x12%.pixvec.internal.v1.GetVectorsRequest\x1a&.pixvec.internal.v1.GetVectorsResponse\x12L\n\x05Score\x12 .pixvec.internal.v1.ScoreRequest\x1a!.pixvec.internal.v1.ScoreResponse\x12O\n\x06Status\x12!.pixvec.internal.v1.StatusRequest\x1a\".pixvec.internal.v1.StatusResponse\x12U\n\x08Snapshot\x12#.pixvec.internal.v1.SnapshotRequest\x1a$.pixvec.internal.v1.SnapshotResponse\x12[\n\nCreateBase\x12%.pixvec.internal.v1.CreateBaseRequest\x1a&.pixvec.internal.v1.CreateBaseResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -44,8 +44,14 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SEARCHREQUEST'].fields_by_name['k']._serialized_options = b'\272H\004*\002(\001'
   _globals['_GETVECTORSREQUEST'].fields_by_name['image_ids']._loaded_options = None
   _globals['_GETVECTORSREQUEST'].fields_by_name['image_ids']._serialized_options = b'\272H\005\222\001\002\010\001'
-  _globals['_APPLYOUTCOME']._serialized_start=1789
-  _globals['_APPLYOUTCOME']._serialized_end=1894
+  _globals['_GETVECTORSREQUEST']._loaded_options = None
+  _globals['_GETVECTORSREQUEST']._serialized_options = b'\272H\215\001\032\212\001\n\024get_vectors.ordinals\022&ordinals must be none, or one an image\032Jthis.ordinals.size() == 0 || this.ordinals.size() == this.image_ids.size()'
+  _globals['_SCOREREQUEST'].fields_by_name['dim']._loaded_options = None
+  _globals['_SCOREREQUEST'].fields_by_name['dim']._serialized_options = b'\272H\004*\002(\001'
+  _globals['_SCOREREQUEST'].fields_by_name['image_ids']._loaded_options = None
+  _globals['_SCOREREQUEST'].fields_by_name['image_ids']._serialized_options = b'\272H\005\222\001\002\010\001'
+  _globals['_APPLYOUTCOME']._serialized_start=2308
+  _globals['_APPLYOUTCOME']._serialized_end=2413
   _globals['_FEEDENTRY']._serialized_start=162
   _globals['_FEEDENTRY']._serialized_end=237
   _globals['_APPLYREQUEST']._serialized_start=240
@@ -57,27 +63,33 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SEARCHRESPONSE']._serialized_start=762
   _globals['_SEARCHRESPONSE']._serialized_end=870
   _globals['_ROWHITS']._serialized_start=872
-  _globals['_ROWHITS']._serialized_end=916
-  _globals['_GETVECTORSREQUEST']._serialized_start=919
-  _globals['_GETVECTORSREQUEST']._serialized_end=1068
-  _globals['_GETVECTORSRESPONSE']._serialized_start=1070
-  _globals['_GETVECTORSRESPONSE']._serialized_end=1141
-  _globals['_STOREDVECTOR']._serialized_start=1143
-  _globals['_STOREDVECTOR']._serialized_end=1189
-  _globals['_STATUSREQUEST']._serialized_start=1191
-  _globals['_STATUSREQUEST']._serialized_end=1206
-  _globals['_STATUSRESPONSE']._serialized_start=1208
-  _globals['_STATUSRESPONSE']._serialized_end=1316
-  _globals['_SHARDSTATUS']._serialized_start=1319
-  _globals['_SHARDSTATUS']._serialized_end=1531
-  _globals['_SNAPSHOTREQUEST']._serialized_start=1533
-  _globals['_SNAPSHOTREQUEST']._serialized_end=1550
-  _globals['_SNAPSHOTRESPONSE']._serialized_start=1552
-  _globals['_SNAPSHOTRESPONSE']._serialized_end=1619
-  _globals['_CREATEBASEREQUEST']._serialized_start=1621
-  _globals['_CREATEBASEREQUEST']._serialized_end=1726
-  _globals['_CREATEBASERESPONSE']._serialized_start=1728
-  _globals['_CREATEBASERESPONSE']._serialized_end=1787
-  _globals['_SEARCHERSERVICE']._serialized_start=1897
-  _globals['_SEARCHERSERVICE']._serialized_end=2427
+  _globals['_ROWHITS']._serialized_end=934
+  _globals['_GETVECTORSREQUEST']._serialized_start=937
+  _globals['_GETVECTORSREQUEST']._serialized_end=1252
+  _globals['_GETVECTORSRESPONSE']._serialized_start=1254
+  _globals['_GETVECTORSRESPONSE']._serialized_end=1325
+  _globals['_STOREDVECTOR']._serialized_start=1327
+  _globals['_STOREDVECTOR']._serialized_end=1373
+  _globals['_SCOREREQUEST']._serialized_start=1376
+  _globals['_SCOREREQUEST']._serialized_end=1575
+  _globals['_SCORERESPONSE']._serialized_start=1577
+  _globals['_SCORERESPONSE']._serialized_end=1641
+  _globals['_IMAGESCORES']._serialized_start=1643
+  _globals['_IMAGESCORES']._serialized_end=1708
+  _globals['_STATUSREQUEST']._serialized_start=1710
+  _globals['_STATUSREQUEST']._serialized_end=1725
+  _globals['_STATUSRESPONSE']._serialized_start=1727
+  _globals['_STATUSRESPONSE']._serialized_end=1835
+  _globals['_SHARDSTATUS']._serialized_start=1838
+  _globals['_SHARDSTATUS']._serialized_end=2050
+  _globals['_SNAPSHOTREQUEST']._serialized_start=2052
+  _globals['_SNAPSHOTREQUEST']._serialized_end=2069
+  _globals['_SNAPSHOTRESPONSE']._serialized_start=2071
+  _globals['_SNAPSHOTRESPONSE']._serialized_end=2138
+  _globals['_CREATEBASEREQUEST']._serialized_start=2140
+  _globals['_CREATEBASEREQUEST']._serialized_end=2245
+  _globals['_CREATEBASERESPONSE']._serialized_start=2247
+  _globals['_CREATEBASERESPONSE']._serialized_end=2306
+  _globals['_SEARCHERSERVICE']._serialized_start=2416
+  _globals['_SEARCHERSERVICE']._serialized_end=3024
 # @@protoc_insertion_point(module_scope)

@@ -88,26 +88,30 @@ class SearchResponse(_message.Message):
     def __init__(self, rows: _Optional[_Iterable[_Union[RowHits, _Mapping]]] = ..., shards_answered: _Optional[_Iterable[int]] = ..., search_seconds: _Optional[float] = ...) -> None: ...
 
 class RowHits(_message.Message):
-    __slots__ = ("image_ids", "scores")
+    __slots__ = ("image_ids", "scores", "ordinals")
     IMAGE_IDS_FIELD_NUMBER: _ClassVar[int]
     SCORES_FIELD_NUMBER: _ClassVar[int]
+    ORDINALS_FIELD_NUMBER: _ClassVar[int]
     image_ids: _containers.RepeatedScalarFieldContainer[str]
     scores: _containers.RepeatedScalarFieldContainer[float]
-    def __init__(self, image_ids: _Optional[_Iterable[str]] = ..., scores: _Optional[_Iterable[float]] = ...) -> None: ...
+    ordinals: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, image_ids: _Optional[_Iterable[str]] = ..., scores: _Optional[_Iterable[float]] = ..., ordinals: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class GetVectorsRequest(_message.Message):
-    __slots__ = ("collection_id", "shard", "space", "image_ids", "wait_for")
+    __slots__ = ("collection_id", "shard", "space", "image_ids", "wait_for", "ordinals")
     COLLECTION_ID_FIELD_NUMBER: _ClassVar[int]
     SHARD_FIELD_NUMBER: _ClassVar[int]
     SPACE_FIELD_NUMBER: _ClassVar[int]
     IMAGE_IDS_FIELD_NUMBER: _ClassVar[int]
     WAIT_FOR_FIELD_NUMBER: _ClassVar[int]
+    ORDINALS_FIELD_NUMBER: _ClassVar[int]
     collection_id: int
     shard: int
     space: str
     image_ids: _containers.RepeatedScalarFieldContainer[str]
     wait_for: _containers.RepeatedCompositeFieldContainer[_common_pb2.ShardPosition]
-    def __init__(self, collection_id: _Optional[int] = ..., shard: _Optional[int] = ..., space: _Optional[str] = ..., image_ids: _Optional[_Iterable[str]] = ..., wait_for: _Optional[_Iterable[_Union[_common_pb2.ShardPosition, _Mapping]]] = ...) -> None: ...
+    ordinals: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, collection_id: _Optional[int] = ..., shard: _Optional[int] = ..., space: _Optional[str] = ..., image_ids: _Optional[_Iterable[str]] = ..., wait_for: _Optional[_Iterable[_Union[_common_pb2.ShardPosition, _Mapping]]] = ..., ordinals: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class GetVectorsResponse(_message.Message):
     __slots__ = ("vectors",)
@@ -122,6 +126,42 @@ class StoredVector(_message.Message):
     image_id: str
     data: bytes
     def __init__(self, image_id: _Optional[str] = ..., data: _Optional[bytes] = ...) -> None: ...
+
+class ScoreRequest(_message.Message):
+    __slots__ = ("collection_id", "shard", "space", "digest", "vectors", "dim", "image_ids", "wait_for")
+    COLLECTION_ID_FIELD_NUMBER: _ClassVar[int]
+    SHARD_FIELD_NUMBER: _ClassVar[int]
+    SPACE_FIELD_NUMBER: _ClassVar[int]
+    DIGEST_FIELD_NUMBER: _ClassVar[int]
+    VECTORS_FIELD_NUMBER: _ClassVar[int]
+    DIM_FIELD_NUMBER: _ClassVar[int]
+    IMAGE_IDS_FIELD_NUMBER: _ClassVar[int]
+    WAIT_FOR_FIELD_NUMBER: _ClassVar[int]
+    collection_id: int
+    shard: int
+    space: str
+    digest: bytes
+    vectors: bytes
+    dim: int
+    image_ids: _containers.RepeatedScalarFieldContainer[str]
+    wait_for: _containers.RepeatedCompositeFieldContainer[_common_pb2.ShardPosition]
+    def __init__(self, collection_id: _Optional[int] = ..., shard: _Optional[int] = ..., space: _Optional[str] = ..., digest: _Optional[bytes] = ..., vectors: _Optional[bytes] = ..., dim: _Optional[int] = ..., image_ids: _Optional[_Iterable[str]] = ..., wait_for: _Optional[_Iterable[_Union[_common_pb2.ShardPosition, _Mapping]]] = ...) -> None: ...
+
+class ScoreResponse(_message.Message):
+    __slots__ = ("images",)
+    IMAGES_FIELD_NUMBER: _ClassVar[int]
+    images: _containers.RepeatedCompositeFieldContainer[ImageScores]
+    def __init__(self, images: _Optional[_Iterable[_Union[ImageScores, _Mapping]]] = ...) -> None: ...
+
+class ImageScores(_message.Message):
+    __slots__ = ("image_id", "scores", "ordinals")
+    IMAGE_ID_FIELD_NUMBER: _ClassVar[int]
+    SCORES_FIELD_NUMBER: _ClassVar[int]
+    ORDINALS_FIELD_NUMBER: _ClassVar[int]
+    image_id: str
+    scores: _containers.RepeatedScalarFieldContainer[float]
+    ordinals: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, image_id: _Optional[str] = ..., scores: _Optional[_Iterable[float]] = ..., ordinals: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class StatusRequest(_message.Message):
     __slots__ = ()

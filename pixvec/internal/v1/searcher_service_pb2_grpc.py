@@ -50,6 +50,11 @@ class SearcherServiceStub:
                 request_serializer=pixvec_dot_internal_dot_v1_dot_searcher__service__pb2.GetVectorsRequest.SerializeToString,
                 response_deserializer=pixvec_dot_internal_dot_v1_dot_searcher__service__pb2.GetVectorsResponse.FromString,
                 _registered_method=True)
+        self.Score = channel.unary_unary(
+                '/pixvec.internal.v1.SearcherService/Score',
+                request_serializer=pixvec_dot_internal_dot_v1_dot_searcher__service__pb2.ScoreRequest.SerializeToString,
+                response_deserializer=pixvec_dot_internal_dot_v1_dot_searcher__service__pb2.ScoreResponse.FromString,
+                _registered_method=True)
         self.Status = channel.unary_unary(
                 '/pixvec.internal.v1.SearcherService/Status',
                 request_serializer=pixvec_dot_internal_dot_v1_dot_searcher__service__pb2.StatusRequest.SerializeToString,
@@ -87,6 +92,13 @@ class SearcherServiceServicer:
 
     def GetVectors(self, request, context):
         """Returns stored vectors by image id.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Score(self, request, context):
+        """Compares named images with query rows, exactly: each by the best of its rows.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -131,6 +143,11 @@ def add_SearcherServiceServicer_to_server(servicer, server):
                     servicer.GetVectors,
                     request_deserializer=pixvec_dot_internal_dot_v1_dot_searcher__service__pb2.GetVectorsRequest.FromString,
                     response_serializer=pixvec_dot_internal_dot_v1_dot_searcher__service__pb2.GetVectorsResponse.SerializeToString,
+            ),
+            'Score': grpc.unary_unary_rpc_method_handler(
+                    servicer.Score,
+                    request_deserializer=pixvec_dot_internal_dot_v1_dot_searcher__service__pb2.ScoreRequest.FromString,
+                    response_serializer=pixvec_dot_internal_dot_v1_dot_searcher__service__pb2.ScoreResponse.SerializeToString,
             ),
             'Status': grpc.unary_unary_rpc_method_handler(
                     servicer.Status,
@@ -230,6 +247,33 @@ class SearcherService:
             '/pixvec.internal.v1.SearcherService/GetVectors',
             pixvec_dot_internal_dot_v1_dot_searcher__service__pb2.GetVectorsRequest.SerializeToString,
             pixvec_dot_internal_dot_v1_dot_searcher__service__pb2.GetVectorsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Score(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pixvec.internal.v1.SearcherService/Score',
+            pixvec_dot_internal_dot_v1_dot_searcher__service__pb2.ScoreRequest.SerializeToString,
+            pixvec_dot_internal_dot_v1_dot_searcher__service__pb2.ScoreResponse.FromString,
             options,
             channel_credentials,
             insecure,

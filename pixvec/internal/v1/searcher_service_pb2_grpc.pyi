@@ -39,6 +39,8 @@ class SearcherServiceStub:
     """Searches some of the shards this process holds and merges their hits."""
     GetVectors: _grpc.UnaryUnaryMultiCallable[_searcher_service_pb2.GetVectorsRequest, _searcher_service_pb2.GetVectorsResponse]
     """Returns stored vectors by image id."""
+    Score: _grpc.UnaryUnaryMultiCallable[_searcher_service_pb2.ScoreRequest, _searcher_service_pb2.ScoreResponse]
+    """Compares named images with query rows, exactly: each by the best of its rows."""
     Status: _grpc.UnaryUnaryMultiCallable[_searcher_service_pb2.StatusRequest, _searcher_service_pb2.StatusResponse]
     Snapshot: _grpc.UnaryUnaryMultiCallable[_searcher_service_pb2.SnapshotRequest, _searcher_service_pb2.SnapshotResponse]
     """Writes a snapshot of every shard this process holds, now. UNAVAILABLE names the shards that could not be written; all
@@ -60,6 +62,8 @@ class SearcherServiceAsyncStub(SearcherServiceStub):
     """Searches some of the shards this process holds and merges their hits."""
     GetVectors: _aio.UnaryUnaryMultiCallable[_searcher_service_pb2.GetVectorsRequest, _searcher_service_pb2.GetVectorsResponse]  # type: ignore[assignment]
     """Returns stored vectors by image id."""
+    Score: _aio.UnaryUnaryMultiCallable[_searcher_service_pb2.ScoreRequest, _searcher_service_pb2.ScoreResponse]  # type: ignore[assignment]
+    """Compares named images with query rows, exactly: each by the best of its rows."""
     Status: _aio.UnaryUnaryMultiCallable[_searcher_service_pb2.StatusRequest, _searcher_service_pb2.StatusResponse]  # type: ignore[assignment]
     Snapshot: _aio.UnaryUnaryMultiCallable[_searcher_service_pb2.SnapshotRequest, _searcher_service_pb2.SnapshotResponse]  # type: ignore[assignment]
     """Writes a snapshot of every shard this process holds, now. UNAVAILABLE names the shards that could not be written; all
@@ -96,6 +100,14 @@ class SearcherServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_searcher_service_pb2.GetVectorsResponse, _abc.Awaitable[_searcher_service_pb2.GetVectorsResponse]]:
         """Returns stored vectors by image id."""
+
+    @_abc_1.abstractmethod
+    def Score(
+        self,
+        request: _searcher_service_pb2.ScoreRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_searcher_service_pb2.ScoreResponse, _abc.Awaitable[_searcher_service_pb2.ScoreResponse]]:
+        """Compares named images with query rows, exactly: each by the best of its rows."""
 
     @_abc_1.abstractmethod
     def Status(
