@@ -1,8 +1,6 @@
 """The workers' EmbedderService, as the gateway calls it."""
 
-import hashlib
-import struct
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
@@ -10,15 +8,7 @@ from typing import Protocol
 import grpc
 
 from pixvec.domain import ItemError
-from pixvec.errors import (
-    DigestMismatch,
-    EmbedderUnavailable,
-    ModelNotFound,
-    PictureEmpty,
-    PictureNotRecognised,
-    PixvecError,
-    Unavailable,
-)
+from pixvec.errors import EmbedderUnavailable, PixvecError, Unavailable
 from pixvec.internal.v1 import embedder_service_pb2 as pb
 from pixvec.internal.v1 import embedder_service_pb2_grpc
 from pixvec.rpc.channels import AsyncChannels
@@ -37,20 +27,67 @@ class Embeddings:
 
 
 @dataclass(frozen=True, slots=True)
+class TextEmbeddings:
+    """One packed little-endian float32 vector a text, in order. Times in seconds."""
+
+    vectors: tuple[bytes, ...]
+    queue_s: float = 0.0
+    inference_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class LabelTexts:
+    """Classes by their names. Each of `templates` has a `{}` where the label goes; none for those the worker has."""
+
+    labels: tuple[str, ...]
+    templates: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Classified:
+    """One result a picture, in order: a probability for each label, or why there is none. Times in seconds.
+
+    `exclusive`: the probabilities of a picture sum to 1; else each label stands for itself.
+    """
+
+    results: tuple[tuple[float, ...] | ItemError, ...]
+    exclusive: bool = True
+    queue_s: float = 0.0
+    decode_s: float = 0.0
+    inference_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class ResolvedModel:
-    """A model that is loaded. `digest` is 64 hexadecimal digits; `reason` says why `auto` took it."""
+    """A model that is loaded. `digest` is 64 hexadecimal digits; `reason` says why `auto` took it; `takes_text`: it
+    makes vectors of texts too."""
 
     model: str
     dim: int
     digest: str
     reason: str = ""
+    takes_text: bool = False
 
 
 class EmbedderClient(Protocol):
-    """Embeds pictures and tells of models. Every method raises EmbedderUnavailable when no worker can be reached."""
+    """Embeds pictures and texts, and tells of models. Every method raises EmbedderUnavailable when no worker can be
+    reached."""
 
     async def embed_images(self, model: str, digest: str, images: Sequence[bytes], timeout_s: float) -> Embeddings:
         """Embed pictures ahead of queued work. Raises ModelNotFound, DigestMismatch, Overloaded."""
+
+    async def embed_texts(self, model: str, digest: str, texts: Sequence[str], timeout_s: float) -> TextEmbeddings:
+        """Embed up to 256 texts ahead of queued work. Raises as `embed_images` does, and NoTextTower."""
+
+    async def classify_images(
+        self, model: str, digest: str, classes: LabelTexts, images: Sequence[bytes], timeout_s: float
+    ) -> Classified:
+        """Classify up to 256 pictures. Raises as `embed_texts` does, and InvalidRequest for what makes no classes."""
+
+    async def classify_vectors(
+        self, model: str, digest: str, classes: LabelTexts, vectors: Sequence[bytes], timeout_s: float
+    ) -> Classified:
+        """Classify pictures by the packed vectors that the model made of them. Raises as `classify_images` does."""
 
     async def resolve_model(self, model: str, timeout_s: float) -> ResolvedModel:
         """Load a model, or the best that can be had for `auto`. Raises ModelNotFound, WeightsUnavailable."""
@@ -88,11 +125,45 @@ class GrpcEmbedder:
             response.inference_seconds,
         )
 
+    async def embed_texts(self, model: str, digest: str, texts: Sequence[str], timeout_s: float) -> TextEmbeddings:
+        """See EmbedderClient."""
+        request = pb.EmbedTextsRequest(model=model, digest=bytes.fromhex(digest), texts=texts)
+        with _translated(self._target):
+            response = await self._stub.EmbedTexts(request, timeout=timeout_s)
+        return TextEmbeddings(tuple(response.vectors), response.queue_seconds, response.inference_seconds)
+
+    async def classify_images(
+        self, model: str, digest: str, classes: LabelTexts, images: Sequence[bytes], timeout_s: float
+    ) -> Classified:
+        """See EmbedderClient."""
+        request = _classify_request(model, digest, classes)
+        request.images.extend(images)
+        return await self._classify(request, timeout_s)
+
+    async def classify_vectors(
+        self, model: str, digest: str, classes: LabelTexts, vectors: Sequence[bytes], timeout_s: float
+    ) -> Classified:
+        """See EmbedderClient."""
+        request = _classify_request(model, digest, classes)
+        request.vectors.extend(vectors)
+        return await self._classify(request, timeout_s)
+
+    async def _classify(self, request: pb.ClassifyImagesRequest, timeout_s: float) -> Classified:
+        with _translated(self._target):
+            response = await self._stub.ClassifyImages(request, timeout=timeout_s)
+        return Classified(
+            tuple(map(_to_probabilities, response.results)),
+            response.exclusive,
+            response.queue_seconds,
+            response.decode_seconds,
+            response.inference_seconds,
+        )
+
     async def resolve_model(self, model: str, timeout_s: float) -> ResolvedModel:
         """See EmbedderClient."""
         with _translated(self._target):
             response = await self._stub.ResolveModel(pb.ResolveModelRequest(model=model), timeout=timeout_s)
-        return ResolvedModel(response.model, response.dim, response.digest.hex(), response.reason)
+        return ResolvedModel(response.model, response.dim, response.digest.hex(), response.reason, response.takes_text)
 
     async def render_thumbnail(self, image: bytes, max_side: int, timeout_s: float) -> bytes:
         """See EmbedderClient."""
@@ -106,71 +177,14 @@ class GrpcEmbedder:
         await self._channels.close()
 
 
-class MemoryEmbedder:
-    """Stands in for a worker: equal bytes give equal vectors, and `b"bad"` at the start makes a picture no picture.
-
-    `models` maps names to what they resolve to; `auto` takes the first.
-    """
-
-    def __init__(
-        self,
-        models: Mapping[str, ResolvedModel] | None = None,
-        *,
-        embed: Callable[[bytes, int], bytes] | None = None,
-    ) -> None:
-        self.models = dict(models or {"fake": ResolvedModel("fake", 8, "ab" * 32)})
-        self.calls: list[str] = []
-        self._embed = embed or vector_from_bytes
-
-    async def embed_images(
-        self,
-        model: str,
-        digest: str,
-        images: Sequence[bytes],
-        timeout_s: float,  # noqa: ARG002
-    ) -> Embeddings:
-        """See EmbedderClient."""
-        self.calls.append("embed_images")
-        known = self._find(model)
-        if digest and digest != known.digest:
-            raise DigestMismatch(f"{model} has digest {known.digest}, asked for {digest}")
-        return Embeddings(tuple(self._result(image, known.dim) for image in images))
-
-    async def resolve_model(self, model: str, timeout_s: float) -> ResolvedModel:  # noqa: ARG002
-        """See EmbedderClient."""
-        self.calls.append("resolve_model")
-        if model == "auto":
-            best = next(iter(self.models.values()))
-            return ResolvedModel(best.model, best.dim, best.digest, f"{best.model}: the first there is")
-        return self._find(model)
-
-    async def render_thumbnail(self, image: bytes, max_side: int, timeout_s: float) -> bytes:  # noqa: ARG002
-        """See EmbedderClient. The thumbnail names its side and its source."""
-        self.calls.append("render_thumbnail")
-        if image.startswith(b"bad"):
-            raise PictureNotRecognised("no known image format")
-        return b"thumbnail %d of " % max_side + image
-
-    async def close(self) -> None:
-        """Nothing is held."""
-
-    def _find(self, model: str) -> ResolvedModel:
-        if model not in self.models:
-            raise ModelNotFound(f"no model {model!r}; there are {', '.join(self.models)}", field="model")
-        return self.models[model]
-
-    def _result(self, image: bytes, dim: int) -> bytes | ItemError:
-        if not image:
-            return ItemError(PictureEmpty.reason, "no bytes")
-        if image.startswith(b"bad"):
-            return ItemError(PictureNotRecognised.reason, "no known image format")
-        return self._embed(image, dim)
+def _classify_request(model: str, digest: str, classes: LabelTexts) -> pb.ClassifyImagesRequest:
+    return pb.ClassifyImagesRequest(
+        model=model, digest=bytes.fromhex(digest), labels=classes.labels, templates=classes.templates
+    )
 
 
-def vector_from_bytes(content: bytes, dim: int) -> bytes:
-    """Return a packed vector of `dim` numbers in [-1, 1) that depends on the bytes alone."""
-    words = hashlib.shake_256(content).digest(4 * dim)
-    return struct.pack(f"<{dim}f", *(word / 2**31 for word in struct.unpack(f"<{dim}i", words)))
+def _to_probabilities(classes: pb.ImageClasses) -> tuple[float, ...] | ItemError:
+    return item_error_from_wire(classes.error) if classes.HasField("error") else tuple(classes.probabilities)
 
 
 def _to_result(embedding: pb.ImageEmbedding) -> bytes | ItemError:

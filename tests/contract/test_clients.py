@@ -14,6 +14,7 @@ from pixvec.errors import (
     EmbedderUnavailable,
     InvalidVector,
     ModelNotFound,
+    NoTextTower,
     PictureNotRecognised,
     ShardUnavailable,
     StaleToken,
@@ -24,7 +25,8 @@ from pixvec.internal.v1 import embedder_service_pb2 as embedder_pb
 from pixvec.internal.v1 import embedder_service_pb2_grpc, searcher_service_pb2_grpc
 from pixvec.internal.v1 import searcher_service_pb2 as searcher_pb
 from pixvec.rpc.conversions import item_error_to_wire, params_from_wire, position_from_wire
-from pixvec.rpc.embedder_client import GrpcEmbedder, MemoryEmbedder, ResolvedModel, vector_from_bytes
+from pixvec.rpc.embedder_client import GrpcEmbedder, LabelTexts, ResolvedModel
+from pixvec.rpc.memory_embedder import MemoryEmbedder, vector_from_bytes
 from pixvec.rpc.memory_searchers import MemorySearchers
 from pixvec.rpc.searcher_client import GrpcSearchers
 from pixvec.rpc.shard_search import ShardSearch, ShardVectors, best_first
@@ -32,7 +34,10 @@ from tests.contract.rpc_server import served
 from tests.in_loop import in_loop
 
 DIGEST = "ab" * 32
-MODELS = {"big": ResolvedModel("big", 8, DIGEST), "small": ResolvedModel("small", 4, "cd" * 32)}
+MODELS = {
+    "big": ResolvedModel("big", 8, DIGEST, takes_text=True),
+    "small": ResolvedModel("small", 4, "cd" * 32),
+}
 
 
 class EmbedderService(embedder_service_pb2_grpc.EmbedderServiceServicer):
@@ -58,7 +63,36 @@ class EmbedderService(embedder_service_pb2_grpc.EmbedderServiceServicer):
     async def ResolveModel(self, request, context):
         found = await self.twin.resolve_model(request.model, 10)
         return embedder_pb.ResolveModelResponse(
-            model=found.model, dim=found.dim, digest=bytes.fromhex(found.digest), reason=found.reason
+            model=found.model,
+            dim=found.dim,
+            digest=bytes.fromhex(found.digest),
+            reason=found.reason,
+            takes_text=found.takes_text,
+        )
+
+    async def EmbedTexts(self, request, context):
+        found = await self.twin.embed_texts(request.model, request.digest.hex(), request.texts, 10)
+        return embedder_pb.EmbedTextsResponse(vectors=found.vectors, queue_seconds=1, inference_seconds=3)
+
+    async def ClassifyImages(self, request, context):
+        classes = LabelTexts(tuple(request.labels), tuple(request.templates))
+        asked = (request.model, request.digest.hex(), classes)
+        found = (
+            await self.twin.classify_vectors(*asked, request.vectors, 10)
+            if request.vectors
+            else await self.twin.classify_images(*asked, request.images, 10)
+        )
+        return embedder_pb.ClassifyImagesResponse(
+            results=[
+                embedder_pb.ImageClasses(error=item_error_to_wire(each))
+                if isinstance(each, ItemError)
+                else embedder_pb.ImageClasses(probabilities=each)
+                for each in found.results
+            ],
+            exclusive=found.exclusive,
+            queue_seconds=1,
+            decode_seconds=2,
+            inference_seconds=3,
         )
 
     async def RenderThumbnail(self, request, context):
@@ -108,8 +142,45 @@ async def test_another_digest_or_model_is_refused(kind):
 
 
 @in_loop
+async def test_texts_become_vectors_beside_those_of_pictures(kind):
+    async with embedder(kind) as client:
+        found = await client.embed_texts("big", DIGEST, ["one", "zwei ü"], 10)
+        assert found.vectors == (vector_from_bytes(b"one", 8), vector_from_bytes("zwei ü".encode(), 8))
+        if kind == "grpc":
+            assert (found.queue_s, found.inference_s) == (1, 3)
+
+
+@in_loop
+async def test_pictures_and_their_vectors_are_classified_alike(kind):
+    async with embedder(kind) as client:
+        asked = ("big", DIGEST, LabelTexts(("one", "two")))
+        one, bad, two = (await client.classify_images(*asked, [b"one", b"bad", b"two"], 10)).results
+        assert bad.reason == PictureNotRecognised.reason
+        assert one[0] > one[1]
+        assert two[1] > two[0]
+        assert sum(one) == pytest.approx(1)
+        stored = await client.classify_vectors(*asked, [vector_from_bytes(b"two", 8)], 10)
+        assert stored.results[0] == pytest.approx(two)
+        assert stored.exclusive
+        if kind == "grpc":
+            assert (stored.queue_s, stored.decode_s, stored.inference_s) == (1, 2, 3)
+
+
+@in_loop
+async def test_texts_for_a_model_without_a_tower_for_them_are_refused(kind):
+    async with embedder(kind) as client:
+        with pytest.raises(NoTextTower, match="small makes vectors of pictures only"):
+            await client.embed_texts("small", "", ["one"], 10)
+        with pytest.raises(NoTextTower):
+            await client.classify_images("small", "", LabelTexts(("one",)), [b"one"], 10)
+        with pytest.raises(DigestMismatch):
+            await client.embed_texts("big", "00" * 32, ["one"], 10)
+
+
+@in_loop
 async def test_models_are_resolved(kind):
     async with embedder(kind) as client:
+        assert (await client.resolve_model("big", 10)).takes_text
         assert await client.resolve_model("small", 10) == MODELS["small"]
         best = await client.resolve_model("auto", 10)
         assert best.model == "big"

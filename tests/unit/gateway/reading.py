@@ -9,7 +9,8 @@ from pixvec.domain import Metric, Space
 from pixvec.index.brute import NumpyShard
 from pixvec.index.interfaces import Change, SpaceSpec
 from pixvec.rpc.blocking import BlockingCalls
-from pixvec.rpc.embedder_client import MemoryEmbedder, ResolvedModel, vector_from_bytes
+from pixvec.rpc.embedder_client import ResolvedModel
+from pixvec.rpc.memory_embedder import MemoryEmbedder, vector_from_bytes
 from pixvec.rpc.memory_searchers import MemorySearchers
 from services.gateway.batches import Batches
 from services.gateway.directory import Directory

@@ -17,7 +17,7 @@ from pixvec.errors import (
 )
 from pixvec.index.brute import NumpyShard
 from pixvec.rpc.apart import MANY_HITS
-from pixvec.rpc.embedder_client import vector_from_bytes
+from pixvec.rpc.memory_embedder import vector_from_bytes
 from pixvec.rpc.shard_search import RankedHits
 from pixvec.telemetry.metrics import QUERY_STAGE_SECONDS
 from services.gateway import batches

@@ -13,7 +13,8 @@ from pixvec.errors import (
     SpaceNotFound,
 )
 from pixvec.rpc.blocking import BlockingCalls
-from pixvec.rpc.embedder_client import MemoryEmbedder, ResolvedModel
+from pixvec.rpc.embedder_client import ResolvedModel
+from pixvec.rpc.memory_embedder import MemoryEmbedder
 from services.gateway import collections as collections_module
 from services.gateway.collection_service import CollectionService
 from services.gateway.collections import Collections

@@ -16,7 +16,7 @@ from pixvec.errors import (
     SpaceNotFound,
     StaleToken,
 )
-from pixvec.rpc.embedder_client import vector_from_bytes
+from pixvec.rpc.memory_embedder import vector_from_bytes
 from services.gateway.query import Deadline, Query
 from tests.in_loop import in_loop
 from tests.unit.gateway.reading import DIM, ReadSide

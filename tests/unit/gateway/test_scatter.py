@@ -7,7 +7,7 @@ import pytest
 from pixvec.catalogue.topology import Replica
 from pixvec.domain import SearchOptions
 from pixvec.errors import InvalidVector, ShardUnavailable
-from pixvec.rpc.embedder_client import vector_from_bytes
+from pixvec.rpc.memory_embedder import vector_from_bytes
 from pixvec.rpc.memory_searchers import MemorySearchers
 from pixvec.rpc.shard_search import ShardSearch
 from services.gateway.hedging import Hedging

@@ -11,7 +11,7 @@ from pixvec.catalogue.memory import in_memory
 from pixvec.domain import IngestStage, ItemError, Metric, Space
 from pixvec.jobs.sources import UriSources
 from pixvec.rpc.blocking import BlockingCalls
-from pixvec.rpc.embedder_client import MemoryEmbedder
+from pixvec.rpc.memory_embedder import MemoryEmbedder
 from pixvec.rpc.pusher import MemoryPusher
 from services.gateway.closing import Closing
 from services.gateway.contents import Contents

@@ -1,0 +1,137 @@
+"""The embedder without a worker: its twin in memory."""
+
+import hashlib
+import math
+import struct
+from collections.abc import Callable, Mapping, Sequence
+
+from pixvec.domain import ItemError
+from pixvec.errors import DigestMismatch, ModelNotFound, NoTextTower, PictureEmpty, PictureNotRecognised
+from pixvec.rpc.embedder_client import Classified, Embeddings, LabelTexts, ResolvedModel, TextEmbeddings
+
+
+class MemoryEmbedder:
+    """Stands in for a worker: equal bytes give equal vectors, and `b"bad"` at the start makes a picture no picture.
+    A text is as its UTF-8 bytes. A picture is of a class by the cosine of its vector with that of the label alone.
+
+    `models` maps names to what they resolve to; `auto` takes the first.
+    """
+
+    def __init__(
+        self,
+        models: Mapping[str, ResolvedModel] | None = None,
+        *,
+        embed: Callable[[bytes, int], bytes] | None = None,
+    ) -> None:
+        self.models = dict(models or {"fake": ResolvedModel("fake", 8, "ab" * 32)})
+        self.calls: list[str] = []
+        self._embed = embed or vector_from_bytes
+
+    async def embed_images(
+        self,
+        model: str,
+        digest: str,
+        images: Sequence[bytes],
+        timeout_s: float,  # noqa: ARG002
+    ) -> Embeddings:
+        """See EmbedderClient."""
+        self.calls.append("embed_images")
+        known = self._checked(model, digest)
+        return Embeddings(tuple(self._result(image, known.dim) for image in images))
+
+    async def embed_texts(
+        self,
+        model: str,
+        digest: str,
+        texts: Sequence[str],
+        timeout_s: float,  # noqa: ARG002
+    ) -> TextEmbeddings:
+        """See EmbedderClient."""
+        self.calls.append("embed_texts")
+        known = self._reading(model, digest)
+        return TextEmbeddings(tuple(self._embed(text.encode(), known.dim) for text in texts))
+
+    async def classify_images(
+        self, model: str, digest: str, classes: LabelTexts, images: Sequence[bytes], timeout_s: float
+    ) -> Classified:
+        """See EmbedderClient."""
+        self._reading(model, digest)
+        vectors = (await self.embed_images(model, digest, images, timeout_s)).results
+        pictures = [vector for vector in vectors if isinstance(vector, bytes)]
+        left = iter((await self.classify_vectors(model, digest, classes, pictures, timeout_s)).results)
+        return Classified(tuple(each if isinstance(each, ItemError) else next(left) for each in vectors))
+
+    async def classify_vectors(
+        self,
+        model: str,
+        digest: str,
+        classes: LabelTexts,
+        vectors: Sequence[bytes],
+        timeout_s: float,  # noqa: ARG002
+    ) -> Classified:
+        """See EmbedderClient."""
+        self.calls.append("classify_vectors")
+        known = self._reading(model, digest)
+        labels = [self._embed(label.encode(), known.dim) for label in classes.labels]
+        return Classified(tuple(_shares([_cosine(vector, label) for label in labels]) for vector in vectors))
+
+    async def resolve_model(self, model: str, timeout_s: float) -> ResolvedModel:  # noqa: ARG002
+        """See EmbedderClient."""
+        self.calls.append("resolve_model")
+        if model == "auto":
+            best = next(iter(self.models.values()))
+            return ResolvedModel(
+                best.model, best.dim, best.digest, f"{best.model}: the first there is", best.takes_text
+            )
+        return self._find(model)
+
+    async def render_thumbnail(self, image: bytes, max_side: int, timeout_s: float) -> bytes:  # noqa: ARG002
+        """See EmbedderClient. The thumbnail names its side and its source."""
+        self.calls.append("render_thumbnail")
+        if image.startswith(b"bad"):
+            raise PictureNotRecognised("no known image format")
+        return b"thumbnail %d of " % max_side + image
+
+    async def close(self) -> None:
+        """Nothing is held."""
+
+    def _find(self, model: str) -> ResolvedModel:
+        if model not in self.models:
+            raise ModelNotFound(f"no model {model!r}; there are {', '.join(self.models)}", field="model")
+        return self.models[model]
+
+    def _checked(self, model: str, digest: str) -> ResolvedModel:
+        known = self._find(model)
+        if digest and digest != known.digest:
+            raise DigestMismatch(f"{model} has digest {known.digest}, asked for {digest}")
+        return known
+
+    def _reading(self, model: str, digest: str) -> ResolvedModel:
+        known = self._checked(model, digest)
+        if not known.takes_text:
+            raise NoTextTower(f"{model} makes vectors of pictures only", field="text")
+        return known
+
+    def _result(self, image: bytes, dim: int) -> bytes | ItemError:
+        if not image:
+            return ItemError(PictureEmpty.reason, "no bytes")
+        if image.startswith(b"bad"):
+            return ItemError(PictureNotRecognised.reason, "no known image format")
+        return self._embed(image, dim)
+
+
+def vector_from_bytes(content: bytes, dim: int) -> bytes:
+    """Return a packed vector of `dim` numbers in [-1, 1) that depends on the bytes alone."""
+    words = hashlib.shake_256(content).digest(4 * dim)
+    return struct.pack(f"<{dim}f", *(word / 2**31 for word in struct.unpack(f"<{dim}i", words)))
+
+
+def _shares(logits: Sequence[float]) -> tuple[float, ...]:
+    exponentials = [math.exp(logit) for logit in logits]
+    return tuple(each / sum(exponentials) for each in exponentials)
+
+
+def _cosine(left: bytes, right: bytes) -> float:
+    first, second = (struct.unpack(f"<{len(each) // 4}f", each) for each in (left, right))
+    cosine: float = sum(a * b for a, b in zip(first, second, strict=True)) / (math.hypot(*first) * math.hypot(*second))
+    return cosine
