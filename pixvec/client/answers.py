@@ -18,10 +18,10 @@ from pixvec.rpc.conversions import (
     image_state_from_wire,
     item_error_from_wire,
     job_state_from_wire,
-    space_from_wire,
     time_from_wire,
     token_from_wire,
 )
+from pixvec.rpc.spaces import spaces_from_wire
 
 _NO_ATTRIBUTES: dict[str, bool] = {}
 
@@ -30,7 +30,7 @@ def collection_info(message: collection_service_pb2.Collection, model_choice: st
     """Return a collection."""
     return CollectionInfo(
         name=message.name,
-        spaces=tuple(space_from_wire(space) for space in message.spaces),
+        spaces=spaces_from_wire(message),
         shard_count=message.shard_count,
         image_count=message.image_count,
         created_at=time_from_wire(message.create_time),

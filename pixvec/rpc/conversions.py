@@ -4,7 +4,7 @@ import datetime as dt
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from pixvec.api.v1 import collection_service_pb2, common_pb2, image_service_pb2, job_service_pb2, search_service_pb2
+from pixvec.api.v1 import common_pb2, image_service_pb2, job_service_pb2, search_service_pb2
 from pixvec.domain import (
     Consistency,
     ImageState,
@@ -16,9 +16,7 @@ from pixvec.domain import (
     SearchOptions,
     SeqToken,
     ShardPosition,
-    Space,
 )
-from pixvec.rpc.index_settings import index_from_wire, index_to_wire
 
 _METRICS: dict[Metric, common_pb2.Metric] = {
     Metric.COSINE: common_pb2.METRIC_COSINE,
@@ -160,24 +158,6 @@ def item_error_to_wire(error: ItemError) -> image_service_pb2.ItemError:
 def item_error_from_wire(error: image_service_pb2.ItemError) -> ItemError:
     """Return why an item failed."""
     return ItemError(error.reason, error.message, error.retryable)
-
-
-def space_to_wire(space: Space) -> collection_service_pb2.Space:
-    """Return a space as it travels."""
-    return collection_service_pb2.Space(
-        name=space.name,
-        model=space.model,
-        dim=space.dim,
-        metric=_METRICS[space.metric],
-        digest=space.digest,
-        index=index_to_wire(space.index),
-    )
-
-
-def space_from_wire(space: collection_service_pb2.Space) -> Space:
-    """Return a space."""
-    metric, index = metric_from_wire(space.metric), index_from_wire(space.index)
-    return Space(space.name, space.model, space.dim, metric, space.digest, index)
 
 
 def time_to_wire(moment: dt.datetime) -> Timestamp:

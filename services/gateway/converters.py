@@ -8,33 +8,35 @@ from pixvec.api.v1 import (
     job_service_pb2,
 )
 from pixvec.catalogue.interfaces import DeletedImages, ItemStatus
-from pixvec.domain import Collection, Image, Job
+from pixvec.domain import Collection, Image, Job, Region
 from pixvec.rpc.attributes import to_values
 from pixvec.rpc.conversions import (
     image_state_to_wire,
     item_error_to_wire,
     job_state_to_wire,
     position_to_wire,
-    space_to_wire,
     stage_to_wire,
     time_to_wire,
     token_to_wire,
 )
+from pixvec.rpc.regions import region_to_wire
+from pixvec.rpc.spaces import regions_to_wire, spaces_to_wire
 
 
 def to_collection(collection: Collection, image_count: int) -> collection_service_pb2.Collection:
     """Return a collection as it travels."""
     return collection_service_pb2.Collection(
         name=collection.name,
-        spaces=[space_to_wire(space) for space in collection.spaces],
+        spaces=spaces_to_wire(collection.spaces),
         shard_count=collection.shard_count,
         image_count=image_count,
         create_time=time_to_wire(collection.created_at),
+        regions=regions_to_wire(collection),
     )
 
 
-def to_image(image: Image) -> image_service_pb2.Image:
-    """Return an image as it travels."""
+def to_image(image: Image, regions: Sequence[Region] = ()) -> image_service_pb2.Image:
+    """Return an image as it travels, with those of its regions that are given."""
     return image_service_pb2.Image(
         image_id=image.image_id,
         state=image_state_to_wire(image.state),
@@ -47,6 +49,7 @@ def to_image(image: Image) -> image_service_pb2.Image:
         create_time=time_to_wire(image.created_at),
         update_time=time_to_wire(image.updated_at),
         error=item_error_to_wire(image.error) if image.error else None,
+        regions=[region_to_wire(region, image.image_id) for region in regions],
     )
 
 

@@ -59,8 +59,10 @@ class ImageService(image_service_pb2_grpc.ImageServiceServicer):
     async def GetImage(self, request: pb.GetImageRequest, context: Any) -> pb.GetImageResponse:  # noqa: ARG002
         """Describe one image."""
         collection = await self._directory.collection(request.collection)
-        image = await self._sql.read(self._images.get, collection.collection_id, request.image_id)
-        return pb.GetImageResponse(image=to_image(image))
+        of_image = (collection.collection_id, request.image_id)
+        image = await self._sql.read(self._images.get, *of_image)
+        regions = await self._sql.read(self._images.regions, *of_image) if request.include_regions else []
+        return pb.GetImageResponse(image=to_image(image, regions))
 
     async def DeleteImages(self, request: pb.DeleteImagesRequest, context: Any) -> pb.DeleteImagesResponse:  # noqa: ARG002
         """Delete images by id."""

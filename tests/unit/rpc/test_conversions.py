@@ -12,7 +12,6 @@ from pixvec.domain import (
     OnExisting,
     SeqToken,
     ShardPosition,
-    Space,
 )
 from pixvec.rpc import conversions as c
 
@@ -45,7 +44,5 @@ def test_values_come_back_as_they_were():
     assert c.token_from_wire(c.token_to_wire(token)) == token
     error = ItemError("PICTURE_EMPTY", "a.jpg: no bytes", retryable=True)
     assert c.item_error_from_wire(c.item_error_to_wire(error)) == error
-    space = Space("image", "resnet50", 2048, Metric.EUCLIDEAN, "ab" * 32)
-    assert c.space_from_wire(c.space_to_wire(space)) == space
     moment = dt.datetime(2024, 5, 6, 7, 8, 9, 123456, dt.UTC)
     assert c.time_from_wire(c.time_to_wire(moment)) == moment

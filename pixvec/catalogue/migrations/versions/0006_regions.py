@@ -1,4 +1,4 @@
-"""Images have regions, and a space says whether its vectors stand for them."""
+"""Images have regions; a space says whether its vectors stand for them, and whether it takes texts."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -33,7 +33,7 @@ def upgrade() -> None:
         sa.Column("mask", sa.LargeBinary(), nullable=True),
         sa.PrimaryKeyConstraint("collection_id", "image_id", "ordinal", name=op.f("pk_regions")),
     )
-    op.execute(_EACH.format(changed="space || jsonb_build_object('regions', NULL)"))
+    op.execute(_EACH.format(changed="space || jsonb_build_object('regions', NULL, 'takes_text', FALSE)"))
 
 
 def downgrade() -> None:
@@ -41,5 +41,5 @@ def downgrade() -> None:
     regions = op.get_bind().execute(sa.text(_WITH_REGIONS)).scalar()
     if regions:
         raise RuntimeError(f"{regions} collections have spaces of regions, which an older program cannot fill")
-    op.execute(_EACH.format(changed="space - 'regions'"))
+    op.execute(_EACH.format(changed="space - 'regions' - 'takes_text'"))
     op.drop_table("regions")
