@@ -33,3 +33,8 @@ def encode(picture: Image.Image, image_format: str = "JPEG", **options: object) 
 def make_jpeg(seed: int, size: tuple[int, int] = (160, 120)) -> bytes:
     """Return one of the made pictures as a JPEG file."""
     return encode(make_picture(seed, size), quality=90)
+
+
+def reopened(picture: Image.Image, *, quality: int) -> Image.Image:
+    """Return the picture as it comes back from a JPEG file."""
+    return Image.open(io.BytesIO(encode(picture, quality=quality))).convert("RGB")

@@ -4,7 +4,7 @@ The same seed gives the same scene on every machine. Things do not overlap, so t
 """
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -70,10 +70,19 @@ def make_scene(seed: int, size: tuple[int, int] = (224, 224), *, things: tuple[i
     shown = [
         Thing(*(str(rng.choice(values)) for values in (SHAPES, tuple(COLOURS), TEXTURES)), box) for box in sorted(boxes)
     ]
+    return Scene(_drawn(shown, rng, size), tuple(shown), _caption(shown, size))
+
+
+def scene_of(things: Sequence[Thing], seed: int, size: tuple[int, int] = (224, 224)) -> Image.Image:
+    """Return a picture of these things on a ground that is the seed's."""
+    return _drawn(things, np.random.default_rng(seed), size)
+
+
+def _drawn(things: Sequence[Thing], rng: np.random.Generator, size: tuple[int, int]) -> Image.Image:
     picture = _ground(rng, size)
-    for thing in shown:
+    for thing in things:
         _draw(picture, thing)
-    return Scene(picture, tuple(shown), _caption(shown, size))
+    return picture
 
 
 def scenes(seeds: range, size: tuple[int, int] = (224, 224), *, things: tuple[int, int] = (1, 3)) -> Iterator[Scene]:
