@@ -367,7 +367,8 @@ class Job(JobInfo):
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """One found image. A larger score is better for every metric."""
+    """One found image. A larger score is better for every metric; `ordinal`: which of its rows was found."""
 
     image_id: str
     score: float
+    ordinal: int = 0

@@ -5,9 +5,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from pixvec.domain import SearchOptions
-from pixvec.index.interfaces import DEFAULT_OPTIONS, Change, Float32Array, ShardHits, SpaceSpec
+from pixvec.index.interfaces import DEFAULT_OPTIONS, Change, Float32Array, ImageScores, ShardHits, SpaceSpec
 from pixvec.index.merge import best_images, row_ordinals
 from pixvec.index.rows import exact_scores, prepare_rows, stored_rows
+from pixvec.index.scoring import score_images
 from pixvec.index.shard import check_spaces, unknown_space
 
 
@@ -54,6 +55,10 @@ class NumpyShard:
         by_image = self._rows(space)
         return {image_id: by_image[image_id] for image_id in image_ids if image_id in by_image}
 
+    def scores(self, space: str, queries: Float32Array, image_ids: Sequence[str]) -> dict[str, ImageScores]:
+        """See ShardReader."""
+        return score_images(self._space(space), queries, self.vectors(space, image_ids))
+
     def apply(self, changes: Sequence[Change], through_seq: int) -> None:
         """See ShardWriter."""
         last = {change.image_id: change for change in changes}
@@ -67,10 +72,13 @@ class NumpyShard:
             },
         )
 
+    def _space(self, name: str) -> SpaceSpec:
+        if name not in self._by_name:
+            raise unknown_space(name, self._by_name)
+        return self._by_name[name]
+
     def _rows(self, space: str) -> dict[str, Float32Array]:
-        if space not in self._by_name:
-            raise unknown_space(space, self._by_name)
-        return self._state[1][space]
+        return self._state[1][self._space(space).name]
 
     def _best(
         self, space: str, query: Float32Array, ids: list[str], stored: Float32Array, k: int, min_score: float | None

@@ -47,6 +47,14 @@ class ShardHits:
     ordinals: Ordinals | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class ImageScores:
+    """How well one image fits each of n queries: (n,) scores, and which of the image's rows each is of, (n,)."""
+
+    scores: Float32Array
+    ordinals: Ordinals
+
+
 class ShardReader(Protocol):
     """Any number of threads may read while one writes."""
 
@@ -80,6 +88,10 @@ class ShardReader(Protocol):
     def vectors(self, space: str, image_ids: Sequence[str]) -> dict[str, Float32Array]:
         """Return stored vectors, (rows, dim) float32, of those images that are there; for cosine, normalised. Raises
         SpaceNotFound."""
+
+    def scores(self, space: str, queries: Float32Array, image_ids: Sequence[str]) -> dict[str, ImageScores]:
+        """Return how well those images that are there fit each of the queries, (n, dim) float32, by their best rows:
+        exact. Raises SpaceNotFound and InvalidVector."""
 
 
 class ShardWriter(Protocol):

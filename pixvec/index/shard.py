@@ -12,10 +12,11 @@ from pixvec.domain import SearchOptions
 from pixvec.errors import SpaceNotFound
 from pixvec.index.dead_rows import BoolArray
 from pixvec.index.growing import BLOCK_BYTES
-from pixvec.index.interfaces import DEFAULT_OPTIONS, Change, Float32Array, ShardHits, SpaceSpec
+from pixvec.index.interfaces import DEFAULT_OPTIONS, Change, Float32Array, ImageScores, ShardHits, SpaceSpec
 from pixvec.index.kinds import choose_kind
 from pixvec.index.plan import BuildPolicy, next_build
 from pixvec.index.rows import check_dim, stored_rows
+from pixvec.index.scoring import score_images
 from pixvec.index.sealed import SealedSegment
 from pixvec.index.space import SpaceView
 from pixvec.index.space_rows import Build, SpaceRows
@@ -94,6 +95,11 @@ class Shard:
         with self._lock:
             places = {image_id: self._rows[space].find(image_id) for image_id in image_ids}
         return {image_id: place[0].take(place[1]) for image_id, place in places.items() if place is not None}
+
+    def scores(self, space: str, queries: Float32Array, image_ids: Sequence[str]) -> dict[str, ImageScores]:
+        """See ShardReader."""
+        stored = self.vectors(space, image_ids)
+        return score_images(self._rows[space].space, queries, stored)
 
     def apply(self, changes: Sequence[Change], through_seq: int) -> None:
         """See ShardWriter."""

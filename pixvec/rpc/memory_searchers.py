@@ -8,7 +8,16 @@ from typing import Any, Protocol
 
 from pixvec.domain import Hit, SearchOptions, ShardPosition
 from pixvec.errors import ShardUnavailable, StaleToken
-from pixvec.rpc.shard_search import BatchAnswer, RankedHits, ShardAnswer, ShardSearch, ShardVectors, best_first
+from pixvec.rpc.shard_search import (
+    BatchAnswer,
+    RankedHits,
+    RowScores,
+    ShardAnswer,
+    ShardScores,
+    ShardSearch,
+    ShardVectors,
+    best_first,
+)
 
 
 class ReadableShard(Protocol):
@@ -21,10 +30,13 @@ class ReadableShard(Protocol):
     def search(
         self, space: str, queries: Any, k: int, min_score: float | None, options: SearchOptions
     ) -> Sequence[Any]:
-        """Search rows of (n, dim) float32; each result has `image_ids` and `scores`."""
+        """Search rows of (n, dim) float32; each result has `image_ids`, `scores` and `ordinals` or None."""
 
     def vectors(self, space: str, image_ids: Sequence[str]) -> Mapping[str, Any]:
         """Return stored vectors of those images that are there."""
+
+    def scores(self, space: str, queries: Any, image_ids: Sequence[str]) -> Mapping[str, Any]:
+        """Score those images that are there; each result has `scores` and `ordinals`."""
 
 
 @dataclass
@@ -50,8 +62,7 @@ class MemorySearchers:
         size = len(search.vector) // search.rows
         rows = [search.vector[place : place + size] for place in range(0, len(search.vector), size)]
         found = [self._best(held.values(), search, row) for row in rows]
-        results = [RankedHits([hit.image_id for hit in hits], [hit.score for hit in hits]) for hits in found]
-        return BatchAnswer(results, tuple(held))
+        return BatchAnswer([_ranked(hits) for hits in found], tuple(held))
 
     async def get_vectors(
         self,
@@ -60,12 +71,25 @@ class MemorySearchers:
         timeout_s: float,  # noqa: ARG002
     ) -> dict[str, bytes]:
         """See SearcherClient."""
-        held = self._reach(address, (wanted.shard,))
-        self._check_positions(held, wanted.collection_id, wanted.wait_for)
-        if (wanted.collection_id, wanted.shard) not in held:
-            raise ShardUnavailable(f"shard {wanted.shard} is not held at {address}")
-        found = held[wanted.collection_id, wanted.shard].vectors(wanted.space, wanted.image_ids)
-        return {image_id: _packed(rows) for image_id, rows in found.items()}
+        found = self._one(address, wanted).vectors(wanted.space, wanted.image_ids)
+        if wanted.ordinals:
+            pairs = zip(wanted.image_ids, wanted.ordinals, strict=True)
+            found = {image_id: found[image_id][row : row + 1] for image_id, row in pairs if image_id in found}
+        return {image_id: _packed(rows) for image_id, rows in found.items() if len(rows)}
+
+    async def score(
+        self,
+        address: str,
+        wanted: ShardScores,
+        timeout_s: float,  # noqa: ARG002
+    ) -> dict[str, RowScores]:
+        """See SearcherClient."""
+        queries = self.to_rows(wanted.vectors).reshape(wanted.rows, -1)
+        found = self._one(address, wanted).scores(wanted.space, queries, wanted.image_ids)
+        return {
+            image_id: RowScores(list(map(float, each.scores)), list(map(int, each.ordinals)))
+            for image_id, each in found.items()
+        }
 
     def keep(self, addresses: AbstractSet[str]) -> None:
         """See SearcherClient."""
@@ -73,6 +97,13 @@ class MemorySearchers:
 
     async def close(self) -> None:
         """Nothing is held open."""
+
+    def _one(self, address: str, wanted: ShardVectors | ShardScores) -> ReadableShard:
+        held = self._reach(address, (wanted.shard,))
+        self._check_positions(held, wanted.collection_id, wanted.wait_for)
+        if (wanted.collection_id, wanted.shard) not in held:
+            raise ShardUnavailable(f"shard {wanted.shard} is not held at {address}")
+        return held[wanted.collection_id, wanted.shard]
 
     def _held(self, address: str, search: ShardSearch) -> dict[int, ReadableShard]:
         held = self._reach(address, search.shards)
@@ -84,7 +115,8 @@ class MemorySearchers:
         rows, found = self.to_rows(vector), list[Hit]()
         for shard in shards:
             (best,) = shard.search(search.space, rows, search.k, search.min_score, search.options)
-            found += map(Hit, best.image_ids, map(float, best.scores))
+            ordinals = [0] * len(best.image_ids) if best.ordinals is None else map(int, best.ordinals)
+            found += map(Hit, best.image_ids, map(float, best.scores), ordinals)
         return best_first(found)[: search.k]
 
     def _reach(self, address: str, shards: tuple[int, ...]) -> dict[tuple[int, int], ReadableShard]:
@@ -103,6 +135,11 @@ class MemorySearchers:
             shard = held.get((collection_id, position.shard))
             if shard is not None and shard.applied_seq < position.seq:
                 raise ShardUnavailable(f"shard {position.shard} is at {shard.applied_seq}, not at {position.seq}")
+
+
+def _ranked(hits: Sequence[Hit]) -> RankedHits:
+    ordinals = [hit.ordinal for hit in hits]
+    return RankedHits([hit.image_id for hit in hits], [hit.score for hit in hits], ordinals if any(ordinals) else [])
 
 
 def _packed(rows: Any) -> bytes:

@@ -16,7 +16,15 @@ from pixvec.rpc.channels import AsyncChannels
 from pixvec.rpc.conversions import params_to_wire, position_to_wire
 from pixvec.rpc.errors import from_rpc_error
 from pixvec.rpc.search_lanes import SearchLanes
-from pixvec.rpc.shard_search import BatchAnswer, RankedHits, ShardAnswer, ShardSearch, ShardVectors
+from pixvec.rpc.shard_search import (
+    BatchAnswer,
+    RankedHits,
+    RowScores,
+    ShardAnswer,
+    ShardScores,
+    ShardSearch,
+    ShardVectors,
+)
 
 
 class SearcherClient(Protocol):
@@ -30,7 +38,11 @@ class SearcherClient(Protocol):
         """Search the shards for many vectors in one message. Raises as `search` does."""
 
     async def get_vectors(self, address: str, wanted: ShardVectors, timeout_s: float) -> dict[str, bytes]:
-        """Return the stored vectors of those images that are there, packed row after row."""
+        """Return the stored vectors of those images that are there, and have the row asked for, packed row after
+        row."""
+
+    async def score(self, address: str, wanted: ShardScores, timeout_s: float) -> dict[str, RowScores]:
+        """Compare those images that are there with each query vector, exactly. Raises as `search` does."""
 
     def keep(self, addresses: AbstractSet[str]) -> None:
         """Let go of the connections to all other addresses: the searchers there are gone."""
@@ -68,7 +80,7 @@ class GrpcSearchers:
         answered = tuple(response.shards_answered)
         if not response.rows:
             return [ShardAnswer([], answered) for _ in vectors]
-        return [ShardAnswer(list(map(Hit, row.image_ids, row.scores)), answered) for row in response.rows]
+        return [ShardAnswer(_to_hits(row), answered) for row in response.rows]
 
     async def search_batch(self, address: str, search: ShardSearch, timeout_s: float) -> BatchAnswer:
         """See SearcherClient."""
@@ -86,10 +98,27 @@ class GrpcSearchers:
             space=wanted.space,
             image_ids=wanted.image_ids,
             wait_for=[position_to_wire(position) for position in wanted.wait_for],
+            ordinals=wanted.ordinals,
         )
         with _translated(address):
             response = await self._stub(address).GetVectors(request, timeout=timeout_s)
         return {found.image_id: found.data for found in response.vectors}
+
+    async def score(self, address: str, wanted: ShardScores, timeout_s: float) -> dict[str, RowScores]:
+        """See SearcherClient."""
+        request = pb.ScoreRequest(
+            collection_id=wanted.collection_id,
+            shard=wanted.shard,
+            space=wanted.space,
+            digest=wanted.digest,
+            vectors=wanted.vectors,
+            dim=len(wanted.vectors) // 4 // wanted.rows,
+            image_ids=wanted.image_ids,
+            wait_for=[position_to_wire(position) for position in wanted.wait_for],
+        )
+        with _translated(address):
+            response = await self._stub(address).Score(request, timeout=timeout_s)
+        return {each.image_id: RowScores(list(each.scores), list(each.ordinals)) for each in response.images}
 
     def keep(self, addresses: AbstractSet[str]) -> None:
         """See SearcherClient."""
@@ -101,8 +130,14 @@ class GrpcSearchers:
         await self._channels.close()
 
 
+def _to_hits(row: pb.RowHits) -> list[Hit]:
+    if row.ordinals:
+        return list(map(Hit, row.image_ids, row.scores, row.ordinals))
+    return list(map(Hit, row.image_ids, row.scores))
+
+
 def _to_batch_answer(response: pb.SearchResponse, count: int) -> BatchAnswer:
-    rows = [RankedHits(list(row.image_ids), list(row.scores)) for row in response.rows]
+    rows = [RankedHits(list(row.image_ids), list(row.scores), list(row.ordinals)) for row in response.rows]
     return BatchAnswer(rows or [RankedHits([], [])] * count, tuple(response.shards_answered))
 
 

@@ -33,10 +33,12 @@ class ShardAnswer:
 
 @dataclass(frozen=True, slots=True)
 class RankedHits:
-    """The hits of one query of a batch, best first: an id and a score each."""
+    """The hits of one query of a batch, best first: an id and a score each, and which of the image's rows it is; no
+    `ordinals`: all are the first."""
 
     image_ids: list[str]
     scores: list[float]
+    ordinals: list[int] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +51,37 @@ class BatchAnswer:
 
 @dataclass(frozen=True, slots=True)
 class ShardVectors:
-    """Asks one shard for the stored vectors of some images."""
+    """Asks one shard for the stored vectors of some images: all rows of each, or the one that `ordinals` says."""
 
     collection_id: int
     shard: int
     space: str
     image_ids: tuple[str, ...]
     wait_for: tuple[ShardPosition, ...] = ()
+    ordinals: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ShardScores:
+    """Asks one shard how well some images fit each of `rows` query vectors, row after row in packed little-endian
+    float32. An empty `digest`: the vectors come from outside."""
+
+    collection_id: int
+    shard: int
+    space: str
+    vectors: bytes
+    rows: int
+    image_ids: tuple[str, ...]
+    digest: bytes = b""
+    wait_for: tuple[ShardPosition, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RowScores:
+    """One score a query vector, of an image's best row, and which of its rows that is."""
+
+    scores: list[float]
+    ordinals: list[int]
 
 
 def best_first(hits: Iterable[Hit]) -> list[Hit]:

@@ -4,12 +4,12 @@ import numpy as np
 
 from pixvec.catalogue.interfaces import FeedEntry
 from pixvec.errors import InvalidRequest, InvalidVector
-from pixvec.index.interfaces import Float32Array
+from pixvec.index.interfaces import Float32Array, ImageScores, ShardHits
 from pixvec.internal.v1 import searcher_service_pb2 as pb
 from pixvec.rpc.conversions import params_from_wire, position_from_wire
 from pixvec.rpc.index_settings import standing_to_wire
 from services.searcher.held_shard import HeldShard
-from services.searcher.search import Answer, Query
+from services.searcher.search import Answer, Query, ScoreQuery
 
 
 def to_query(request: pb.SearchRequest) -> Query:
@@ -41,7 +41,7 @@ def to_entries(request: pb.ApplyRequest) -> list[FeedEntry]:
 def to_search_response(answer: Answer) -> pb.SearchResponse:
     """Return hits as they travel."""
     return pb.SearchResponse(
-        rows=[pb.RowHits(image_ids=hits.image_ids, scores=hits.scores.tolist()) for hits in answer.rows],
+        rows=[_to_row_hits(hits) for hits in answer.rows],
         shards_answered=answer.shards_answered,
         search_seconds=answer.search_s,
     )
@@ -53,6 +53,29 @@ def to_vectors_response(vectors: dict[str, Float32Array]) -> pb.GetVectorsRespon
         vectors=[
             pb.StoredVector(image_id=image_id, data=rows.astype("<f4", copy=False).tobytes())
             for image_id, rows in vectors.items()
+        ]
+    )
+
+
+def to_score_query(request: pb.ScoreRequest) -> ScoreQuery:
+    """Return what is to be scored. Raises InvalidVector when the bytes are no rows of `dim` numbers."""
+    return ScoreQuery(
+        collection_id=request.collection_id,
+        shard=request.shard,
+        space=request.space,
+        digest=request.digest,
+        vectors=_to_rows(request.vectors, request.dim),
+        image_ids=tuple(request.image_ids),
+        wait_for=tuple(position_from_wire(position) for position in request.wait_for),
+    )
+
+
+def to_score_response(scored: dict[str, ImageScores]) -> pb.ScoreResponse:
+    """Return scores as they travel."""
+    return pb.ScoreResponse(
+        images=[
+            pb.ImageScores(image_id=image_id, scores=each.scores.tolist(), ordinals=each.ordinals.tolist())
+            for image_id, each in scored.items()
         ]
     )
 
@@ -70,6 +93,12 @@ def to_status(held: HeldShard) -> pb.ShardStatus:
         ready=held.ready,
         index=standing_to_wire(held.standing),
     )
+
+
+def _to_row_hits(hits: ShardHits) -> pb.RowHits:
+    if hits.ordinals is None:
+        return pb.RowHits(image_ids=hits.image_ids, scores=hits.scores.tolist())
+    return pb.RowHits(image_ids=hits.image_ids, scores=hits.scores.tolist(), ordinals=hits.ordinals.tolist())
 
 
 def _to_rows(data: bytes, dim: int) -> Float32Array:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from pixvec.domain import SearchOptions, ShardPosition, Space
 from pixvec.errors import DigestMismatch, ShardUnavailable, SpaceNotFound
-from pixvec.index.interfaces import DEFAULT_OPTIONS, Float32Array, ShardHits
+from pixvec.index.interfaces import DEFAULT_OPTIONS, Float32Array, ImageScores, ShardHits
 from pixvec.index.merge import merge_hits
 from pixvec.rpc.blocking import BlockingCalls
 from pixvec.telemetry.metrics import SHARD_SEARCH_SECONDS
@@ -37,6 +37,20 @@ class Query:
     min_score: float | None
     wait_for: tuple[ShardPosition, ...]
     options: SearchOptions = DEFAULT_OPTIONS
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreQuery:
+    """Query vectors, (n, dim) float32, that some images of one shard are compared with. An empty `digest`: the vectors
+    come from outside."""
+
+    collection_id: int
+    shard: int
+    space: str
+    digest: bytes
+    vectors: Float32Array
+    image_ids: tuple[str, ...]
+    wait_for: tuple[ShardPosition, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,16 +101,36 @@ class Searches:
         image_ids: Sequence[str],
         wait_for: Sequence[ShardPosition],
         limit_s: float,
+        ordinals: Sequence[int] = (),
     ) -> dict[str, Float32Array]:
-        """Return stored vectors of those images that are there. Raises SpaceNotFound, StaleToken, Overloaded, and
-        ShardUnavailable when the shard is not held or not ready."""
+        """Return stored vectors of those images that are there: all rows, or the one of each that `ordinals` says.
+        Raises SpaceNotFound, StaleToken, Overloaded, and ShardUnavailable when the shard is not held or not ready."""
+        held = await self._one_ready(collection_id, shard, wait_for, limit_s)
+        found = await self._threads.run(held.index.vectors, _space(held, space).name, image_ids)
+        if not ordinals:
+            return found
+        wanted = zip(image_ids, ordinals, strict=True)
+        return {
+            image_id: found[image_id][row : row + 1] for image_id, row in wanted if row < len(found.get(image_id, ()))
+        }
+
+    async def scores(self, query: ScoreQuery, limit_s: float) -> dict[str, ImageScores]:
+        """Compare those images that are there. Raises as `vectors` does, and DigestMismatch and InvalidVector."""
+        held = await self._one_ready(query.collection_id, query.shard, query.wait_for, limit_s)
+        space = _space(held, query.space)
+        _check_digest(space, query.digest)
+        return await self._threads.run(held.index.scores, space.name, query.vectors, query.image_ids)
+
+    async def _one_ready(
+        self, collection_id: int, shard: int, wait_for: Sequence[ShardPosition], limit_s: float
+    ) -> HeldShard:
         await self._wait(collection_id, (shard,), wait_for, limit_s)
         held = self._ready(collection_id, shard)
         if held is None:
             raise ShardUnavailable(
                 f"shard {shard} of collection {collection_id} is not ready at this searcher", retry_after_s=0.2
             )
-        return await self._threads.run(held.index.vectors, _space(held, space).name, image_ids)
+        return held
 
     async def _wait(
         self, collection_id: int, shards: Sequence[int], wait_for: Sequence[ShardPosition], limit_s: float

@@ -11,7 +11,15 @@ from pixvec.rpc.conversions import position_from_wire
 from pixvec.rpc.deadlines import time_left_s
 from pixvec.telemetry.metrics import WRITES_PUSHED_BACK
 from services.searcher.base_maker import BaseMaker
-from services.searcher.converters import to_entries, to_query, to_search_response, to_status, to_vectors_response
+from services.searcher.converters import (
+    to_entries,
+    to_query,
+    to_score_query,
+    to_score_response,
+    to_search_response,
+    to_status,
+    to_vectors_response,
+)
 from services.searcher.follower import Follower
 from services.searcher.held_shard import HeldShard
 from services.searcher.memory import resident_bytes
@@ -79,8 +87,14 @@ class SearcherService(searcher_service_pb2_grpc.SearcherServiceServicer):
             list(request.image_ids),
             [position_from_wire(position) for position in request.wait_for],
             time_left_s(context, _DEFAULT_LIMIT_S),
+            list(request.ordinals),
         )
         return to_vectors_response(vectors)
+
+    async def Score(self, request: pb.ScoreRequest, context: Any) -> pb.ScoreResponse:
+        """Compare named images of one shard with query vectors."""
+        query = to_score_query(request)
+        return to_score_response(await self._searches.scores(query, time_left_s(context, _DEFAULT_LIMIT_S)))
 
     async def Status(self, request: pb.StatusRequest, context: Any) -> pb.StatusResponse:  # noqa: ARG002
         """Say how every shard stands."""

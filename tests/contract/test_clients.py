@@ -8,15 +8,28 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pixvec.domain import Hit, ItemError, Metric, SearchOptions, ShardPosition
+from pixvec.domain import (
+    Box,
+    Hit,
+    ItemError,
+    Metric,
+    Region,
+    RegionEmbedding,
+    RegionSettings,
+    SearchOptions,
+    ShardPosition,
+    Space,
+)
 from pixvec.errors import (
     DigestMismatch,
     EmbedderUnavailable,
+    InvalidRequest,
     InvalidVector,
     ModelNotFound,
     NoTextTower,
     PictureNotRecognised,
     ShardUnavailable,
+    SpaceNotFound,
     StaleToken,
 )
 from pixvec.index.brute import NumpyShard
@@ -28,12 +41,14 @@ from pixvec.rpc.conversions import item_error_to_wire, params_from_wire, positio
 from pixvec.rpc.embedder_client import GrpcEmbedder, LabelTexts, ResolvedModel
 from pixvec.rpc.memory_embedder import MemoryEmbedder, vector_from_bytes
 from pixvec.rpc.memory_searchers import MemorySearchers
+from pixvec.rpc.regions import box_from_wire, region_settings_from_wire, region_to_wire
 from pixvec.rpc.searcher_client import GrpcSearchers
-from pixvec.rpc.shard_search import ShardSearch, ShardVectors, best_first
+from pixvec.rpc.shard_search import ShardScores, ShardSearch, ShardVectors, best_first
 from tests.contract.rpc_server import served
 from tests.in_loop import in_loop
 
 DIGEST = "ab" * 32
+WORDS = RegionSettings("words")
 MODELS = {
     "big": ResolvedModel("big", 8, DIGEST, takes_text=True),
     "small": ResolvedModel("small", 4, "cd" * 32),
@@ -99,8 +114,41 @@ class EmbedderService(embedder_service_pb2_grpc.EmbedderServiceServicer):
         jpeg = await self.twin.render_thumbnail(request.image, request.max_side, 10)
         return embedder_pb.RenderThumbnailResponse(jpeg=jpeg)
 
+    async def DetectRegions(self, request, context):
+        space = region_space(region_settings_from_wire(request.settings), request.digest.hex())
+        boxes = [box_from_wire(box) for box in request.boxes]
+        found = await self.twin.detect_regions(space, request.image_model, request.images, 10, boxes)
+        return embedder_pb.DetectRegionsResponse(
+            results=[
+                embedder_pb.ImageRegions(error=item_error_to_wire(each))
+                if isinstance(each, ItemError)
+                else embedder_pb.ImageRegions(
+                    regions=[region_to_wire(region) for region in each.regions],
+                    vectors=b"".join(each.vectors),
+                    dim=8,
+                    width=each.width,
+                    height=each.height,
+                )
+                for each in found.results
+            ],
+            queue_seconds=1,
+            decode_seconds=2,
+            inference_seconds=3,
+        )
+
+    async def ResolveRegions(self, request, context):
+        settings = region_settings_from_wire(request.settings)
+        found = await self.twin.resolve_regions(settings, request.image_model, 10)
+        return embedder_pb.ResolveRegionsResponse(
+            detector=found.model, dim=found.dim, digest=bytes.fromhex(found.digest)
+        )
+
     async def ListModels(self, request, context):
         return embedder_pb.ListModelsResponse()
+
+
+def region_space(settings=WORDS, digest="cd" * 32):
+    return Space("region", settings.detector, 8, Metric.COSINE, digest, regions=settings)
 
 
 @asynccontextmanager
@@ -139,6 +187,48 @@ async def test_another_digest_or_model_is_refused(kind):
             await client.embed_images("big", "00" * 32, [b"one"], 10)
         with pytest.raises(ModelNotFound):
             await client.embed_images("none", "", [b"one"], 10)
+
+
+@in_loop
+async def test_regions_of_pictures_each_for_itself(kind):
+    async with embedder(kind) as client:
+        found = await client.detect_regions(region_space(), "big", [b"a cat", b"bad", b" "], 10)
+        seen, bad, nothing = found.results
+        assert seen.regions == (
+            Region(0, Box(0, 0, 8, 8), "a", pytest.approx(0.9)),
+            Region(1, Box(10, 0, 18, 8), "cat", pytest.approx(0.9)),
+        )
+        assert seen.vectors == (vector_from_bytes(b"a", 8), vector_from_bytes(b"cat", 8))
+        assert (seen.width, seen.height) == (20, 8)
+        assert bad.reason == PictureNotRecognised.reason
+        assert (nothing.regions, nothing.vectors) == ((), ())
+        if kind == "grpc":
+            assert (found.queue_s, found.decode_s, found.inference_s) == (1, 2, 3)
+
+
+@in_loop
+async def test_boxes_are_taken_in_place_of_what_would_be_found(kind):
+    async with embedder(kind) as client:
+        boxes = [Box(11, 1, 15, 7), Box(0, 0, 8, 8)]
+        first, second = (await client.detect_regions(region_space(), "big", [b"a cat"] * 2, 10, boxes)).results
+        assert first.regions == (Region(0, boxes[0], "", 1.0),)
+        assert (first.vectors, second.vectors) == ((vector_from_bytes(b"cat", 8),), (vector_from_bytes(b"a", 8),))
+        with pytest.raises(InvalidRequest, match="outside the picture"):
+            await client.detect_regions(region_space(), "big", [b"a"], 10, boxes[:1])
+
+
+@in_loop
+async def test_what_makes_regions_is_resolved(kind):
+    async with embedder(kind) as client:
+        assert await client.resolve_regions(WORDS, "big", 10) == ResolvedModel("words", 8, "cd" * 32)
+        crops = RegionSettings("words", RegionEmbedding.CROP)
+        assert (await client.resolve_regions(crops, "small", 10)).dim == 4
+        with pytest.raises(ModelNotFound, match="no detector 'eyes'; there are words"):
+            await client.resolve_regions(RegionSettings("eyes"), "big", 10)
+        with pytest.raises(DigestMismatch):
+            await client.detect_regions(region_space(digest="00" * 32), "big", [b"a"], 10)
+        with pytest.raises(SpaceNotFound, match="'image' holds whole pictures"):
+            await client.detect_regions(Space("image", "big", 8, Metric.COSINE, DIGEST), "big", [b"a"], 10)
 
 
 @in_loop
@@ -226,17 +316,40 @@ class SearcherService(searcher_service_pb2_grpc.SearcherServiceServicer):
             ),
             10,
         )
-        rows = [searcher_pb.RowHits(image_ids=hits.image_ids, scores=hits.scores) for hits in found.results]
+        rows = [
+            searcher_pb.RowHits(image_ids=hits.image_ids, scores=hits.scores, ordinals=hits.ordinals)
+            for hits in found.results
+        ]
         # As a searcher does that holds none of the shards.
         rows = rows if found.shards_answered else []
         return searcher_pb.SearchResponse(rows=rows, shards_answered=found.shards_answered)
 
     async def GetVectors(self, request, context):
         wait_for = tuple(position_from_wire(position) for position in request.wait_for)
-        wanted = ShardVectors(request.collection_id, request.shard, request.space, tuple(request.image_ids), wait_for)
+        ids, ordinals = tuple(request.image_ids), tuple(request.ordinals)
+        wanted = ShardVectors(request.collection_id, request.shard, request.space, ids, wait_for, ordinals)
         found = await self.twin.get_vectors("memory", wanted, 10)
         return searcher_pb.GetVectorsResponse(
             vectors=[searcher_pb.StoredVector(image_id=image_id, data=data) for image_id, data in found.items()]
+        )
+
+    async def Score(self, request, context):
+        wanted = ShardScores(
+            request.collection_id,
+            request.shard,
+            request.space,
+            request.vectors,
+            len(request.vectors) // 4 // request.dim,
+            tuple(request.image_ids),
+            request.digest,
+            tuple(map(position_from_wire, request.wait_for)),
+        )
+        found = await self.twin.score("memory", wanted, 10)
+        return searcher_pb.ScoreResponse(
+            images=[
+                searcher_pb.ImageScores(image_id=image_id, scores=each.scores, ordinals=each.ordinals)
+                for image_id, each in found.items()
+            ]
         )
 
     def not_served(self, request, context):
@@ -247,9 +360,14 @@ class SearcherService(searcher_service_pb2_grpc.SearcherServiceServicer):
 
 @asynccontextmanager
 async def searchers(kind):
-    shards = [NumpyShard([SpaceSpec("image", 2, Metric.COSINE)]) for _ in range(2)]
+    spaces = [SpaceSpec(name, 2, Metric.COSINE) for name in ("image", "region")]
+    shards = [NumpyShard(spaces) for _ in range(2)]
     for number, shard in enumerate(shards):
-        changes = [Change(f"{number}/{angle}", {"image": direction(angle + number)}) for angle in range(0, 90, 10)]
+        angles = {f"{number}/{angle}": angle + number for angle in range(0, 90, 10)}
+        changes = [
+            Change(image_id, {"image": direction(angle), "region": regions_of(angle)})
+            for image_id, angle in angles.items()
+        ]
         shard.apply(changes, 7)
     twin = MemorySearchers(lambda data: np.frombuffer(data, "<f4").reshape(1, -1))
     twin.shards["memory"] = {(1, number): shard for number, shard in enumerate(shards)}
@@ -265,6 +383,11 @@ async def searchers(kind):
 
 def direction(degrees):
     return np.array([[np.cos(np.radians(degrees)), np.sin(np.radians(degrees))]], np.float32)
+
+
+def regions_of(degrees):
+    """An image has as many as its angle says; the last one looks where the image does, the others away."""
+    return np.concatenate([direction(-degrees)] * (degrees // 10) + [direction(degrees)])
 
 
 def looking(degrees, **fields):
@@ -368,6 +491,41 @@ async def test_stored_vectors_are_returned(kind):
         found = await client.get_vectors(address, ShardVectors(1, 0, "image", ("0/30", "nothing", "0/0")), 10)
         assert set(found) == {"0/30", "0/0"}
         assert np.frombuffer(found["0/30"], "<f4") == pytest.approx(direction(30)[0], abs=1e-6)
+
+
+@in_loop
+async def test_hits_say_which_of_their_images_rows_they_are(kind):
+    async with searchers(kind) as (client, address):
+        found = await client.search(address, looking(41, space="region", k=2), 10)
+        assert [(hit.image_id, hit.ordinal) for hit in found.hits] == [("1/40", 4), ("0/40", 4)]
+        alone = await client.search(address, looking(0, k=1), 10)
+        assert [(hit.image_id, hit.ordinal) for hit in alone.hits] == [("0/0", 0)]
+        batch = await client.search_batch(address, looking(41, space="region", k=2), 10)
+        assert [(hits.image_ids, list(hits.ordinals)) for hits in batch.results] == [(["1/40", "0/40"], [4, 4])]
+
+
+@in_loop
+async def test_one_row_of_an_image_is_returned(kind):
+    async with searchers(kind) as (client, address):
+        wanted = ShardVectors(1, 0, "region", ("0/30", "0/20", "nothing", "0/10"), (), (3, 0, 0, 2))
+        found = await client.get_vectors(address, wanted, 10)
+        assert set(found) == {"0/30", "0/20"}
+        assert np.frombuffer(found["0/30"], "<f4") == pytest.approx(direction(30)[0], abs=1e-6)
+        assert np.frombuffer(found["0/20"], "<f4") == pytest.approx(direction(-20)[0], abs=1e-6)
+
+
+@in_loop
+async def test_named_images_are_scored(kind):
+    vectors = direction(30).tobytes() + direction(-20).tobytes()
+    async with searchers(kind) as (client, address):
+        wanted = ShardScores(1, 0, "region", vectors, 2, ("0/30", "nothing", "0/20"))
+        found = await client.score(address, wanted, 10)
+        assert set(found) == {"0/30", "0/20"}
+        assert found["0/30"].ordinals == [3, 0]
+        assert found["0/20"].ordinals == [2, 0]
+        assert found["0/20"].scores == pytest.approx([np.cos(np.radians(10)), 1], abs=1e-6)
+        with pytest.raises(InvalidVector):
+            await client.score(address, replace(wanted, vectors=bytes(12), rows=1), 10)
 
 
 @in_loop

@@ -210,6 +210,8 @@ def test_refuses_bad_vectors_and_changes_nothing(make: Make, bad: np.ndarray) ->
         shard.apply([put("b", 1, 0, 0, 0), Change("a", None), Change("c", {"image": bad})], 2)
     with pytest.raises(InvalidVector):
         shard.search("image", bad, 1)
+    with pytest.raises(InvalidVector):
+        shard.scores("image", bad, ["a"])
     assert (shard.applied_seq, shard.image_count) == (1, 1)
     assert shard.search("image", row(1, 0, 0, 0), 9)[0].image_ids == ["a"]
 
@@ -227,6 +229,7 @@ def test_unknown_spaces_are_named(make: Make) -> None:
     for call in (
         lambda: shard.search("colour", row(1, 0, 0, 0), 1),
         lambda: shard.vectors("colour", ["a"]),
+        lambda: shard.scores("colour", row(1, 0, 0, 0), ["a"]),
         lambda: shard.apply([Change("a", {"colour": row(1, 0, 0, 0)})], 1),
     ):
         with pytest.raises(SpaceNotFound, match=r"colour.*image"):
@@ -250,6 +253,21 @@ def test_vectors_returns_what_is_stored(make: Make) -> None:
     found = shard.vectors("image", ["a", "gone"])
     assert list(found) == ["a"]
     assert np.allclose(found["a"], [[0.6, 0.8, 0, 0], [0, 0, 1, 0]])
+
+
+def test_named_images_are_scored_by_their_best_rows(make: Make, space: SpaceSpec) -> None:
+    shard = make(space)
+    random = np.random.default_rng(5)
+    rows = random.standard_normal((40, 3, 4)).astype(np.float32)
+    shard.apply([Change(f"{place:02}", {"image": rows[place]}) for place in range(40)], 40)
+    queries = random.standard_normal((3, 4)).astype(np.float32)
+    scored = shard.scores("image", queries, ["07", "31", "gone"])
+    assert list(scored) == ["07", "31"]
+    for place, hits in enumerate(shard.search("image", queries, 40)):
+        for image_id, scores in scored.items():
+            rank = hits.image_ids.index(image_id)
+            assert scores.scores[place] == hits.scores[rank]
+            assert scores.ordinals[place] == ordinals_of(hits)[rank]
 
 
 def test_a_batch_of_queries_finds_what_each_finds_alone(make: Make, space: SpaceSpec) -> None:

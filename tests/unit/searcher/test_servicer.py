@@ -1,7 +1,9 @@
 import asyncio
 import errno
 import threading
-from contextlib import closing
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, closing
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,13 +11,14 @@ import pytest
 
 from pixvec.api.v1.common_pb2 import SearchParams
 from pixvec.catalogue.interfaces import FeedBatch
-from pixvec.domain import SearchOptions
-from pixvec.errors import InvalidRequest, InvalidVector, Unavailable
+from pixvec.domain import RegionSettings, SearchOptions
+from pixvec.errors import DigestMismatch, InvalidRequest, InvalidVector, Unavailable
 from pixvec.index import snapshot
 from pixvec.internal.v1 import searcher_service_pb2 as pb
 from pixvec.rpc.apart import MANY_HITS
 from pixvec.rpc.blocking import BlockingCalls
 from pixvec.rpc.pusher import to_apply_request
+from pixvec.rpc.records import encode_record
 from services.searcher import servicer
 from services.searcher.converters import to_search_response
 from services.searcher.search import Answer
@@ -191,6 +194,65 @@ async def test_bytes_that_are_no_rows_are_refused(tmp_path: Path, data: bytes) -
         with pytest.raises(InvalidVector, match="no rows of 4") as caught:
             await bench.service.Search(request, Context(None))
         assert caught.value.field == "vectors"
+
+
+REGIONS = replace(SPACE, name="region", regions=RegionSettings("found"))
+
+
+@asynccontextmanager
+async def bench_of_regions(folder: Path) -> AsyncIterator[tuple[Bench, int]]:
+    """Two images: image-1 of one region, image-2 of three, each pointing as `vector` of 10 times its image and more."""
+    with Bench(folder) as bench:
+        collection = bench.collection(spaces=(SPACE, REGIONS))
+        for number, count in ((1, 1), (2, 3)):
+            rows = np.stack([vector(10 * number + ordinal) for ordinal in range(count)])
+            spaces = {"image": (SPACE, vector(number)), "region": (REGIONS, rows)}
+            bench.index(collection, number, record=encode_record(spaces, {}))
+        await bench.ready(collection)
+        yield bench, collection.collection_id
+
+
+@in_loop
+async def test_hits_of_regions_say_which(tmp_path: Path) -> None:
+    async with bench_of_regions(tmp_path) as (bench, collection_id):
+        request = search_request(collection_id, np.stack([vector(22), vector(10)]))
+        request.space = "region"
+        response = await bench.service.Search(request, Context())
+        assert [(row.image_ids[0], row.ordinals[0]) for row in response.rows] == [("image-2", 2), ("image-1", 0)]
+        request.space = "image"
+        assert not any(row.ordinals for row in (await bench.service.Search(request, Context())).rows)
+
+
+@in_loop
+async def test_one_row_of_an_image_can_be_asked_for(tmp_path: Path) -> None:
+    async with bench_of_regions(tmp_path) as (bench, collection_id):
+        request = pb.GetVectorsRequest(
+            collection_id=collection_id, space="region", image_ids=["image-2", "image-1", "gone"], ordinals=[1, 1, 0]
+        )
+        (only,) = (await bench.service.GetVectors(request, Context())).vectors
+        assert only.image_id == "image-2"
+        expected = vector(21) / np.linalg.norm(vector(21))
+        assert np.allclose(np.frombuffer(only.data, "<f4"), expected, atol=1e-3)
+
+
+@in_loop
+async def test_named_images_are_scored(tmp_path: Path) -> None:
+    async with bench_of_regions(tmp_path) as (bench, collection_id):
+        queries = np.stack([vector(22), vector(10)])
+        request = pb.ScoreRequest(
+            collection_id=collection_id,
+            space="region",
+            vectors=queries.tobytes(),
+            dim=SPACE.dim,
+            image_ids=["image-2", "image-1", "gone"],
+        )
+        two, one = (await bench.service.Score(request, Context())).images
+        assert (two.image_id, two.ordinals[0], one.image_id, list(one.ordinals)) == ("image-2", 2, "image-1", [0, 0])
+        assert two.scores[0] == pytest.approx(1, abs=1e-3)
+        assert one.scores[1] == pytest.approx(1, abs=1e-3)
+        request.digest = bytes(32)
+        with pytest.raises(DigestMismatch):
+            await bench.service.Score(request, Context())
 
 
 @in_loop
