@@ -31,6 +31,7 @@ from pixvec.telemetry.exposition import serve_metrics
 from pixvec.telemetry.logging import configure_logging, get_logger
 from services.gateway.admin_service import AdminService
 from services.gateway.batches import Batches
+from services.gateway.classification import Classifications
 from services.gateway.closing import Closing
 from services.gateway.collection_service import CollectionService
 from services.gateway.collections import Collections
@@ -192,7 +193,9 @@ def add_services(
     scatter = Scatter(directory, backends.searchers, partial_after_s=settings.query_partial_after_s)
     queries = Queries(directory, scatter, embedder, catalogue.images, sql)
     batches = Batches(directory, scatter, embedder)
-    search_service_pb2_grpc.add_SearchServiceServicer_to_server(SearchService(queries, batches), server)
+    classifications = Classifications(directory, scatter, embedder)
+    search = SearchService(queries, batches, classifications)
+    search_service_pb2_grpc.add_SearchServiceServicer_to_server(search, server)
 
     snapshots = Snapshots(directory, catalogue, backends.searcher_admin, blobs, sql, files)
     topology = Topology(directory, catalogue.topology, backends.searcher_admin, sql)

@@ -40,7 +40,7 @@ class Batches:
         results = await put_together(hits, _merged, gathered.answers, batch.limit)
         timings.merge = time.perf_counter() - merging
         timings.total = time.perf_counter() - begun
-        self._stages.observe(timings, embedded=bool(batch.images))
+        self._stages.observe(timings, embedded=bool(batch.images or batch.texts))
         shards_total = plan.collection.shard_count
         return BatchQueryAnswer(results, plan.space.name, shards_total, len(gathered.answered), timings)
 

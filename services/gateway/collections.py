@@ -54,7 +54,9 @@ class Collections:
         """
         await self._refuse_taken(name)
         resolved = await self._embedder.resolve_model(model or "auto", deadline_s)
-        space = Space(_SPACE, resolved.model, resolved.dim, metric, resolved.digest, index)
+        space = Space(
+            _SPACE, resolved.model, resolved.dim, metric, resolved.digest, index, takes_text=resolved.takes_text
+        )
         collection = await self._sql.run(
             self._catalogue.collections.create, name, [space], shard_count or self._default_shard_count, self._replicas
         )

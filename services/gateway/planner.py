@@ -1,14 +1,14 @@
 """Checks that what a query asks fits its collection."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from pixvec.domain import Collection, Consistency, Metric, ShardPosition, Space
-from pixvec.errors import InvalidRequest, InvalidVector, SpaceNotFound
-from services.gateway.query import BatchQuery, Query
+from pixvec.errors import InvalidRequest, InvalidVector, NoTextTower, SpaceNotFound
+from services.gateway.query import BatchQuery, ClassifyQuery, Query
 
 MAX_BATCH_QUERIES = 1_000
 # Keeps an answer within a message: an id has up to 512 bytes.
@@ -27,15 +27,20 @@ class Plan:
 
 
 def plan_query(query: Query, collection: Collection) -> Plan:
-    """Raise SpaceNotFound, InvalidVector or InvalidRequest for a query that cannot be answered here."""
+    """Raise SpaceNotFound, NoTextTower, InvalidVector or InvalidRequest for a query that cannot be answered here."""
     plan = _plan(query, collection)
     if query.vector:
         check_vector(query.vector, plan.space)
+    # Parts are scaled to one length, which zeros have not, whatever the metric.
+    directed = replace(plan.space, metric=Metric.COSINE)
+    for index, part in enumerate(query.parts):
+        if part.vector:
+            check_vector(part.vector, directed, f"combination.parts[{index}].vector")
     return plan
 
 
 def plan_batch(batch: BatchQuery, collection: Collection) -> Plan:
-    """Raise SpaceNotFound, InvalidVector or InvalidRequest for a batch that cannot be answered here."""
+    """Raise SpaceNotFound, NoTextTower, InvalidVector or InvalidRequest for a batch that cannot be answered here."""
     plan = _plan(batch, collection)
     if batch.count > MAX_BATCH_QUERIES:
         raise InvalidRequest(
@@ -52,17 +57,22 @@ def plan_batch(batch: BatchQuery, collection: Collection) -> Plan:
     return plan
 
 
-def check_vector(data: bytes, space: Space) -> None:
+def plan_classification(query: ClassifyQuery, collection: Collection) -> Plan:
+    """Raise SpaceNotFound, NoTextTower or InvalidRequest for pictures that cannot be classified here."""
+    return _plan(query, collection)
+
+
+def check_vector(data: bytes, space: Space, field: str = "vector") -> None:
     """Raise InvalidVector unless packed float32 numbers can be searched for in this space."""
     if len(data) != 4 * space.dim:
         given = f"{len(data) // 4} dimensions" if len(data) % 4 == 0 else f"{len(data)} bytes, no whole float32 numbers"
         raise InvalidVector(
             f"the vector has {given}; space {space.name!r} (model {space.model}) takes {space.dim} dimensions",
-            field="vector",
+            field=field,
         )
     (fault,) = _faults(np.frombuffer(data, "<f4")[None], space)
     if fault:
-        raise InvalidVector(fault, field="vector")
+        raise InvalidVector(fault, field=field)
 
 
 def check_vectors(data: bytes, dim: int, space: Space) -> None:
@@ -98,16 +108,38 @@ def _fault(length: float, space: Space) -> str:
     return ""
 
 
-def _plan(query: Query | BatchQuery, collection: Collection) -> Plan:
-    space = collection.space(query.space)
-    if space is None:
-        known = ", ".join(each.name for each in collection.spaces)
-        raise SpaceNotFound(f"{collection.name} has no space {query.space!r}; it has {known}", field="space")
+def _plan(query: Query | BatchQuery | ClassifyQuery, collection: Collection) -> Plan:
+    space = _space(query, collection)
     complete = query.consistency is Consistency.SESSION
     return Plan(collection, space, _positions(query, collection) if complete else (), complete)
 
 
-def _positions(query: Query | BatchQuery, collection: Collection) -> tuple[ShardPosition, ...]:
+def _space(query: Query | BatchQuery | ClassifyQuery, collection: Collection) -> Space:
+    found = collection.text_space if query.has_text and not query.space else collection.space(query.space)
+    if found is None and query.space:
+        known = ", ".join(each.name for each in collection.spaces)
+        raise SpaceNotFound(f"{collection.name} has no space {query.space!r}; it has {known}", field="space")
+    if found is None or (query.has_text and not found.takes_text):
+        raise _no_text_tower(query.space, collection)
+    return found
+
+
+def _no_text_tower(asked: str, collection: Collection) -> NoTextTower:
+    if asked and collection.text_space is not None:
+        return NoTextTower(
+            f"space {asked!r} of {collection.name} takes pictures only: search by text in space"
+            f" {collection.text_space.name!r}",
+            field="space",
+        )
+    models = ", ".join(dict.fromkeys(each.model for each in collection.spaces))
+    return NoTextTower(
+        f"no space of {collection.name} takes texts (its models: {models}): make a collection with a model of pictures"
+        " and texts, open_clip:NAME/TAG, and take the pictures in there",
+        field="text",
+    )
+
+
+def _positions(query: Query | BatchQuery | ClassifyQuery, collection: Collection) -> tuple[ShardPosition, ...]:
     for position in query.token.positions:
         if position.shard >= collection.shard_count:
             raise InvalidRequest(

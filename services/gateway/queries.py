@@ -50,7 +50,7 @@ class Queries:
         hits = _best(gathered.answers, query, timings)
         attributes = await self._hydrate(plan, hits, deadline, timings) if query.attributes else None
         timings.total = time.perf_counter() - begun
-        self._stages.observe(timings, embedded=bool(query.image))
+        self._stages.observe(timings, embedded=query.embedded)
         return QueryAnswer(
             hits,
             plan.space.name,

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Self
+from typing import ClassVar, Self
 
 from pixvec.domain import Attributes, Consistency, Hit, SearchOptions, SeqToken
 from pixvec.rpc.shard_search import RankedHits
@@ -12,15 +12,29 @@ STAGES = ("queue", "decode", "inference", "search", "merge", "hydrate")
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """One of several things that hits are to be like, or unlike where `weight` is below 0. Exactly one of `image`
+    (bytes of a picture), `image_id`, `text` and `vector` (packed little-endian float32) is set."""
+
+    image: bytes = b""
+    image_id: str = ""
+    text: str = ""
+    vector: bytes = b""
+    weight: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
 class Query:
-    """Exactly one of `image` (bytes of a picture), `image_id` and `vector` (packed little-endian float32) is set. An
-    empty `space` is the collection's first."""
+    """Exactly one of `image` (bytes of a picture), `image_id`, `text`, `vector` (packed little-endian float32) and
+    `parts` is set. An empty `space` is the collection's first, of those that take texts where there is a text."""
 
     collection: str
     space: str = ""
     image: bytes = b""
     image_id: str = ""
+    text: str = ""
     vector: bytes = b""
+    parts: tuple[Part, ...] = ()
     limit: int = 10
     offset: int = 0
     min_score: float | None = None
@@ -29,11 +43,21 @@ class Query:
     token: SeqToken = field(default_factory=SeqToken)
     attributes: bool = False
 
+    @property
+    def has_text(self) -> bool:
+        """Whether it takes a model of texts."""
+        return bool(self.text) or any(part.text for part in self.parts)
+
+    @property
+    def embedded(self) -> bool:
+        """Whether it takes a model."""
+        return bool(self.image) or self.has_text or any(part.image for part in self.parts)
+
 
 @dataclass(frozen=True, slots=True)
 class BatchQuery:
     """Queries that are asked alike. Exactly one of `vectors` (rows of `dim` numbers, packed little-endian float32),
-    `image_ids` and `images` (bytes of pictures) is set."""
+    `image_ids`, `images` (bytes of pictures) and `texts` is set."""
 
     collection: str
     space: str = ""
@@ -41,6 +65,7 @@ class BatchQuery:
     dim: int = 0
     image_ids: tuple[str, ...] = ()
     images: tuple[bytes, ...] = ()
+    texts: tuple[str, ...] = ()
     limit: int = 10
     min_score: float | None = None
     options: SearchOptions = field(default_factory=SearchOptions)
@@ -50,7 +75,30 @@ class BatchQuery:
     @property
     def count(self) -> int:
         """The number of queries."""
-        return len(self.vectors) // (4 * self.dim) if self.vectors else len(self.image_ids) + len(self.images)
+        if self.vectors:
+            return len(self.vectors) // (4 * self.dim)
+        return len(self.image_ids) + len(self.images) + len(self.texts)
+
+    @property
+    def has_text(self) -> bool:
+        """Whether it takes a model of texts."""
+        return bool(self.texts)
+
+
+@dataclass(frozen=True, slots=True)
+class ClassifyQuery:
+    """Asks of which `labels` pictures are: `images` (bytes) or stored ones, of which exactly one is set. Each of
+    `templates` has a `{}` where the label goes; none for those that the model host has."""
+
+    collection: str
+    labels: tuple[str, ...]
+    templates: tuple[str, ...] = ()
+    space: str = ""
+    images: tuple[bytes, ...] = ()
+    image_ids: tuple[str, ...] = ()
+    consistency: Consistency = Consistency.EVENTUAL
+    token: SeqToken = field(default_factory=SeqToken)
+    has_text: ClassVar[bool] = True
 
 
 @dataclass(slots=True)
@@ -87,6 +135,16 @@ class BatchQueryAnswer:
     space: str
     shards_total: int
     shards_answered: int
+    timings: Timings
+
+
+@dataclass(frozen=True, slots=True)
+class Classification:
+    """A probability for each label, for each picture, in order. `exclusive`: those of a picture sum to 1."""
+
+    results: list[tuple[float, ...]]
+    exclusive: bool
+    space: str
     timings: Timings
 
 

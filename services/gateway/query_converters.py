@@ -7,7 +7,16 @@ from pixvec.api.v1 import search_service_pb2 as pb
 from pixvec.domain import Attributes, Hit
 from pixvec.rpc.attributes import to_values
 from pixvec.rpc.conversions import consistency_from_wire, params_from_wire, token_from_wire
-from services.gateway.query import BatchQuery, BatchQueryAnswer, Query, QueryAnswer, Timings
+from services.gateway.query import (
+    BatchQuery,
+    BatchQueryAnswer,
+    Classification,
+    ClassifyQuery,
+    Part,
+    Query,
+    QueryAnswer,
+    Timings,
+)
 
 _DEFAULT_LIMIT = 10
 
@@ -19,7 +28,9 @@ def to_query(request: pb.QueryRequest) -> Query:
         space=request.space,
         image=request.image,
         image_id=request.image_id,
+        text=request.text,
         vector=request.vector.data,
+        parts=tuple(map(_to_part, request.combination.parts)),
         limit=request.limit if request.HasField("limit") else _DEFAULT_LIMIT,
         offset=request.offset,
         min_score=request.min_score if request.HasField("min_score") else None,
@@ -50,6 +61,7 @@ def to_batch_query(request: pb.QueryBatchRequest) -> BatchQuery:
         dim=request.vectors.dim,
         image_ids=tuple(request.image_ids.ids),
         images=tuple(request.images.contents),
+        texts=tuple(request.texts.texts),
         limit=request.limit if request.HasField("limit") else _DEFAULT_LIMIT,
         min_score=request.min_score if request.HasField("min_score") else None,
         options=params_from_wire(request.params),
@@ -66,6 +78,35 @@ def to_batch_response(answer: BatchQueryAnswer) -> pb.QueryBatchResponse:
         timings=_to_timings(answer.timings),
         space=answer.space,
     )
+
+
+def to_classify_query(request: pb.ClassifyRequest) -> ClassifyQuery:
+    """Return what a request asks of pictures."""
+    return ClassifyQuery(
+        collection=request.collection,
+        labels=tuple(request.labels),
+        templates=tuple(request.templates),
+        space=request.space,
+        images=tuple(request.images.contents),
+        image_ids=tuple(request.image_ids.ids),
+        consistency=consistency_from_wire(request.consistency),
+        token=token_from_wire(request.token),
+    )
+
+
+def to_classify_response(answer: Classification) -> pb.ClassifyResponse:
+    """Return what pictures are of, as it travels."""
+    return pb.ClassifyResponse(
+        results=[pb.Classification(probabilities=each) for each in answer.results],
+        exclusive=answer.exclusive,
+        timings=_to_timings(answer.timings),
+        space=answer.space,
+    )
+
+
+def _to_part(part: pb.Combination.Part) -> Part:
+    weight = part.weight if part.HasField("weight") else 1.0
+    return Part(part.image, part.image_id, part.text, part.vector.data, weight)
 
 
 def _to_hits(answer: QueryAnswer) -> list[pb.Hit]:

@@ -1,17 +1,20 @@
 """Turns what queries show into the vectors to search for."""
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from pixvec.domain import ItemError
 from pixvec.errors import ImageNotFound, PixvecError
 from pixvec.rpc.embedder_client import EmbedderClient
+from services.gateway.combination import weighted_sum
 from services.gateway.planner import Plan
-from services.gateway.query import BatchQuery, Deadline, Query, Timings
+from services.gateway.query import BatchQuery, Deadline, Part, Query, Timings
 from services.gateway.scatter import Scatter, StoredVectorsQuery
 
 # What the embedder takes at once.
-_IMAGES_A_CALL = 256
+IMAGES_A_CALL = 256
+_TEXTS_A_CALL = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +38,11 @@ class QueryResolver:
         if query.vector:
             return QueryVectors(query.vector, b"")
         digest = bytes.fromhex(plan.space.digest)
+        if query.parts:
+            return QueryVectors(await self._combined(query.parts, plan, deadline, timings), digest)
+        if query.text:
+            (read,) = await self._read((query.text,), plan, deadline, timings)
+            return QueryVectors(read, digest)
         if query.image_id:
             (vector,) = await self._stored((query.image_id,), plan, deadline)
             if vector is None:
@@ -49,14 +57,16 @@ class QueryResolver:
         """Return the vectors. Raises as `resolve` does, for the first query that has none."""
         if batch.vectors:
             return QueryVectors(batch.vectors, b"", batch.count)
-        rows = (
-            await self._found(batch.image_ids, plan, deadline)
-            if batch.image_ids
-            else await self._made(batch.images, plan, deadline, timings)
-        )
+        if batch.texts:
+            rows = await self._read(batch.texts, plan, deadline, timings)
+        elif batch.image_ids:
+            rows = await self.stored(batch.image_ids, plan, deadline)
+        else:
+            rows = await self._made(batch.images, plan, deadline, timings)
         return QueryVectors(b"".join(rows), bytes.fromhex(plan.space.digest), len(rows))
 
-    async def _found(self, image_ids: Sequence[str], plan: Plan, deadline: Deadline) -> list[bytes]:
+    async def stored(self, image_ids: Sequence[str], plan: Plan, deadline: Deadline) -> list[bytes]:
+        """Return the first vector of each image. Raises ImageNotFound with the index of one that is not there."""
         rows = []
         for index, vector in enumerate(await self._stored(image_ids, plan, deadline)):
             if vector is None:
@@ -73,12 +83,37 @@ class QueryResolver:
             rows.append(result)
         return rows
 
+    async def _combined(self, parts: Sequence[Part], plan: Plan, deadline: Deadline, timings: Timings) -> bytes:
+        """Return the vector of all parts together, each kind of them resolved in one go."""
+        images, ids, texts = (
+            [part.image for part in parts if part.image],
+            [part.image_id for part in parts if part.image_id],
+            [part.text for part in parts if part.text],
+        )
+        made, stored, read = await asyncio.gather(
+            self._embedded(images, plan, deadline, timings),
+            self._stored(ids, plan, deadline),
+            self._read(texts, plan, deadline, timings),
+        )
+        vectors = list(_in_order(parts, iter(made), iter(stored), iter(read), plan))
+        return weighted_sum(vectors, [part.weight for part in parts])
+
+    async def _read(self, texts: Sequence[str], plan: Plan, deadline: Deadline, timings: Timings) -> list[bytes]:
+        space, rows = plan.space, list[bytes]()
+        for begin in range(0, len(texts), _TEXTS_A_CALL):
+            some = texts[begin : begin + _TEXTS_A_CALL]
+            embedded = await self._embedder.embed_texts(space.model, space.digest, some, deadline.left_s)
+            timings.queue += embedded.queue_s
+            timings.inference += embedded.inference_s
+            rows += embedded.vectors
+        return rows
+
     async def _embedded(
         self, images: Sequence[bytes], plan: Plan, deadline: Deadline, timings: Timings
     ) -> list[bytes | ItemError]:
         space, results = plan.space, list[bytes | ItemError]()
-        for begin in range(0, len(images), _IMAGES_A_CALL):
-            some = images[begin : begin + _IMAGES_A_CALL]
+        for begin in range(0, len(images), IMAGES_A_CALL):
+            some = images[begin : begin + IMAGES_A_CALL]
             embedded = await self._embedder.embed_images(space.model, space.digest, some, deadline.left_s)
             timings.queue += embedded.queue_s
             timings.decode += embedded.decode_s
@@ -88,10 +123,33 @@ class QueryResolver:
 
     async def _stored(self, image_ids: Sequence[str], plan: Plan, deadline: Deadline) -> list[bytes | None]:
         """Return the first vector of each image, None for one that is not there."""
+        if not image_ids:
+            return []
         wanted = StoredVectorsQuery(plan.collection, plan.space.name, tuple(image_ids), plan.wait_for)
         found = await self._scatter.vectors(wanted, deadline, complete=plan.complete)
         size = 4 * plan.space.dim
         return [found[image_id][:size] if image_id in found else None for image_id in image_ids]
+
+
+def _in_order(
+    parts: Sequence[Part],
+    made: Iterator[bytes | ItemError],
+    stored: Iterator[bytes | None],
+    read: Iterator[bytes],
+    plan: Plan,
+) -> Iterator[bytes]:
+    """Yield the vector of each part. Raises PictureError and ImageNotFound, naming the part."""
+    for index, part in enumerate(parts):
+        vector = part.vector or (next(read) if part.text else next(made) if part.image else next(stored))
+        if isinstance(vector, ItemError):
+            message = f"part {index}: {vector.message}"
+            raise PixvecError.by_reason(vector.reason)(message, field=f"combination.parts[{index}].image")
+        if vector is None:
+            raise ImageNotFound(
+                f"part {index}: {plan.collection.name} holds no searchable image {part.image_id!r}",
+                field=f"combination.parts[{index}].image_id",
+            )
+        yield vector
 
 
 def _not_found(image_id: str, plan: Plan, index: int | None = None) -> ImageNotFound:

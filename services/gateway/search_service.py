@@ -7,9 +7,17 @@ from pixvec.api.v1 import search_service_pb2_grpc
 from pixvec.rpc.apart import put_together
 from pixvec.rpc.deadlines import time_left_s
 from services.gateway.batches import Batches
+from services.gateway.classification import Classifications
 from services.gateway.queries import Queries
 from services.gateway.query import Deadline
-from services.gateway.query_converters import to_batch_query, to_batch_response, to_query, to_query_response
+from services.gateway.query_converters import (
+    to_batch_query,
+    to_batch_response,
+    to_classify_query,
+    to_classify_response,
+    to_query,
+    to_query_response,
+)
 
 _DEFAULT_DEADLINE_S = 10.0
 
@@ -17,9 +25,10 @@ _DEFAULT_DEADLINE_S = 10.0
 class SearchService(search_service_pb2_grpc.SearchServiceServicer):
     """Finds pictures."""
 
-    def __init__(self, queries: Queries, batches: Batches) -> None:
+    def __init__(self, queries: Queries, batches: Batches, classifications: Classifications) -> None:
         self._queries = queries
         self._batches = batches
+        self._classifications = classifications
 
     async def Query(self, request: pb.QueryRequest, context: Any) -> pb.QueryResponse:
         """Answer one query."""
@@ -32,3 +41,10 @@ class SearchService(search_service_pb2_grpc.SearchServiceServicer):
         batch = to_batch_query(request)
         answer = await self._batches.run(batch, Deadline(time_left_s(context, _DEFAULT_DEADLINE_S)))
         return await put_together(batch.count * batch.limit, to_batch_response, answer)
+
+    async def Classify(self, request: pb.ClassifyRequest, context: Any) -> pb.ClassifyResponse:
+        """Say what pictures are of."""
+        query = to_classify_query(request)
+        answer = await self._classifications.run(query, Deadline(time_left_s(context, _DEFAULT_DEADLINE_S)))
+        pictures = len(query.images) + len(query.image_ids)
+        return await put_together(pictures * len(query.labels), to_classify_response, answer)
