@@ -21,6 +21,7 @@
     │   └── ContentNotFound           the picture's bytes are not in the blob store or at the URI
     ├── AlreadyExists
     │   ├── CollectionExists
+    │   ├── ModelExists
     │   └── ImageExists
     ├── FailedPrecondition            right in itself, wrong for the state of things
     │   ├── WeightsUnavailable
@@ -185,6 +186,12 @@ class CollectionExists(AlreadyExists):
     """A collection of that name exists."""
 
     reason = "COLLECTION_EXISTS"
+
+
+class ModelExists(AlreadyExists):
+    """A fitted model of that name exists, or a job is making one."""
+
+    reason = "MODEL_EXISTS"
 
 
 class ImageExists(AlreadyExists):

@@ -12,6 +12,7 @@ from typing import Protocol
 
 from pixvec.catalogue.bases import BaseStore
 from pixvec.catalogue.topology import TopologyStore
+from pixvec.catalogue.trainings import ModelStore, TrainingStore
 from pixvec.domain import (
     Attributes,
     BaseSnapshot,
@@ -234,7 +235,7 @@ class ImageReader(Protocol):
 
     def contents_in_use(self, content_hashes: Sequence[str]) -> set[str]:
         """Return those of the hashes whose bytes an image or an open item of a job refers to, in any collection that
-        has not been purged."""
+        has not been purged, or a fitted model."""
 
 
 class JobStore(Protocol):
@@ -374,4 +375,6 @@ class Catalogue:
     feed_reader: FeedReader
     topology: TopologyStore
     bases: BaseStore
+    trainings: TrainingStore
+    models: ModelStore
     close: Callable[[], None]

@@ -146,7 +146,8 @@ class FeedRow(Base):
 
 
 class JobRow(Base):
-    """A job. Its state follows from `closed_at` and its chunks; `total`, `indexed`, `failed` are set at its end."""
+    """A job. Its state follows from `closed_at` and its chunks; `total`, `indexed`, `failed` are set at its end. A
+    training has no chunks: it is leased as a whole, and `total`, `decoded`, `failed` tell how far its sample is."""
 
     __tablename__ = "jobs"
     __table_args__ = (
@@ -159,6 +160,7 @@ class JobRow(Base):
         ),
         Index("ix_jobs_newest", "created_at", "job_id"),
         Index("ix_jobs_planning", "active_at", postgresql_where=text("uri_prefix <> '' AND closed_at IS NULL")),
+        Index("ix_jobs_training", "active_at", postgresql_where=text("kind = 'training' AND closed_at IS NULL")),
     )
 
     job_id: Mapped[uuid.UUID] = mapped_column(Uuid, primary_key=True)
@@ -178,6 +180,12 @@ class JobRow(Base):
     active_at: Mapped[dt.datetime] = mapped_column(_WHEN, server_default=func.now())
     closed_at: Mapped[dt.datetime | None] = mapped_column(_WHEN)
     ended_at: Mapped[dt.datetime | None] = mapped_column(_WHEN)
+    kind: Mapped[str] = mapped_column(Text, server_default="ingest")
+    training: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
+    attempt: Mapped[int] = mapped_column(SmallInteger, server_default=text("0"))
+    lease_owner: Mapped[str | None] = mapped_column(Text)
+    lease_expires: Mapped[dt.datetime | None] = mapped_column(_WHEN)
+    decoded: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
 
 
 class ChunkRow(Base):
@@ -280,6 +288,23 @@ class BaseSnapshotRow(Base):
     verified_at: Mapped[dt.datetime | None] = mapped_column(_WHEN)
     retired_at: Mapped[dt.datetime | None] = mapped_column(_WHEN)
     damage: Mapped[str] = mapped_column(Text, server_default="")
+
+
+class FittedModelRow(Base):
+    """A fitted file in the blob store, under the name that a model's text gives it."""
+
+    __tablename__ = "models"
+    __table_args__ = (Index("ix_models_content_hash", "content_hash"),)
+
+    name: Mapped[str] = mapped_column(_ID, primary_key=True)
+    kind: Mapped[str] = mapped_column(Text)
+    base_model: Mapped[str] = mapped_column(Text)
+    dim: Mapped[int] = mapped_column(Integer)
+    digest: Mapped[str] = mapped_column(Text)
+    content_hash: Mapped[str] = mapped_column(Text)
+    size_bytes: Mapped[int] = mapped_column(BigInteger)
+    collection: Mapped[str] = mapped_column(Text)
+    created_at: Mapped[dt.datetime] = mapped_column(_WHEN, server_default=func.now())
 
 
 class RoutingRow(Base):

@@ -37,7 +37,7 @@ def _postgres_bench(database_url: str) -> Bench:
             )
             for table, moments in (
                 ("job_chunks", ("published_at", "ended_at")),
-                ("jobs", ("created_at", "active_at", "closed_at", "ended_at")),
+                ("jobs", ("created_at", "active_at", "closed_at", "ended_at", "lease_expires")),
             ):
                 an_hour_ago = ", ".join(f"{moment} = {moment} - interval '1h'" for moment in moments)
                 connection.execute(text(f"UPDATE {table} SET {an_hour_ago}"))

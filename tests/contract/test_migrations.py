@@ -26,6 +26,14 @@ def migrate(connection: Connection, revision: str) -> None:
 
 
 _SPACES = [{"name": name, "model": "m", "dim": 4, "metric": "cosine", "digest": "ab" * 32} for name in ("b", "a")]
+_JOB = """
+INSERT INTO jobs (job_id, collection_id, on_existing)
+SELECT gen_random_uuid(), collection_id, 'replace' FROM collections
+"""
+_MODEL = """
+INSERT INTO models (name, kind, base_model, dim, digest, content_hash, size_bytes, collection)
+VALUES ('words', 'sift-vlad', '', 8192, '', '', 0, 'photos')
+"""
 _COLLECTION = "INSERT INTO collections (name, spaces, shard_count) VALUES (:name, CAST(:spaces AS jsonb), 1)"
 
 
@@ -93,4 +101,22 @@ def test_a_space_of_regions_is_not_left_to_a_program_that_cannot_fill_it(postgre
     with engine.begin() as connection:
         connection.execute(text("DELETE FROM collections"))
         migrate(connection, "0005")
+    engine.dispose()
+
+
+def test_fitted_models_are_not_left_to_a_program_that_would_free_their_files(postgres_server: PostgresServer) -> None:
+    postgres_server.create_database("fitted")
+    engine = create_engine(postgres_server.url("fitted"))
+    with engine.begin() as connection:
+        migrate(connection, "0006")
+        connection.execute(text(_COLLECTION), {"name": "photos", "spaces": "[]"})
+        connection.execute(text(_JOB))
+        migrate(connection, "0007")
+        assert connection.execute(text("SELECT kind FROM jobs")).scalar_one() == "ingest"
+        connection.execute(text(_MODEL))
+    with pytest.raises(RuntimeError, match="would free"), engine.begin() as connection:
+        migrate(connection, "0006")
+    with engine.begin() as connection:
+        connection.execute(text("DELETE FROM models"))
+        migrate(connection, "0006")
     engine.dispose()

@@ -12,6 +12,7 @@ from pixvec.catalogue.memory.images import MemoryImageReader
 from pixvec.catalogue.memory.jobs import MemoryJobStore
 from pixvec.catalogue.memory.state import State
 from pixvec.catalogue.memory.topology import MemoryTopologyStore
+from pixvec.catalogue.memory.trainings import MemoryModelStore, MemoryTrainingStore
 
 
 def in_memory(clock: Callable[[], float] = time.time) -> Catalogue:
@@ -25,6 +26,8 @@ def in_memory(clock: Callable[[], float] = time.time) -> Catalogue:
         feed_reader=MemoryFeedReader(state),
         topology=MemoryTopologyStore(state),
         bases=MemoryBaseStore(state),
+        trainings=MemoryTrainingStore(state),
+        models=MemoryModelStore(state),
         close=_nothing_to_close,
     )
 

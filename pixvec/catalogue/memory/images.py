@@ -62,8 +62,9 @@ class MemoryImageReader(Store):
 
     @locked
     def contents_in_use(self, content_hashes: Sequence[str]) -> set[str]:
-        """Return those of the hashes whose bytes an image or an open item of a job refers to."""
+        """Return those of the hashes whose bytes an image, an open item of a job or a fitted model refers to."""
         used = {row.content_hash for holding in self._state.holdings.values() for row in holding.images.values()}
         for job in self._state.jobs.values():
             used |= {item.content_hash for item in job.items.values() if item.open}
+        used |= {model.content_hash for model in self._state.models.values()}
         return used & set(content_hashes) - {""}

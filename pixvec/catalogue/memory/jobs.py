@@ -1,5 +1,6 @@
 """Jobs, their chunks and their items: the durable queue, as long as the process lives."""
 
+import dataclasses
 import uuid
 from collections.abc import Collection as AbstractCollection
 from collections.abc import Mapping, Sequence
@@ -8,9 +9,9 @@ from pixvec.catalogue.acceptance import closed_error
 from pixvec.catalogue.interfaces import AddedItems, ChunkProgress, ItemStatus, NewItem
 from pixvec.catalogue.memory.acceptance import accept
 from pixvec.catalogue.memory.ending import ended_at, has_ended
-from pixvec.catalogue.memory.state import Chunk, Item, StoredJob, locked
+from pixvec.catalogue.memory.state import Chunk, Item, State, StoredJob, StoredTraining, locked
 from pixvec.catalogue.memory.upkeep import MemoryUpkeep
-from pixvec.domain import IngestStage, ItemError, Job, JobState, OnExisting, SeqToken, ShardPosition
+from pixvec.domain import IngestStage, ItemError, Job, JobKind, JobState, OnExisting, SeqToken, ShardPosition
 
 
 class MemoryJobStore(MemoryUpkeep):
@@ -25,18 +26,18 @@ class MemoryJobStore(MemoryUpkeep):
         state.holding(collection_id)
         for job in state.jobs.values():
             if idempotency_key and (job.collection_id, job.idempotency_key) == (collection_id, idempotency_key):
-                return self._to_job(job)
+                return to_job(self._state, job)
         job_id = str(uuid.uuid4())
         made = StoredJob(
             job_id, collection_id, on_existing, uri_prefix, idempotency_key, state.now(), active_at=state.clock()
         )
         state.jobs[job_id] = made
-        return self._to_job(made)
+        return to_job(self._state, made)
 
     @locked
     def get(self, job_id: str) -> Job:
         """Raises JobNotFound."""
-        return self._to_job(self._state.job(job_id))
+        return to_job(self._state, self._state.job(job_id))
 
     @locked
     def page(self, collection_id: int | None, before_job_id: str, limit: int) -> list[Job]:
@@ -44,7 +45,7 @@ class MemoryJobStore(MemoryUpkeep):
         newest = list(reversed(self._state.jobs.values()))
         if before_job_id:
             newest = newest[newest.index(self._state.job(before_job_id)) + 1 :]
-        return [self._to_job(job) for job in newest if collection_id in (None, job.collection_id)][:limit]
+        return [to_job(self._state, job) for job in newest if collection_id in (None, job.collection_id)][:limit]
 
     @locked
     def planned(self, job_id: str) -> tuple[str, int]:
@@ -109,28 +110,44 @@ class MemoryJobStore(MemoryUpkeep):
         stage = IngestStage.INDEXED if item.indexed else job.chunks[item.chunk].stage
         return ItemStatus(item.ordinal, item.image_id, stage, item.error, item.position, item.unchanged)
 
-    def _to_job(self, job: StoredJob) -> Job:
-        holding = self._state.holdings[job.collection_id]
-        ended = has_ended(job)
-        counts = {stage: _count_open(job.chunks, stage) for stage in IngestStage}
-        shards = enumerate(holding.shards)
-        token = SeqToken(tuple(ShardPosition(n, each.epoch, each.head_seq) for n, each in shards if each.head_seq))
-        return Job(
-            job_id=job.job_id,
-            collection_id=job.collection_id,
-            collection=holding.collection.name,
-            state=_state_of(job, ended),
-            total=len(job.items),
-            queued=counts[IngestStage.QUEUED],
-            decoded=counts[IngestStage.DECODED],
-            embedded=counts[IngestStage.EMBEDDED] + counts[IngestStage.INDEXED],
-            indexed=sum(item.indexed for item in job.items.values()),
-            failed=sum(item.error is not None for item in job.items.values()),
-            created_at=job.created_at,
-            ended_at=ended_at(job),
-            error=job.error,
-            token=token,
-        )
+
+def to_job(state: State, job: StoredJob) -> Job:
+    """Return a job as it stands."""
+    holding = state.holdings[job.collection_id]
+    ended = has_ended(job)
+    counts = {stage: _count_open(job.chunks, stage) for stage in IngestStage}
+    shards = enumerate(holding.shards)
+    token = SeqToken(tuple(ShardPosition(n, each.epoch, each.head_seq) for n, each in shards if each.head_seq))
+    made = Job(
+        job_id=job.job_id,
+        collection_id=job.collection_id,
+        collection=holding.collection.name,
+        state=_state_of(job, ended),
+        total=len(job.items),
+        queued=counts[IngestStage.QUEUED],
+        decoded=counts[IngestStage.DECODED],
+        embedded=counts[IngestStage.EMBEDDED] + counts[IngestStage.INDEXED],
+        indexed=sum(item.indexed for item in job.items.values()),
+        failed=sum(item.error is not None for item in job.items.values()),
+        created_at=job.created_at,
+        ended_at=ended_at(job),
+        error=job.error,
+        token=token,
+    )
+    return made if job.training is None else _with_sample(made, job.training)
+
+
+def _with_sample(job: Job, training: StoredTraining) -> Job:
+    queued = training.total - training.decoded - training.failed
+    return dataclasses.replace(
+        job,
+        kind=JobKind.TRAINING,
+        training=training.spec,
+        total=training.total,
+        queued=queued,
+        decoded=training.decoded,
+        failed=training.failed,
+    )
 
 
 def _to_progress(number: int, chunk: Chunk) -> ChunkProgress:

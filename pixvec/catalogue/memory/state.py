@@ -15,11 +15,13 @@ from pixvec.domain import (
     Attributes,
     BaseSnapshot,
     Collection,
+    FittedModel,
     IngestStage,
     ItemError,
     OnExisting,
     Region,
     ShardPosition,
+    TrainingSpec,
 )
 from pixvec.errors import CollectionNotFound, JobNotFound
 
@@ -123,6 +125,19 @@ class Chunk:
 
 
 @dataclass(slots=True)
+class StoredTraining:
+    """What makes a job a training: what it fits, its lease, and how far its sample has come."""
+
+    spec: TrainingSpec
+    attempt: int = 0
+    owner: str | None = None
+    expires: float = 0.0
+    total: int = 0
+    decoded: int = 0
+    failed: int = 0
+
+
+@dataclass(slots=True)
 class StoredJob:
     """A job with its chunks and items."""
 
@@ -137,6 +152,7 @@ class StoredJob:
     items: dict[int, Item] = field(default_factory=dict)
     closed_at: dt.datetime | None = None
     error: ItemError | None = None
+    training: StoredTraining | None = None
 
 
 @dataclass(slots=True)
@@ -167,6 +183,7 @@ class State:
         self.searchers: dict[str, Searcher] = {}
         self.placements: dict[tuple[int, int, str], PlacedShard] = {}
         self.bases: dict[str, BaseSnapshot] = {}
+        self.models: dict[str, FittedModel] = {}
         self.routing_version = 1
 
     def now(self) -> dt.datetime:

@@ -65,7 +65,8 @@ class MemoryUpkeep(MemoryLeases):
     def close_abandoned(self, silent_s: float, limit: int) -> list[str]:
         """Close streaming jobs without open items that nobody added to or touched for `silent_s` seconds."""
         latest = self._state.clock() - silent_s
-        streaming = (job for job in self._state.jobs.values() if not job.uri_prefix and job.closed_at is None)
+        open_jobs = (job for job in self._state.jobs.values() if job.closed_at is None)
+        streaming = (job for job in open_jobs if not job.uri_prefix and job.training is None)
         silent = [job for job in streaming if job.active_at <= latest and not any(c.open_items for c in job.chunks)]
         abandoned = sorted(silent, key=lambda job: job.active_at)[:limit]
         for job in abandoned:

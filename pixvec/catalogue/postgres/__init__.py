@@ -8,7 +8,9 @@ from pixvec.catalogue.postgres.feed_reader import PostgresFeedReader
 from pixvec.catalogue.postgres.feed_writer import PostgresFeedWriter
 from pixvec.catalogue.postgres.images import PostgresImageReader
 from pixvec.catalogue.postgres.jobs import PostgresJobStore
+from pixvec.catalogue.postgres.models import PostgresModelStore
 from pixvec.catalogue.postgres.topology import PostgresTopologyStore
+from pixvec.catalogue.postgres.trainings import PostgresTrainingStore
 
 
 def connect(database_url: str, *, pool_size: int = 8) -> Catalogue:
@@ -27,5 +29,7 @@ def connect(database_url: str, *, pool_size: int = 8) -> Catalogue:
         feed_reader=PostgresFeedReader(database),
         topology=PostgresTopologyStore(database),
         bases=PostgresBaseStore(database),
+        trainings=PostgresTrainingStore(database),
+        models=PostgresModelStore(database),
         close=database.close,
     )

@@ -16,6 +16,8 @@ SELECT content_hash FROM images WHERE content_hash = ANY(:hashes) AND content_ha
 UNION
 SELECT i.content_hash FROM job_chunks c JOIN job_items i USING (job_id, chunk)
 WHERE c.open_items > 0 AND i.state = 'open' AND i.content_hash = ANY(:hashes) AND i.content_hash <> ''
+UNION
+SELECT content_hash FROM models WHERE content_hash = ANY(:hashes)
 """
 _REGIONS = """
 SELECT * FROM regions WHERE collection_id = :collection_id AND image_id = :image_id ORDER BY ordinal
@@ -88,5 +90,5 @@ class PostgresImageReader(Store):
 
     @reading
     def contents_in_use(self, connection: Connection, content_hashes: Sequence[str]) -> set[str]:
-        """Return those of the hashes whose bytes an image or an open item of a job refers to."""
+        """Return those of the hashes whose bytes an image, an open item of a job or a fitted model refers to."""
         return set(connection.execute(text(_IN_USE), {"hashes": list(content_hashes)}).scalars())

@@ -14,6 +14,7 @@ from pixvec.domain import (
     Attributes,
     Box,
     Collection,
+    FittedKind,
     IndexKind,
     IndexSettings,
     IngestStage,
@@ -25,6 +26,7 @@ from pixvec.domain import (
     RegionSettings,
     ShardPosition,
     Space,
+    TrainingSpec,
     VectorStorage,
 )
 from pixvec.errors import JobNotFound
@@ -76,6 +78,11 @@ def _to_mask(stored: bytes | None) -> Mask | None:
         return None
     width, height, *counts = np.frombuffer(stored, "<u4").tolist()
     return Mask(width, height, tuple(counts))
+
+
+def to_training(fields: dict[str, Any]) -> TrainingSpec:
+    """Read the column `training` of a job."""
+    return TrainingSpec(**fields | {"kind": FittedKind(fields["kind"])})
 
 
 def to_json(attributes: Attributes) -> str:

@@ -7,8 +7,8 @@ from typing import Any
 from sqlalchemy import Connection, Row, text
 
 from pixvec.catalogue.postgres.database import Database, Store, reading, transaction
-from pixvec.catalogue.postgres.rows import job_key, to_error
-from pixvec.domain import IngestStage, ItemError, Job, JobState, OnExisting, SeqToken, ShardPosition
+from pixvec.catalogue.postgres.rows import job_key, to_error, to_training
+from pixvec.domain import IngestStage, ItemError, Job, JobKind, JobState, OnExisting, SeqToken, ShardPosition
 from pixvec.errors import CollectionNotFound, DatabaseUnavailable, JobNotFound
 
 # FOR SHARE keeps the collection from being deleted in between.
@@ -91,12 +91,12 @@ class Lifecycle(Store):
             job_id = connection.execute(text(_SAME_KEY), values).scalar()
         if job_id is None:
             raise CollectionNotFound(f"collection {collection_id} has been deleted", field="collection")
-        return _select(connection, job_id)
+        return select_job(connection, job_id)
 
     @reading
     def get(self, connection: Connection, job_id: str) -> Job:
         """Raises JobNotFound."""
-        return _select(connection, job_key(job_id))
+        return select_job(connection, job_key(job_id))
 
     @reading
     def page(self, connection: Connection, collection_id: int | None, before_job_id: str, limit: int) -> list[Job]:
@@ -129,7 +129,7 @@ class Lifecycle(Store):
             "retryable": error and error.retryable,
         }
         if connection.execute(text(_CLOSE), values).rowcount == 0:
-            _select(connection, key)
+            select_job(connection, key)
 
 
 def settle(database: Database, job_id: uuid.UUID) -> None:
@@ -148,8 +148,10 @@ def to_job(row: Row[Any]) -> Job:
     done = row.closed_at is not None and row.open_now == 0
     ended_at = row.ended_at or (max(filter(None, (row.closed_at, row.last_ended_at))) if done else None)
     total, indexed, failed = row.total, row.indexed, row.failed
-    if row.ended_at is None:
+    is_training = row.kind == JobKind.TRAINING
+    if row.ended_at is None and not is_training:
         total, indexed, failed = row.size_now, row.indexed_now, row.failed_now
+    decoded = row.decoded if is_training else row.decoded_now
     error = to_error(row)
     return Job(
         job_id=str(row.job_id),
@@ -157,8 +159,8 @@ def to_job(row: Row[Any]) -> Job:
         collection=row.name,
         state=_state(row, ended_at is not None, error),
         total=int(total),
-        queued=int(total - indexed - failed - row.decoded_now - row.embedded_now),
-        decoded=int(row.decoded_now),
+        queued=int(total - indexed - failed - decoded - row.embedded_now),
+        decoded=int(decoded),
         embedded=int(row.embedded_now),
         indexed=int(indexed),
         failed=int(failed),
@@ -166,6 +168,8 @@ def to_job(row: Row[Any]) -> Job:
         ended_at=ended_at,
         error=error,
         token=SeqToken(tuple(ShardPosition(*position) for position in row.positions or ())),
+        kind=JobKind(row.kind),
+        training=to_training(row.training) if is_training else None,
     )
 
 
@@ -175,7 +179,8 @@ def _state(row: Row[Any], ended: bool, error: ItemError | None) -> JobState:
     return JobState.PLANNING if row.uri_prefix and row.closed_at is None else JobState.RUNNING
 
 
-def _select(connection: Connection, job_id: uuid.UUID) -> Job:
+def select_job(connection: Connection, job_id: uuid.UUID) -> Job:
+    """Return a job as it stands. Raises JobNotFound."""
     row = connection.execute(text(f"{_SELECT} WHERE j.job_id = :job_id"), {"job_id": job_id}).one_or_none()
     if row is None:
         raise _not_found(str(job_id))

@@ -37,7 +37,8 @@ UPDATE jobs SET active_at = now() WHERE job_id = ANY(ARRAY(
 _CLOSE_ABANDONED = """
 UPDATE jobs SET closed_at = now() WHERE job_id = ANY(ARRAY(
     SELECT job_id FROM jobs j
-    WHERE uri_prefix = '' AND closed_at IS NULL AND active_at <= now() - make_interval(secs => :silent_s)
+    WHERE uri_prefix = '' AND kind = 'ingest' AND closed_at IS NULL
+        AND active_at <= now() - make_interval(secs => :silent_s)
         AND NOT EXISTS (SELECT FROM job_chunks k WHERE k.job_id = j.job_id AND k.open_items > 0)
     ORDER BY active_at LIMIT :limit FOR NO KEY UPDATE SKIP LOCKED))
 RETURNING job_id
