@@ -52,7 +52,7 @@ async def test_a_lone_query_goes_at_once():
     for name in ("a", "b"):
         assert (await lanes.search("here", query(name), 10)).hits[0].image_id == name
     assert searcher.calls == [[b"a"], [b"b"]]
-    assert not lanes._lanes, "an idle lane is forgotten"
+    assert not len(lanes._lanes), "an idle lane is forgotten"
 
 
 @in_loop
@@ -139,7 +139,7 @@ async def test_a_caller_that_goes_away_holds_up_nobody():
     searcher.gate.set()
     assert names([await tasks[1], await tasks[3]]) == ["b", "d"]
     assert searcher.calls[1:] == [[b"b", b"d"]]
-    assert not lanes._lanes
+    assert not len(lanes._lanes)
 
 
 @in_loop
