@@ -7,13 +7,14 @@ from typing import Protocol
 
 import grpc
 
-from pixvec.domain import ItemError
-from pixvec.errors import EmbedderUnavailable, PixvecError, Unavailable
+from pixvec.domain import Box, ItemError, Region, RegionSettings, Space
+from pixvec.errors import EmbedderUnavailable, PixvecError, SpaceNotFound, Unavailable
 from pixvec.internal.v1 import embedder_service_pb2 as pb
 from pixvec.internal.v1 import embedder_service_pb2_grpc
 from pixvec.rpc.channels import AsyncChannels
 from pixvec.rpc.conversions import item_error_from_wire
 from pixvec.rpc.errors import from_rpc_error
+from pixvec.rpc.regions import box_to_wire, region_from_wire, region_settings_to_wire
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,27 @@ class Classified:
 
 
 @dataclass(frozen=True, slots=True)
+class FoundRegions:
+    """The regions of one picture, which has `width` x `height` pixels when upright, with one packed little-endian
+    float32 vector each."""
+
+    regions: tuple[Region, ...]
+    vectors: tuple[bytes, ...]
+    width: int
+    height: int
+
+
+@dataclass(frozen=True, slots=True)
+class DetectedRegions:
+    """One result a picture, in order: its regions, or why there are none. Times in seconds."""
+
+    results: tuple[FoundRegions | ItemError, ...]
+    queue_s: float = 0.0
+    decode_s: float = 0.0
+    inference_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class ResolvedModel:
     """A model that is loaded. `digest` is 64 hexadecimal digits; `reason` says why `auto` took it; `takes_text`: it
     makes vectors of texts too."""
@@ -88,6 +110,17 @@ class EmbedderClient(Protocol):
         self, model: str, digest: str, classes: LabelTexts, vectors: Sequence[bytes], timeout_s: float
     ) -> Classified:
         """Classify pictures by the packed vectors that the model made of them. Raises as `classify_images` does."""
+
+    async def detect_regions(
+        self, space: Space, image_model: str, images: Sequence[bytes], timeout_s: float, boxes: Sequence[Box] = ()
+    ) -> DetectedRegions:
+        """Find the objects of up to 64 pictures as a space of regions does, or take `boxes`, one a picture, in its
+        pixels when upright. `image_model`: the collection's, which embeds crops. Raises as `embed_images` does, and
+        InvalidRequest for a box that is none or lies outside its picture."""
+
+    async def resolve_regions(self, settings: RegionSettings, image_model: str, timeout_s: float) -> ResolvedModel:
+        """Load what makes regions and their vectors. Raises ModelNotFound, WeightsUnavailable, and InvalidRequest where
+        the detector cannot do what the settings ask."""
 
     async def resolve_model(self, model: str, timeout_s: float) -> ResolvedModel:
         """Load a model, or the best that can be had for `auto`. Raises ModelNotFound, WeightsUnavailable."""
@@ -159,6 +192,33 @@ class GrpcEmbedder:
             response.inference_seconds,
         )
 
+    async def detect_regions(
+        self, space: Space, image_model: str, images: Sequence[bytes], timeout_s: float, boxes: Sequence[Box] = ()
+    ) -> DetectedRegions:
+        """See EmbedderClient."""
+        request = pb.DetectRegionsRequest(
+            settings=region_settings_to_wire(settings_of(space)),
+            image_model=image_model,
+            digest=bytes.fromhex(space.digest),
+            images=images,
+            boxes=map(box_to_wire, boxes),
+        )
+        with _translated(self._target):
+            response = await self._stub.DetectRegions(request, timeout=timeout_s)
+        return DetectedRegions(
+            tuple(map(_to_regions, response.results)),
+            response.queue_seconds,
+            response.decode_seconds,
+            response.inference_seconds,
+        )
+
+    async def resolve_regions(self, settings: RegionSettings, image_model: str, timeout_s: float) -> ResolvedModel:
+        """See EmbedderClient."""
+        request = pb.ResolveRegionsRequest(settings=region_settings_to_wire(settings), image_model=image_model)
+        with _translated(self._target):
+            response = await self._stub.ResolveRegions(request, timeout=timeout_s)
+        return ResolvedModel(response.detector, response.dim, response.digest.hex())
+
     async def resolve_model(self, model: str, timeout_s: float) -> ResolvedModel:
         """See EmbedderClient."""
         with _translated(self._target):
@@ -177,6 +237,13 @@ class GrpcEmbedder:
         await self._channels.close()
 
 
+def settings_of(space: Space) -> RegionSettings:
+    """Return what the regions of a space are made by. Raises SpaceNotFound for a space of whole pictures."""
+    if space.regions is None:
+        raise SpaceNotFound(f"space {space.name!r} holds whole pictures: search a space of regions", field="space")
+    return space.regions
+
+
 def _classify_request(model: str, digest: str, classes: LabelTexts) -> pb.ClassifyImagesRequest:
     return pb.ClassifyImagesRequest(
         model=model, digest=bytes.fromhex(digest), labels=classes.labels, templates=classes.templates
@@ -185,6 +252,14 @@ def _classify_request(model: str, digest: str, classes: LabelTexts) -> pb.Classi
 
 def _to_probabilities(classes: pb.ImageClasses) -> tuple[float, ...] | ItemError:
     return item_error_from_wire(classes.error) if classes.HasField("error") else tuple(classes.probabilities)
+
+
+def _to_regions(found: pb.ImageRegions) -> FoundRegions | ItemError:
+    if found.HasField("error"):
+        return item_error_from_wire(found.error)
+    row_bytes = 4 * found.dim
+    vectors = (found.vectors[row * row_bytes : (row + 1) * row_bytes] for row in range(len(found.regions)))
+    return FoundRegions(tuple(map(region_from_wire, found.regions)), tuple(vectors), found.width, found.height)
 
 
 def _to_result(embedding: pb.ImageEmbedding) -> bytes | ItemError:

@@ -4,17 +4,37 @@ import hashlib
 import math
 import struct
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
-from pixvec.domain import ItemError
-from pixvec.errors import DigestMismatch, ModelNotFound, NoTextTower, PictureEmpty, PictureNotRecognised
-from pixvec.rpc.embedder_client import Classified, Embeddings, LabelTexts, ResolvedModel, TextEmbeddings
+from pixvec.domain import Box, ItemError, Region, RegionEmbedding, RegionSettings, Space
+from pixvec.errors import (
+    DigestMismatch,
+    InvalidRequest,
+    ModelNotFound,
+    NoTextTower,
+    PictureEmpty,
+    PictureNotRecognised,
+)
+from pixvec.rpc.embedder_client import (
+    Classified,
+    DetectedRegions,
+    Embeddings,
+    FoundRegions,
+    LabelTexts,
+    ResolvedModel,
+    TextEmbeddings,
+    settings_of,
+)
 
 
 class MemoryEmbedder:
     """Stands in for a worker: equal bytes give equal vectors, and `b"bad"` at the start makes a picture no picture.
     A text is as its UTF-8 bytes. A picture is of a class by the cosine of its vector with that of the label alone.
 
-    `models` maps names to what they resolve to; `auto` takes the first.
+    Its detectors see an object in each word of a picture, 8 x 8 pixels each with 2 between them: its class is the word,
+    and its vector that of the word alone.
+
+    `models` and `detectors` map names to what they resolve to; `auto` takes the first model.
     """
 
     def __init__(
@@ -22,8 +42,10 @@ class MemoryEmbedder:
         models: Mapping[str, ResolvedModel] | None = None,
         *,
         embed: Callable[[bytes, int], bytes] | None = None,
+        detectors: Mapping[str, ResolvedModel] | None = None,
     ) -> None:
         self.models = dict(models or {"fake": ResolvedModel("fake", 8, "ab" * 32)})
+        self.detectors = dict(detectors or {"words": ResolvedModel("words", 8, "cd" * 32)})
         self.calls: list[str] = []
         self._embed = embed or vector_from_bytes
 
@@ -75,6 +97,34 @@ class MemoryEmbedder:
         labels = [self._embed(label.encode(), known.dim) for label in classes.labels]
         return Classified(tuple(_shares([_cosine(vector, label) for label in labels]) for vector in vectors))
 
+    async def detect_regions(
+        self,
+        space: Space,
+        image_model: str,
+        images: Sequence[bytes],
+        timeout_s: float,  # noqa: ARG002
+        boxes: Sequence[Box] = (),
+    ) -> DetectedRegions:
+        """See EmbedderClient."""
+        self.calls.append("detect_regions")
+        settings = settings_of(space)
+        known = self._detector(settings, image_model)
+        if space.digest and space.digest != known.digest:
+            raise DigestMismatch(f"{known.model} has digest {known.digest}, asked for {space.digest}")
+        drawn: Sequence[Box | None] = boxes or [None] * len(images)
+        found = zip(images, drawn, strict=True)
+        return DetectedRegions(tuple(self._regions(image, box, settings, known.dim) for image, box in found))
+
+    async def resolve_regions(
+        self,
+        settings: RegionSettings,
+        image_model: str,
+        timeout_s: float,  # noqa: ARG002
+    ) -> ResolvedModel:
+        """See EmbedderClient."""
+        self.calls.append("resolve_regions")
+        return self._detector(settings, image_model)
+
     async def resolve_model(self, model: str, timeout_s: float) -> ResolvedModel:  # noqa: ARG002
         """See EmbedderClient."""
         self.calls.append("resolve_model")
@@ -100,6 +150,28 @@ class MemoryEmbedder:
             raise ModelNotFound(f"no model {model!r}; there are {', '.join(self.models)}", field="model")
         return self.models[model]
 
+    def _detector(self, settings: RegionSettings, image_model: str) -> ResolvedModel:
+        known = self.detectors.get(settings.detector)
+        if known is None:
+            there = ", ".join(self.detectors)
+            raise ModelNotFound(f"no detector {settings.detector!r}; there are {there}", field="regions.detector")
+        dim = known.dim if settings.embedding is RegionEmbedding.ROI else self._find(image_model).dim
+        return replace(known, dim=dim)
+
+    def _regions(self, image: bytes, drawn: Box | None, settings: RegionSettings, dim: int) -> FoundRegions | ItemError:
+        fault = _fault(image)
+        if fault is not None:
+            return fault
+        words = image.split()
+        width = 10 * len(words)
+        if drawn is None:
+            found = [(Box(10 * n, 0, 10 * n + 8, 8), word, word.decode(), 0.9) for n, word in enumerate(words)]
+        else:
+            found = [(drawn, _word_at(words, drawn), "", 1.0)]
+        kept = found[: settings.max_regions]
+        regions = (Region(n, box, name, score) for n, (box, _, name, score) in enumerate(kept))
+        return FoundRegions(tuple(regions), tuple(self._embed(word, dim) for _, word, _, _ in kept), width, 8)
+
     def _checked(self, model: str, digest: str) -> ResolvedModel:
         known = self._find(model)
         if digest and digest != known.digest:
@@ -113,17 +185,28 @@ class MemoryEmbedder:
         return known
 
     def _result(self, image: bytes, dim: int) -> bytes | ItemError:
-        if not image:
-            return ItemError(PictureEmpty.reason, "no bytes")
-        if image.startswith(b"bad"):
-            return ItemError(PictureNotRecognised.reason, "no known image format")
-        return self._embed(image, dim)
+        return _fault(image) or self._embed(image, dim)
 
 
 def vector_from_bytes(content: bytes, dim: int) -> bytes:
     """Return a packed vector of `dim` numbers in [-1, 1) that depends on the bytes alone."""
     words = hashlib.shake_256(content).digest(4 * dim)
     return struct.pack(f"<{dim}f", *(word / 2**31 for word in struct.unpack(f"<{dim}i", words)))
+
+
+def _fault(image: bytes) -> ItemError | None:
+    if not image:
+        return ItemError(PictureEmpty.reason, "no bytes")
+    if image.startswith(b"bad"):
+        return ItemError(PictureNotRecognised.reason, "no known image format")
+    return None
+
+
+def _word_at(words: Sequence[bytes], box: Box) -> bytes:
+    place = int(box.x1 // 10)
+    if not 0 <= place < len(words):
+        raise InvalidRequest(f"the box begins at {box.x1:g}, outside the picture", field="box")
+    return words[place]
 
 
 def _shares(logits: Sequence[float]) -> tuple[float, ...]:
