@@ -27,12 +27,20 @@ class OnExisting(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     ON_EXISTING_SKIP: _ClassVar[OnExisting]
     ON_EXISTING_FAIL: _ClassVar[OnExisting]
 
+class OnDuplicate(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    ON_DUPLICATE_UNSPECIFIED: _ClassVar[OnDuplicate]
+    ON_DUPLICATE_KEEP: _ClassVar[OnDuplicate]
+    ON_DUPLICATE_LINK: _ClassVar[OnDuplicate]
+    ON_DUPLICATE_REJECT: _ClassVar[OnDuplicate]
+
 class ImageState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     IMAGE_STATE_UNSPECIFIED: _ClassVar[ImageState]
     IMAGE_STATE_PENDING: _ClassVar[ImageState]
     IMAGE_STATE_INDEXED: _ClassVar[ImageState]
     IMAGE_STATE_FAILED: _ClassVar[ImageState]
+    IMAGE_STATE_LINKED: _ClassVar[ImageState]
 
 class ContentVariant(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -48,10 +56,15 @@ ON_EXISTING_UNSPECIFIED: OnExisting
 ON_EXISTING_REPLACE: OnExisting
 ON_EXISTING_SKIP: OnExisting
 ON_EXISTING_FAIL: OnExisting
+ON_DUPLICATE_UNSPECIFIED: OnDuplicate
+ON_DUPLICATE_KEEP: OnDuplicate
+ON_DUPLICATE_LINK: OnDuplicate
+ON_DUPLICATE_REJECT: OnDuplicate
 IMAGE_STATE_UNSPECIFIED: ImageState
 IMAGE_STATE_PENDING: ImageState
 IMAGE_STATE_INDEXED: ImageState
 IMAGE_STATE_FAILED: ImageState
+IMAGE_STATE_LINKED: ImageState
 CONTENT_VARIANT_UNSPECIFIED: ContentVariant
 CONTENT_VARIANT_ORIGINAL: ContentVariant
 CONTENT_VARIANT_THUMBNAIL: ContentVariant
@@ -65,16 +78,18 @@ class IngestRequest(_message.Message):
     def __init__(self, open: _Optional[_Union[IngestOpen, _Mapping]] = ..., item: _Optional[_Union[IngestItem, _Mapping]] = ...) -> None: ...
 
 class IngestOpen(_message.Message):
-    __slots__ = ("collection", "job_id", "on_existing", "wait")
+    __slots__ = ("collection", "job_id", "on_existing", "wait", "on_duplicate")
     COLLECTION_FIELD_NUMBER: _ClassVar[int]
     JOB_ID_FIELD_NUMBER: _ClassVar[int]
     ON_EXISTING_FIELD_NUMBER: _ClassVar[int]
     WAIT_FIELD_NUMBER: _ClassVar[int]
+    ON_DUPLICATE_FIELD_NUMBER: _ClassVar[int]
     collection: str
     job_id: str
     on_existing: OnExisting
     wait: IngestStage
-    def __init__(self, collection: _Optional[str] = ..., job_id: _Optional[str] = ..., on_existing: _Optional[_Union[OnExisting, str]] = ..., wait: _Optional[_Union[IngestStage, str]] = ...) -> None: ...
+    on_duplicate: OnDuplicate
+    def __init__(self, collection: _Optional[str] = ..., job_id: _Optional[str] = ..., on_existing: _Optional[_Union[OnExisting, str]] = ..., wait: _Optional[_Union[IngestStage, str]] = ..., on_duplicate: _Optional[_Union[OnDuplicate, str]] = ...) -> None: ...
 
 class IngestItem(_message.Message):
     __slots__ = ("ordinal", "image_id", "content", "uri", "attributes")
@@ -118,20 +133,22 @@ class IngestStatuses(_message.Message):
     def __init__(self, statuses: _Optional[_Iterable[_Union[IngestItemStatus, _Mapping]]] = ...) -> None: ...
 
 class IngestItemStatus(_message.Message):
-    __slots__ = ("ordinal", "image_id", "stage", "error", "position", "unchanged")
+    __slots__ = ("ordinal", "image_id", "stage", "error", "position", "unchanged", "duplicate_of")
     ORDINAL_FIELD_NUMBER: _ClassVar[int]
     IMAGE_ID_FIELD_NUMBER: _ClassVar[int]
     STAGE_FIELD_NUMBER: _ClassVar[int]
     ERROR_FIELD_NUMBER: _ClassVar[int]
     POSITION_FIELD_NUMBER: _ClassVar[int]
     UNCHANGED_FIELD_NUMBER: _ClassVar[int]
+    DUPLICATE_OF_FIELD_NUMBER: _ClassVar[int]
     ordinal: int
     image_id: str
     stage: IngestStage
     error: ItemError
     position: _common_pb2.ShardPosition
     unchanged: bool
-    def __init__(self, ordinal: _Optional[int] = ..., image_id: _Optional[str] = ..., stage: _Optional[_Union[IngestStage, str]] = ..., error: _Optional[_Union[ItemError, _Mapping]] = ..., position: _Optional[_Union[_common_pb2.ShardPosition, _Mapping]] = ..., unchanged: _Optional[bool] = ...) -> None: ...
+    duplicate_of: str
+    def __init__(self, ordinal: _Optional[int] = ..., image_id: _Optional[str] = ..., stage: _Optional[_Union[IngestStage, str]] = ..., error: _Optional[_Union[ItemError, _Mapping]] = ..., position: _Optional[_Union[_common_pb2.ShardPosition, _Mapping]] = ..., unchanged: _Optional[bool] = ..., duplicate_of: _Optional[str] = ...) -> None: ...
 
 class ItemError(_message.Message):
     __slots__ = ("reason", "message", "retryable")
@@ -144,7 +161,7 @@ class ItemError(_message.Message):
     def __init__(self, reason: _Optional[str] = ..., message: _Optional[str] = ..., retryable: _Optional[bool] = ...) -> None: ...
 
 class Image(_message.Message):
-    __slots__ = ("image_id", "state", "width", "height", "format", "size_bytes", "content_hash", "attributes", "create_time", "update_time", "error", "regions")
+    __slots__ = ("image_id", "state", "width", "height", "format", "size_bytes", "content_hash", "attributes", "create_time", "update_time", "error", "regions", "duplicate_of")
     class AttributesEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -164,6 +181,7 @@ class Image(_message.Message):
     UPDATE_TIME_FIELD_NUMBER: _ClassVar[int]
     ERROR_FIELD_NUMBER: _ClassVar[int]
     REGIONS_FIELD_NUMBER: _ClassVar[int]
+    DUPLICATE_OF_FIELD_NUMBER: _ClassVar[int]
     image_id: str
     state: ImageState
     width: int
@@ -176,7 +194,8 @@ class Image(_message.Message):
     update_time: _timestamp_pb2.Timestamp
     error: ItemError
     regions: _containers.RepeatedCompositeFieldContainer[_common_pb2.Region]
-    def __init__(self, image_id: _Optional[str] = ..., state: _Optional[_Union[ImageState, str]] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., format: _Optional[str] = ..., size_bytes: _Optional[int] = ..., content_hash: _Optional[str] = ..., attributes: _Optional[_Mapping[str, _common_pb2.Value]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., error: _Optional[_Union[ItemError, _Mapping]] = ..., regions: _Optional[_Iterable[_Union[_common_pb2.Region, _Mapping]]] = ...) -> None: ...
+    duplicate_of: str
+    def __init__(self, image_id: _Optional[str] = ..., state: _Optional[_Union[ImageState, str]] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., format: _Optional[str] = ..., size_bytes: _Optional[int] = ..., content_hash: _Optional[str] = ..., attributes: _Optional[_Mapping[str, _common_pb2.Value]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., error: _Optional[_Union[ItemError, _Mapping]] = ..., regions: _Optional[_Iterable[_Union[_common_pb2.Region, _Mapping]]] = ..., duplicate_of: _Optional[str] = ...) -> None: ...
 
 class GetImageRequest(_message.Message):
     __slots__ = ("collection", "image_id", "include_regions")

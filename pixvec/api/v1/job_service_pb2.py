@@ -29,7 +29,7 @@ from pixvec.api.v1 import image_service_pb2 as pixvec_dot_api_dot_v1_dot_image__
 from pixvec.api.v1 import model_service_pb2 as pixvec_dot_api_dot_v1_dot_model__service__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fpixvec/api/v1/job_service.proto\x12\rpixvec.api.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1apixvec/api/v1/common.proto\x1a!pixvec/api/v1/image_service.proto\x1a!pixvec/api/v1/model_service.proto\"\xb5\x03\n\x03Job\x12\x0e\n\x06job_id\x18\x01 \x01(\t\x12\x12\n\ncollection\x18\x02 \x01(\t\x12&\n\x05state\x18\x03 \x01(\x0e\x32\x17.pixvec.api.v1.JobState\x12\r\n\x05total\x18\x04 \x01(\x04\x12\x0e\n\x06queued\x18\x05 \x01(\x04\x12\x0f\n\x07\x64\x65\x63oded\x18\x06 \x01(\x04\x12\x10\n\x08\x65mbedded\x18\x07 \x01(\x04\x12\x0f\n\x07indexed\x18\x08 \x01(\x04\x12\x0e\n\x06\x66\x61iled\x18\t \x01(\x04\x12/\n\x0b\x63reate_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\'\n\x05\x65rror\x18\x0c \x01(\x0b\x32\x18.pixvec.api.v1.ItemError\x12&\n\x05token\x18\r \x01(\x0b\x32\x17.pixvec.api.v1.SeqToken\x12$\n\x04kind\x18\x0e \x01(\x0e\x32\x16.pixvec.api.v1.JobKind\x12)\n\x08training\x18\x0f \x01(\x0b\x32\x17.pixvec.api.v1.Training\"\x87\x01\n\x08Training\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\'\n\x04kind\x18\x02 \x01(\x0e\x32\x19.pixvec.api.v1.FittedKind\x12\x12\n\nbase_model\x18\x03 \x01(\t\x12\x0c\n\x04size\x18\x04 \x01(\r\x12\x13\n\x0bsample_size\x18\x05 \x01(\r\x12\r\n\x05model\x18\x06 \x01(\t\"\x98\x02\n\x15\x43reateTrainingRequest\x12\x1d\n\ncollection\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18?\x12\x37\n\x04name\x18\x02 \x01(\tB)\xbaH&r$\x18?2 ^[a-z0-9]([a-z0-9_-]*[a-z0-9])?$\x12\x33\n\x04kind\x18\x03 \x01(\x0e\x32\x19.pixvec.api.v1.FittedKindB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12\x17\n\x05model\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\x84\x07\x12\x16\n\x04size\x18\x05 \x01(\rB\x08\xbaH\x05*\x03\x18\x80 \x12\x1e\n\x0bsample_size\x18\x06 \x01(\rB\t\xbaH\x06*\x04\x18\xa0\x9c\x01\x12!\n\x0fidempotency_key\x18\x07 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\"9\n\x16\x43reateTrainingResponse\x12\x1f\n\x03job\x18\x01 \x01(\x0b\x32\x12.pixvec.api.v1.Job\"\xb1\x01\n\x13\x43reateIngestRequest\x12\x1d\n\ncollection\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18?\x12\x1e\n\nuri_prefix\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x10\x12\x38\n\x0bon_existing\x18\x03 \x01(\x0e\x32\x19.pixvec.api.v1.OnExistingB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12!\n\x0fidempotency_key\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\"7\n\x14\x43reateIngestResponse\x12\x1f\n\x03job\x18\x01 \x01(\x0b\x32\x12.pixvec.api.v1.Job\")\n\rGetJobRequest\x12\x18\n\x06job_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\"1\n\x0eGetJobResponse\x12\x1f\n\x03job\x18\x01 \x01(\x0b\x32\x12.pixvec.api.v1.Job\"_\n\x0fListJobsRequest\x12\x1b\n\ncollection\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18?\x12\x1b\n\tpage_size\x18\x02 \x01(\rB\x08\xbaH\x05*\x03\x18\xe8\x07\x12\x12\n\npage_token\x18\x03 \x01(\t\"M\n\x10ListJobsResponse\x12 \n\x04jobs\x18\x01 \x03(\x0b\x32\x12.pixvec.api.v1.Job\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"+\n\x0fWatchJobRequest\x12\x18\n\x06job_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\"3\n\x10WatchJobResponse\x12\x1f\n\x03job\x18\x01 \x01(\x0b\x32\x12.pixvec.api.v1.Job\"`\n\x13ListFailuresRequest\x12\x18\n\x06job_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x1b\n\tpage_size\x18\x02 \x01(\rB\x08\xbaH\x05*\x03\x18\xe8\x07\x12\x12\n\npage_token\x18\x03 \x01(\t\"]\n\x14ListFailuresResponse\x12,\n\x08\x66\x61ilures\x18\x01 \x03(\x0b\x32\x1a.pixvec.api.v1.ItemFailure\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"f\n\x0bItemFailure\x12\x0f\n\x07ordinal\x18\x01 \x01(\x04\x12\x10\n\x08image_id\x18\x02 \x01(\t\x12\x0b\n\x03uri\x18\x03 \x01(\t\x12\'\n\x05\x65rror\x18\x04 \x01(\x0b\x32\x18.pixvec.api.v1.ItemError*O\n\x07JobKind\x12\x18\n\x14JOB_KIND_UNSPECIFIED\x10\x00\x12\x13\n\x0fJOB_KIND_INGEST\x10\x01\x12\x15\n\x11JOB_KIND_TRAINING\x10\x02*\x83\x01\n\x08JobState\x12\x19\n\x15JOB_STATE_UNSPECIFIED\x10\x00\x12\x16\n\x12JOB_STATE_PLANNING\x10\x01\x12\x15\n\x11JOB_STATE_RUNNING\x10\x02\x12\x17\n\x13JOB_STATE_COMPLETED\x10\x03\x12\x14\n\x10JOB_STATE_FAILED\x10\x04\x32\x80\x04\n\nJobService\x12W\n\x0c\x43reateIngest\x12\".pixvec.api.v1.CreateIngestRequest\x1a#.pixvec.api.v1.CreateIngestResponse\x12]\n\x0e\x43reateTraining\x12$.pixvec.api.v1.CreateTrainingRequest\x1a%.pixvec.api.v1.CreateTrainingResponse\x12\x45\n\x06GetJob\x12\x1c.pixvec.api.v1.GetJobRequest\x1a\x1d.pixvec.api.v1.GetJobResponse\x12K\n\x08ListJobs\x12\x1e.pixvec.api.v1.ListJobsRequest\x1a\x1f.pixvec.api.v1.ListJobsResponse\x12M\n\x08WatchJob\x12\x1e.pixvec.api.v1.WatchJobRequest\x1a\x1f.pixvec.api.v1.WatchJobResponse0\x01\x12W\n\x0cListFailures\x12\".pixvec.api.v1.ListFailuresRequest\x1a#.pixvec.api.v1.ListFailuresResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fpixvec/api/v1/job_service.proto\x12\rpixvec.api.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1apixvec/api/v1/common.proto\x1a!pixvec/api/v1/image_service.proto\x1a!pixvec/api/v1/model_service.proto\"\xb5\x03\n\x03Job\x12\x0e\n\x06job_id\x18\x01 \x01(\t\x12\x12\n\ncollection\x18\x02 \x01(\t\x12&\n\x05state\x18\x03 \x01(\x0e\x32\x17.pixvec.api.v1.JobState\x12\r\n\x05total\x18\x04 \x01(\x04\x12\x0e\n\x06queued\x18\x05 \x01(\x04\x12\x0f\n\x07\x64\x65\x63oded\x18\x06 \x01(\x04\x12\x10\n\x08\x65mbedded\x18\x07 \x01(\x04\x12\x0f\n\x07indexed\x18\x08 \x01(\x04\x12\x0e\n\x06\x66\x61iled\x18\t \x01(\x04\x12/\n\x0b\x63reate_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\'\n\x05\x65rror\x18\x0c \x01(\x0b\x32\x18.pixvec.api.v1.ItemError\x12&\n\x05token\x18\r \x01(\x0b\x32\x17.pixvec.api.v1.SeqToken\x12$\n\x04kind\x18\x0e \x01(\x0e\x32\x16.pixvec.api.v1.JobKind\x12)\n\x08training\x18\x0f \x01(\x0b\x32\x17.pixvec.api.v1.Training\"\x87\x01\n\x08Training\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\'\n\x04kind\x18\x02 \x01(\x0e\x32\x19.pixvec.api.v1.FittedKind\x12\x12\n\nbase_model\x18\x03 \x01(\t\x12\x0c\n\x04size\x18\x04 \x01(\r\x12\x13\n\x0bsample_size\x18\x05 \x01(\r\x12\r\n\x05model\x18\x06 \x01(\t\"\x98\x02\n\x15\x43reateTrainingRequest\x12\x1d\n\ncollection\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18?\x12\x37\n\x04name\x18\x02 \x01(\tB)\xbaH&r$\x18?2 ^[a-z0-9]([a-z0-9_-]*[a-z0-9])?$\x12\x33\n\x04kind\x18\x03 \x01(\x0e\x32\x19.pixvec.api.v1.FittedKindB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12\x17\n\x05model\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\x84\x07\x12\x16\n\x04size\x18\x05 \x01(\rB\x08\xbaH\x05*\x03\x18\x80 \x12\x1e\n\x0bsample_size\x18\x06 \x01(\rB\t\xbaH\x06*\x04\x18\xa0\x9c\x01\x12!\n\x0fidempotency_key\x18\x07 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\"9\n\x16\x43reateTrainingResponse\x12\x1f\n\x03job\x18\x01 \x01(\x0b\x32\x12.pixvec.api.v1.Job\"\xed\x01\n\x13\x43reateIngestRequest\x12\x1d\n\ncollection\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18?\x12\x1e\n\nuri_prefix\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x10\x12\x38\n\x0bon_existing\x18\x03 \x01(\x0e\x32\x19.pixvec.api.v1.OnExistingB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12!\n\x0fidempotency_key\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12:\n\x0con_duplicate\x18\x05 \x01(\x0e\x32\x1a.pixvec.api.v1.OnDuplicateB\x08\xbaH\x05\x82\x01\x02\x10\x01\"7\n\x14\x43reateIngestResponse\x12\x1f\n\x03job\x18\x01 \x01(\x0b\x32\x12.pixvec.api.v1.Job\")\n\rGetJobRequest\x12\x18\n\x06job_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\"1\n\x0eGetJobResponse\x12\x1f\n\x03job\x18\x01 \x01(\x0b\x32\x12.pixvec.api.v1.Job\"_\n\x0fListJobsRequest\x12\x1b\n\ncollection\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18?\x12\x1b\n\tpage_size\x18\x02 \x01(\rB\x08\xbaH\x05*\x03\x18\xe8\x07\x12\x12\n\npage_token\x18\x03 \x01(\t\"M\n\x10ListJobsResponse\x12 \n\x04jobs\x18\x01 \x03(\x0b\x32\x12.pixvec.api.v1.Job\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"+\n\x0fWatchJobRequest\x12\x18\n\x06job_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\"3\n\x10WatchJobResponse\x12\x1f\n\x03job\x18\x01 \x01(\x0b\x32\x12.pixvec.api.v1.Job\"`\n\x13ListFailuresRequest\x12\x18\n\x06job_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x1b\n\tpage_size\x18\x02 \x01(\rB\x08\xbaH\x05*\x03\x18\xe8\x07\x12\x12\n\npage_token\x18\x03 \x01(\t\"]\n\x14ListFailuresResponse\x12,\n\x08\x66\x61ilures\x18\x01 \x03(\x0b\x32\x1a.pixvec.api.v1.ItemFailure\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"f\n\x0bItemFailure\x12\x0f\n\x07ordinal\x18\x01 \x01(\x04\x12\x10\n\x08image_id\x18\x02 \x01(\t\x12\x0b\n\x03uri\x18\x03 \x01(\t\x12\'\n\x05\x65rror\x18\x04 \x01(\x0b\x32\x18.pixvec.api.v1.ItemError*O\n\x07JobKind\x12\x18\n\x14JOB_KIND_UNSPECIFIED\x10\x00\x12\x13\n\x0fJOB_KIND_INGEST\x10\x01\x12\x15\n\x11JOB_KIND_TRAINING\x10\x02*\x83\x01\n\x08JobState\x12\x19\n\x15JOB_STATE_UNSPECIFIED\x10\x00\x12\x16\n\x12JOB_STATE_PLANNING\x10\x01\x12\x15\n\x11JOB_STATE_RUNNING\x10\x02\x12\x17\n\x13JOB_STATE_COMPLETED\x10\x03\x12\x14\n\x10JOB_STATE_FAILED\x10\x04\x32\x80\x04\n\nJobService\x12W\n\x0c\x43reateIngest\x12\".pixvec.api.v1.CreateIngestRequest\x1a#.pixvec.api.v1.CreateIngestResponse\x12]\n\x0e\x43reateTraining\x12$.pixvec.api.v1.CreateTrainingRequest\x1a%.pixvec.api.v1.CreateTrainingResponse\x12\x45\n\x06GetJob\x12\x1c.pixvec.api.v1.GetJobRequest\x1a\x1d.pixvec.api.v1.GetJobResponse\x12K\n\x08ListJobs\x12\x1e.pixvec.api.v1.ListJobsRequest\x1a\x1f.pixvec.api.v1.ListJobsResponse\x12M\n\x08WatchJob\x12\x1e.pixvec.api.v1.WatchJobRequest\x1a\x1f.pixvec.api.v1.WatchJobResponse0\x01\x12W\n\x0cListFailures\x12\".pixvec.api.v1.ListFailuresRequest\x1a#.pixvec.api.v1.ListFailuresResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -58,6 +58,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CREATEINGESTREQUEST'].fields_by_name['on_existing']._serialized_options = b'\272H\005\202\001\002\020\001'
   _globals['_CREATEINGESTREQUEST'].fields_by_name['idempotency_key']._loaded_options = None
   _globals['_CREATEINGESTREQUEST'].fields_by_name['idempotency_key']._serialized_options = b'\272H\005r\003\030\200\001'
+  _globals['_CREATEINGESTREQUEST'].fields_by_name['on_duplicate']._loaded_options = None
+  _globals['_CREATEINGESTREQUEST'].fields_by_name['on_duplicate']._serialized_options = b'\272H\005\202\001\002\020\001'
   _globals['_GETJOBREQUEST'].fields_by_name['job_id']._loaded_options = None
   _globals['_GETJOBREQUEST'].fields_by_name['job_id']._serialized_options = b'\272H\005r\003\260\001\001'
   _globals['_LISTJOBSREQUEST'].fields_by_name['collection']._loaded_options = None
@@ -70,10 +72,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTFAILURESREQUEST'].fields_by_name['job_id']._serialized_options = b'\272H\005r\003\260\001\001'
   _globals['_LISTFAILURESREQUEST'].fields_by_name['page_size']._loaded_options = None
   _globals['_LISTFAILURESREQUEST'].fields_by_name['page_size']._serialized_options = b'\272H\005*\003\030\350\007'
-  _globals['_JOBKIND']._serialized_start=2032
-  _globals['_JOBKIND']._serialized_end=2111
-  _globals['_JOBSTATE']._serialized_start=2114
-  _globals['_JOBSTATE']._serialized_end=2245
+  _globals['_JOBKIND']._serialized_start=2092
+  _globals['_JOBKIND']._serialized_end=2171
+  _globals['_JOBSTATE']._serialized_start=2174
+  _globals['_JOBSTATE']._serialized_end=2305
   _globals['_JOB']._serialized_start=211
   _globals['_JOB']._serialized_end=648
   _globals['_TRAINING']._serialized_start=651
@@ -83,27 +85,27 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CREATETRAININGRESPONSE']._serialized_start=1071
   _globals['_CREATETRAININGRESPONSE']._serialized_end=1128
   _globals['_CREATEINGESTREQUEST']._serialized_start=1131
-  _globals['_CREATEINGESTREQUEST']._serialized_end=1308
-  _globals['_CREATEINGESTRESPONSE']._serialized_start=1310
-  _globals['_CREATEINGESTRESPONSE']._serialized_end=1365
-  _globals['_GETJOBREQUEST']._serialized_start=1367
-  _globals['_GETJOBREQUEST']._serialized_end=1408
-  _globals['_GETJOBRESPONSE']._serialized_start=1410
-  _globals['_GETJOBRESPONSE']._serialized_end=1459
-  _globals['_LISTJOBSREQUEST']._serialized_start=1461
-  _globals['_LISTJOBSREQUEST']._serialized_end=1556
-  _globals['_LISTJOBSRESPONSE']._serialized_start=1558
-  _globals['_LISTJOBSRESPONSE']._serialized_end=1635
-  _globals['_WATCHJOBREQUEST']._serialized_start=1637
-  _globals['_WATCHJOBREQUEST']._serialized_end=1680
-  _globals['_WATCHJOBRESPONSE']._serialized_start=1682
-  _globals['_WATCHJOBRESPONSE']._serialized_end=1733
-  _globals['_LISTFAILURESREQUEST']._serialized_start=1735
-  _globals['_LISTFAILURESREQUEST']._serialized_end=1831
-  _globals['_LISTFAILURESRESPONSE']._serialized_start=1833
-  _globals['_LISTFAILURESRESPONSE']._serialized_end=1926
-  _globals['_ITEMFAILURE']._serialized_start=1928
-  _globals['_ITEMFAILURE']._serialized_end=2030
-  _globals['_JOBSERVICE']._serialized_start=2248
-  _globals['_JOBSERVICE']._serialized_end=2760
+  _globals['_CREATEINGESTREQUEST']._serialized_end=1368
+  _globals['_CREATEINGESTRESPONSE']._serialized_start=1370
+  _globals['_CREATEINGESTRESPONSE']._serialized_end=1425
+  _globals['_GETJOBREQUEST']._serialized_start=1427
+  _globals['_GETJOBREQUEST']._serialized_end=1468
+  _globals['_GETJOBRESPONSE']._serialized_start=1470
+  _globals['_GETJOBRESPONSE']._serialized_end=1519
+  _globals['_LISTJOBSREQUEST']._serialized_start=1521
+  _globals['_LISTJOBSREQUEST']._serialized_end=1616
+  _globals['_LISTJOBSRESPONSE']._serialized_start=1618
+  _globals['_LISTJOBSRESPONSE']._serialized_end=1695
+  _globals['_WATCHJOBREQUEST']._serialized_start=1697
+  _globals['_WATCHJOBREQUEST']._serialized_end=1740
+  _globals['_WATCHJOBRESPONSE']._serialized_start=1742
+  _globals['_WATCHJOBRESPONSE']._serialized_end=1793
+  _globals['_LISTFAILURESREQUEST']._serialized_start=1795
+  _globals['_LISTFAILURESREQUEST']._serialized_end=1891
+  _globals['_LISTFAILURESRESPONSE']._serialized_start=1893
+  _globals['_LISTFAILURESRESPONSE']._serialized_end=1986
+  _globals['_ITEMFAILURE']._serialized_start=1988
+  _globals['_ITEMFAILURE']._serialized_end=2090
+  _globals['_JOBSERVICE']._serialized_start=2308
+  _globals['_JOBSERVICE']._serialized_end=2820
 # @@protoc_insertion_point(module_scope)

@@ -111,16 +111,18 @@ class CreateTrainingResponse(_message.Message):
     def __init__(self, job: _Optional[_Union[Job, _Mapping]] = ...) -> None: ...
 
 class CreateIngestRequest(_message.Message):
-    __slots__ = ("collection", "uri_prefix", "on_existing", "idempotency_key")
+    __slots__ = ("collection", "uri_prefix", "on_existing", "idempotency_key", "on_duplicate")
     COLLECTION_FIELD_NUMBER: _ClassVar[int]
     URI_PREFIX_FIELD_NUMBER: _ClassVar[int]
     ON_EXISTING_FIELD_NUMBER: _ClassVar[int]
     IDEMPOTENCY_KEY_FIELD_NUMBER: _ClassVar[int]
+    ON_DUPLICATE_FIELD_NUMBER: _ClassVar[int]
     collection: str
     uri_prefix: str
     on_existing: _image_service_pb2.OnExisting
     idempotency_key: str
-    def __init__(self, collection: _Optional[str] = ..., uri_prefix: _Optional[str] = ..., on_existing: _Optional[_Union[_image_service_pb2.OnExisting, str]] = ..., idempotency_key: _Optional[str] = ...) -> None: ...
+    on_duplicate: _image_service_pb2.OnDuplicate
+    def __init__(self, collection: _Optional[str] = ..., uri_prefix: _Optional[str] = ..., on_existing: _Optional[_Union[_image_service_pb2.OnExisting, str]] = ..., idempotency_key: _Optional[str] = ..., on_duplicate: _Optional[_Union[_image_service_pb2.OnDuplicate, str]] = ...) -> None: ...
 
 class CreateIngestResponse(_message.Message):
     __slots__ = ("job",)

@@ -14,9 +14,20 @@ class Consistency(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     CONSISTENCY_UNSPECIFIED: _ClassVar[Consistency]
     CONSISTENCY_EVENTUAL: _ClassVar[Consistency]
     CONSISTENCY_SESSION: _ClassVar[Consistency]
+
+class MatchKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    MATCH_KIND_UNSPECIFIED: _ClassVar[MatchKind]
+    MATCH_KIND_EXACT: _ClassVar[MatchKind]
+    MATCH_KIND_NEAR_DUPLICATE: _ClassVar[MatchKind]
+    MATCH_KIND_SIMILAR: _ClassVar[MatchKind]
 CONSISTENCY_UNSPECIFIED: Consistency
 CONSISTENCY_EVENTUAL: Consistency
 CONSISTENCY_SESSION: Consistency
+MATCH_KIND_UNSPECIFIED: MatchKind
+MATCH_KIND_EXACT: MatchKind
+MATCH_KIND_NEAR_DUPLICATE: MatchKind
+MATCH_KIND_SIMILAR: MatchKind
 
 class Combination(_message.Message):
     __slots__ = ("parts",)
@@ -74,17 +85,37 @@ class QueryRequest(_message.Message):
     def __init__(self, collection: _Optional[str] = ..., image: _Optional[bytes] = ..., image_id: _Optional[str] = ..., region_id: _Optional[str] = ..., text: _Optional[str] = ..., vector: _Optional[_Union[_common_pb2.Vector, _Mapping]] = ..., combination: _Optional[_Union[Combination, _Mapping]] = ..., box: _Optional[_Union[_common_pb2.Box, _Mapping]] = ..., space: _Optional[str] = ..., limit: _Optional[int] = ..., offset: _Optional[int] = ..., min_score: _Optional[float] = ..., params: _Optional[_Union[_common_pb2.SearchParams, _Mapping]] = ..., consistency: _Optional[_Union[Consistency, str]] = ..., token: _Optional[_Union[_common_pb2.SeqToken, _Mapping]] = ..., include: _Optional[_Union[Include, _Mapping]] = ...) -> None: ...
 
 class Include(_message.Message):
-    __slots__ = ("attributes", "regions", "masks")
+    __slots__ = ("attributes", "regions", "masks", "match")
     ATTRIBUTES_FIELD_NUMBER: _ClassVar[int]
     REGIONS_FIELD_NUMBER: _ClassVar[int]
     MASKS_FIELD_NUMBER: _ClassVar[int]
+    MATCH_FIELD_NUMBER: _ClassVar[int]
     attributes: bool
     regions: bool
     masks: bool
-    def __init__(self, attributes: _Optional[bool] = ..., regions: _Optional[bool] = ..., masks: _Optional[bool] = ...) -> None: ...
+    match: bool
+    def __init__(self, attributes: _Optional[bool] = ..., regions: _Optional[bool] = ..., masks: _Optional[bool] = ..., match: _Optional[bool] = ...) -> None: ...
+
+class Point(_message.Message):
+    __slots__ = ("x", "y")
+    X_FIELD_NUMBER: _ClassVar[int]
+    Y_FIELD_NUMBER: _ClassVar[int]
+    x: float
+    y: float
+    def __init__(self, x: _Optional[float] = ..., y: _Optional[float] = ...) -> None: ...
+
+class Match(_message.Message):
+    __slots__ = ("kind", "inliers", "quad")
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    INLIERS_FIELD_NUMBER: _ClassVar[int]
+    QUAD_FIELD_NUMBER: _ClassVar[int]
+    kind: MatchKind
+    inliers: int
+    quad: _containers.RepeatedCompositeFieldContainer[Point]
+    def __init__(self, kind: _Optional[_Union[MatchKind, str]] = ..., inliers: _Optional[int] = ..., quad: _Optional[_Iterable[_Union[Point, _Mapping]]] = ...) -> None: ...
 
 class Hit(_message.Message):
-    __slots__ = ("image_id", "score", "attributes", "region")
+    __slots__ = ("image_id", "score", "attributes", "region", "match")
     class AttributesEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -96,11 +127,13 @@ class Hit(_message.Message):
     SCORE_FIELD_NUMBER: _ClassVar[int]
     ATTRIBUTES_FIELD_NUMBER: _ClassVar[int]
     REGION_FIELD_NUMBER: _ClassVar[int]
+    MATCH_FIELD_NUMBER: _ClassVar[int]
     image_id: str
     score: float
     attributes: _containers.MessageMap[str, _common_pb2.Value]
     region: _common_pb2.Region
-    def __init__(self, image_id: _Optional[str] = ..., score: _Optional[float] = ..., attributes: _Optional[_Mapping[str, _common_pb2.Value]] = ..., region: _Optional[_Union[_common_pb2.Region, _Mapping]] = ...) -> None: ...
+    match: Match
+    def __init__(self, image_id: _Optional[str] = ..., score: _Optional[float] = ..., attributes: _Optional[_Mapping[str, _common_pb2.Value]] = ..., region: _Optional[_Union[_common_pb2.Region, _Mapping]] = ..., match: _Optional[_Union[Match, _Mapping]] = ...) -> None: ...
 
 class Coverage(_message.Message):
     __slots__ = ("shards_total", "shards_answered")
@@ -129,20 +162,22 @@ class Timings(_message.Message):
     def __init__(self, total: _Optional[float] = ..., queue: _Optional[float] = ..., decode: _Optional[float] = ..., inference: _Optional[float] = ..., search: _Optional[float] = ..., merge: _Optional[float] = ..., hydrate: _Optional[float] = ...) -> None: ...
 
 class QueryResponse(_message.Message):
-    __slots__ = ("hits", "coverage", "timings", "space", "attributes_missing", "regions_missing")
+    __slots__ = ("hits", "coverage", "timings", "space", "attributes_missing", "regions_missing", "matches_missing")
     HITS_FIELD_NUMBER: _ClassVar[int]
     COVERAGE_FIELD_NUMBER: _ClassVar[int]
     TIMINGS_FIELD_NUMBER: _ClassVar[int]
     SPACE_FIELD_NUMBER: _ClassVar[int]
     ATTRIBUTES_MISSING_FIELD_NUMBER: _ClassVar[int]
     REGIONS_MISSING_FIELD_NUMBER: _ClassVar[int]
+    MATCHES_MISSING_FIELD_NUMBER: _ClassVar[int]
     hits: _containers.RepeatedCompositeFieldContainer[Hit]
     coverage: Coverage
     timings: Timings
     space: str
     attributes_missing: bool
     regions_missing: bool
-    def __init__(self, hits: _Optional[_Iterable[_Union[Hit, _Mapping]]] = ..., coverage: _Optional[_Union[Coverage, _Mapping]] = ..., timings: _Optional[_Union[Timings, _Mapping]] = ..., space: _Optional[str] = ..., attributes_missing: _Optional[bool] = ..., regions_missing: _Optional[bool] = ...) -> None: ...
+    matches_missing: bool
+    def __init__(self, hits: _Optional[_Iterable[_Union[Hit, _Mapping]]] = ..., coverage: _Optional[_Union[Coverage, _Mapping]] = ..., timings: _Optional[_Union[Timings, _Mapping]] = ..., space: _Optional[str] = ..., attributes_missing: _Optional[bool] = ..., regions_missing: _Optional[bool] = ..., matches_missing: _Optional[bool] = ...) -> None: ...
 
 class ImageIds(_message.Message):
     __slots__ = ("ids",)
@@ -328,3 +363,37 @@ class QuerySceneResponse(_message.Message):
     width: int
     height: int
     def __init__(self, objects: _Optional[_Iterable[_Union[SceneObject, _Mapping]]] = ..., pictures: _Optional[_Iterable[_Union[SceneHit, _Mapping]]] = ..., objects_found: _Optional[int] = ..., coverage: _Optional[_Union[Coverage, _Mapping]] = ..., timings: _Optional[_Union[Timings, _Mapping]] = ..., space: _Optional[str] = ..., attributes_missing: _Optional[bool] = ..., regions_missing: _Optional[bool] = ..., width: _Optional[int] = ..., height: _Optional[int] = ...) -> None: ...
+
+class FindDuplicatesRequest(_message.Message):
+    __slots__ = ("collection", "image", "image_id", "limit", "min_score", "consistency", "token")
+    COLLECTION_FIELD_NUMBER: _ClassVar[int]
+    IMAGE_FIELD_NUMBER: _ClassVar[int]
+    IMAGE_ID_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    MIN_SCORE_FIELD_NUMBER: _ClassVar[int]
+    CONSISTENCY_FIELD_NUMBER: _ClassVar[int]
+    TOKEN_FIELD_NUMBER: _ClassVar[int]
+    collection: str
+    image: bytes
+    image_id: str
+    limit: int
+    min_score: float
+    consistency: Consistency
+    token: _common_pb2.SeqToken
+    def __init__(self, collection: _Optional[str] = ..., image: _Optional[bytes] = ..., image_id: _Optional[str] = ..., limit: _Optional[int] = ..., min_score: _Optional[float] = ..., consistency: _Optional[_Union[Consistency, str]] = ..., token: _Optional[_Union[_common_pb2.SeqToken, _Mapping]] = ...) -> None: ...
+
+class FindDuplicatesResponse(_message.Message):
+    __slots__ = ("hits", "coverage", "timings", "space", "compared", "matches_missing")
+    HITS_FIELD_NUMBER: _ClassVar[int]
+    COVERAGE_FIELD_NUMBER: _ClassVar[int]
+    TIMINGS_FIELD_NUMBER: _ClassVar[int]
+    SPACE_FIELD_NUMBER: _ClassVar[int]
+    COMPARED_FIELD_NUMBER: _ClassVar[int]
+    MATCHES_MISSING_FIELD_NUMBER: _ClassVar[int]
+    hits: _containers.RepeatedCompositeFieldContainer[Hit]
+    coverage: Coverage
+    timings: Timings
+    space: str
+    compared: int
+    matches_missing: bool
+    def __init__(self, hits: _Optional[_Iterable[_Union[Hit, _Mapping]]] = ..., coverage: _Optional[_Union[Coverage, _Mapping]] = ..., timings: _Optional[_Union[Timings, _Mapping]] = ..., space: _Optional[str] = ..., compared: _Optional[int] = ..., matches_missing: _Optional[bool] = ...) -> None: ...

@@ -55,6 +55,11 @@ class SearchServiceStub:
                 request_serializer=pixvec_dot_api_dot_v1_dot_search__service__pb2.ClassifyRequest.SerializeToString,
                 response_deserializer=pixvec_dot_api_dot_v1_dot_search__service__pb2.ClassifyResponse.FromString,
                 _registered_method=True)
+        self.FindDuplicates = channel.unary_unary(
+                '/pixvec.api.v1.SearchService/FindDuplicates',
+                request_serializer=pixvec_dot_api_dot_v1_dot_search__service__pb2.FindDuplicatesRequest.SerializeToString,
+                response_deserializer=pixvec_dot_api_dot_v1_dot_search__service__pb2.FindDuplicatesResponse.FromString,
+                _registered_method=True)
 
 
 class SearchServiceServicer:
@@ -91,6 +96,13 @@ class SearchServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def FindDuplicates(self, request, context):
+        """Finds copies of a picture, whole or in part, and says of each hit what it is.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_SearchServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -113,6 +125,11 @@ def add_SearchServiceServicer_to_server(servicer, server):
                     servicer.Classify,
                     request_deserializer=pixvec_dot_api_dot_v1_dot_search__service__pb2.ClassifyRequest.FromString,
                     response_serializer=pixvec_dot_api_dot_v1_dot_search__service__pb2.ClassifyResponse.SerializeToString,
+            ),
+            'FindDuplicates': grpc.unary_unary_rpc_method_handler(
+                    servicer.FindDuplicates,
+                    request_deserializer=pixvec_dot_api_dot_v1_dot_search__service__pb2.FindDuplicatesRequest.FromString,
+                    response_serializer=pixvec_dot_api_dot_v1_dot_search__service__pb2.FindDuplicatesResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -224,6 +241,33 @@ class SearchService:
             '/pixvec.api.v1.SearchService/Classify',
             pixvec_dot_api_dot_v1_dot_search__service__pb2.ClassifyRequest.SerializeToString,
             pixvec_dot_api_dot_v1_dot_search__service__pb2.ClassifyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def FindDuplicates(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pixvec.api.v1.SearchService/FindDuplicates',
+            pixvec_dot_api_dot_v1_dot_search__service__pb2.FindDuplicatesRequest.SerializeToString,
+            pixvec_dot_api_dot_v1_dot_search__service__pb2.FindDuplicatesResponse.FromString,
             options,
             channel_credentials,
             insecure,

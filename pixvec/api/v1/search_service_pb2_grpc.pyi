@@ -46,6 +46,8 @@ class SearchServiceStub:
     """Says of which of some labels pictures are, by a model of pictures and texts and without training (zero-shot).
     FAILED_PRECONDITION where no space of the collection takes texts.
     """
+    FindDuplicates: _grpc.UnaryUnaryMultiCallable[_search_service_pb2.FindDuplicatesRequest, _search_service_pb2.FindDuplicatesResponse]
+    """Finds copies of a picture, whole or in part, and says of each hit what it is."""
 
 @_typing.type_check_only
 class SearchServiceAsyncStub(SearchServiceStub):
@@ -65,6 +67,8 @@ class SearchServiceAsyncStub(SearchServiceStub):
     """Says of which of some labels pictures are, by a model of pictures and texts and without training (zero-shot).
     FAILED_PRECONDITION where no space of the collection takes texts.
     """
+    FindDuplicates: _aio.UnaryUnaryMultiCallable[_search_service_pb2.FindDuplicatesRequest, _search_service_pb2.FindDuplicatesResponse]  # type: ignore[assignment]
+    """Finds copies of a picture, whole or in part, and says of each hit what it is."""
 
 class SearchServiceServicer(metaclass=_abc_1.ABCMeta):
     """Finds pictures."""
@@ -105,5 +109,13 @@ class SearchServiceServicer(metaclass=_abc_1.ABCMeta):
         """Says of which of some labels pictures are, by a model of pictures and texts and without training (zero-shot).
         FAILED_PRECONDITION where no space of the collection takes texts.
         """
+
+    @_abc_1.abstractmethod
+    def FindDuplicates(
+        self,
+        request: _search_service_pb2.FindDuplicatesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_search_service_pb2.FindDuplicatesResponse, _abc.Awaitable[_search_service_pb2.FindDuplicatesResponse]]:
+        """Finds copies of a picture, whole or in part, and says of each hit what it is."""
 
 def add_SearchServiceServicer_to_server(servicer: SearchServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -230,3 +230,43 @@ class RenderThumbnailResponse(_message.Message):
     JPEG_FIELD_NUMBER: _ClassVar[int]
     jpeg: bytes
     def __init__(self, jpeg: _Optional[bytes] = ...) -> None: ...
+
+class HashImageRequest(_message.Message):
+    __slots__ = ("image",)
+    IMAGE_FIELD_NUMBER: _ClassVar[int]
+    image: bytes
+    def __init__(self, image: _Optional[bytes] = ...) -> None: ...
+
+class HashImageResponse(_message.Message):
+    __slots__ = ("perceptual_hash",)
+    PERCEPTUAL_HASH_FIELD_NUMBER: _ClassVar[int]
+    perceptual_hash: int
+    def __init__(self, perceptual_hash: _Optional[int] = ...) -> None: ...
+
+class CompareImagesRequest(_message.Message):
+    __slots__ = ("image", "content_hash", "candidates", "limit_seconds")
+    IMAGE_FIELD_NUMBER: _ClassVar[int]
+    CONTENT_HASH_FIELD_NUMBER: _ClassVar[int]
+    CANDIDATES_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    image: bytes
+    content_hash: str
+    candidates: _containers.RepeatedScalarFieldContainer[str]
+    limit_seconds: float
+    def __init__(self, image: _Optional[bytes] = ..., content_hash: _Optional[str] = ..., candidates: _Optional[_Iterable[str]] = ..., limit_seconds: _Optional[float] = ...) -> None: ...
+
+class CompareImagesResponse(_message.Message):
+    __slots__ = ("comparisons",)
+    COMPARISONS_FIELD_NUMBER: _ClassVar[int]
+    comparisons: _containers.RepeatedCompositeFieldContainer[Comparison]
+    def __init__(self, comparisons: _Optional[_Iterable[_Union[Comparison, _Mapping]]] = ...) -> None: ...
+
+class Comparison(_message.Message):
+    __slots__ = ("compared", "inliers", "quad_xy")
+    COMPARED_FIELD_NUMBER: _ClassVar[int]
+    INLIERS_FIELD_NUMBER: _ClassVar[int]
+    QUAD_XY_FIELD_NUMBER: _ClassVar[int]
+    compared: bool
+    inliers: int
+    quad_xy: _containers.RepeatedScalarFieldContainer[float]
+    def __init__(self, compared: _Optional[bool] = ..., inliers: _Optional[int] = ..., quad_xy: _Optional[_Iterable[float]] = ...) -> None: ...

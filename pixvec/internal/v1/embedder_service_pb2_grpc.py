@@ -75,6 +75,16 @@ class EmbedderServiceStub:
                 request_serializer=pixvec_dot_internal_dot_v1_dot_embedder__service__pb2.RenderThumbnailRequest.SerializeToString,
                 response_deserializer=pixvec_dot_internal_dot_v1_dot_embedder__service__pb2.RenderThumbnailResponse.FromString,
                 _registered_method=True)
+        self.HashImage = channel.unary_unary(
+                '/pixvec.internal.v1.EmbedderService/HashImage',
+                request_serializer=pixvec_dot_internal_dot_v1_dot_embedder__service__pb2.HashImageRequest.SerializeToString,
+                response_deserializer=pixvec_dot_internal_dot_v1_dot_embedder__service__pb2.HashImageResponse.FromString,
+                _registered_method=True)
+        self.CompareImages = channel.unary_unary(
+                '/pixvec.internal.v1.EmbedderService/CompareImages',
+                request_serializer=pixvec_dot_internal_dot_v1_dot_embedder__service__pb2.CompareImagesRequest.SerializeToString,
+                response_deserializer=pixvec_dot_internal_dot_v1_dot_embedder__service__pb2.CompareImagesResponse.FromString,
+                _registered_method=True)
 
 
 class EmbedderServiceServicer:
@@ -136,6 +146,20 @@ class EmbedderServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def HashImage(self, request, context):
+        """Returns the perceptual hash of a picture.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CompareImages(self, request, context):
+        """Looks for one picture in others, or the others in it, until `limit_seconds` have passed.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_EmbedderServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -178,6 +202,16 @@ def add_EmbedderServiceServicer_to_server(servicer, server):
                     servicer.RenderThumbnail,
                     request_deserializer=pixvec_dot_internal_dot_v1_dot_embedder__service__pb2.RenderThumbnailRequest.FromString,
                     response_serializer=pixvec_dot_internal_dot_v1_dot_embedder__service__pb2.RenderThumbnailResponse.SerializeToString,
+            ),
+            'HashImage': grpc.unary_unary_rpc_method_handler(
+                    servicer.HashImage,
+                    request_deserializer=pixvec_dot_internal_dot_v1_dot_embedder__service__pb2.HashImageRequest.FromString,
+                    response_serializer=pixvec_dot_internal_dot_v1_dot_embedder__service__pb2.HashImageResponse.SerializeToString,
+            ),
+            'CompareImages': grpc.unary_unary_rpc_method_handler(
+                    servicer.CompareImages,
+                    request_deserializer=pixvec_dot_internal_dot_v1_dot_embedder__service__pb2.CompareImagesRequest.FromString,
+                    response_serializer=pixvec_dot_internal_dot_v1_dot_embedder__service__pb2.CompareImagesResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -397,6 +431,60 @@ class EmbedderService:
             '/pixvec.internal.v1.EmbedderService/RenderThumbnail',
             pixvec_dot_internal_dot_v1_dot_embedder__service__pb2.RenderThumbnailRequest.SerializeToString,
             pixvec_dot_internal_dot_v1_dot_embedder__service__pb2.RenderThumbnailResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def HashImage(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pixvec.internal.v1.EmbedderService/HashImage',
+            pixvec_dot_internal_dot_v1_dot_embedder__service__pb2.HashImageRequest.SerializeToString,
+            pixvec_dot_internal_dot_v1_dot_embedder__service__pb2.HashImageResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CompareImages(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pixvec.internal.v1.EmbedderService/CompareImages',
+            pixvec_dot_internal_dot_v1_dot_embedder__service__pb2.CompareImagesRequest.SerializeToString,
+            pixvec_dot_internal_dot_v1_dot_embedder__service__pb2.CompareImagesResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -48,6 +48,10 @@ class EmbedderServiceStub:
     """Loads what makes regions and their vectors, fetching weights if need be."""
     RenderThumbnail: _grpc.UnaryUnaryMultiCallable[_embedder_service_pb2.RenderThumbnailRequest, _embedder_service_pb2.RenderThumbnailResponse]
     """Renders an upright JPEG of at most `max_side` pixels a side."""
+    HashImage: _grpc.UnaryUnaryMultiCallable[_embedder_service_pb2.HashImageRequest, _embedder_service_pb2.HashImageResponse]
+    """Returns the perceptual hash of a picture."""
+    CompareImages: _grpc.UnaryUnaryMultiCallable[_embedder_service_pb2.CompareImagesRequest, _embedder_service_pb2.CompareImagesResponse]
+    """Looks for one picture in others, or the others in it, until `limit_seconds` have passed."""
 
 @_typing.type_check_only
 class EmbedderServiceAsyncStub(EmbedderServiceStub):
@@ -69,6 +73,10 @@ class EmbedderServiceAsyncStub(EmbedderServiceStub):
     """Loads what makes regions and their vectors, fetching weights if need be."""
     RenderThumbnail: _aio.UnaryUnaryMultiCallable[_embedder_service_pb2.RenderThumbnailRequest, _embedder_service_pb2.RenderThumbnailResponse]  # type: ignore[assignment]
     """Renders an upright JPEG of at most `max_side` pixels a side."""
+    HashImage: _aio.UnaryUnaryMultiCallable[_embedder_service_pb2.HashImageRequest, _embedder_service_pb2.HashImageResponse]  # type: ignore[assignment]
+    """Returns the perceptual hash of a picture."""
+    CompareImages: _aio.UnaryUnaryMultiCallable[_embedder_service_pb2.CompareImagesRequest, _embedder_service_pb2.CompareImagesResponse]  # type: ignore[assignment]
+    """Looks for one picture in others, or the others in it, until `limit_seconds` have passed."""
 
 class EmbedderServiceServicer(metaclass=_abc_1.ABCMeta):
     """The model host of a worker, for interactive calls: they go ahead of queued work."""
@@ -135,5 +143,21 @@ class EmbedderServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_embedder_service_pb2.RenderThumbnailResponse, _abc.Awaitable[_embedder_service_pb2.RenderThumbnailResponse]]:
         """Renders an upright JPEG of at most `max_side` pixels a side."""
+
+    @_abc_1.abstractmethod
+    def HashImage(
+        self,
+        request: _embedder_service_pb2.HashImageRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_embedder_service_pb2.HashImageResponse, _abc.Awaitable[_embedder_service_pb2.HashImageResponse]]:
+        """Returns the perceptual hash of a picture."""
+
+    @_abc_1.abstractmethod
+    def CompareImages(
+        self,
+        request: _embedder_service_pb2.CompareImagesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_embedder_service_pb2.CompareImagesResponse, _abc.Awaitable[_embedder_service_pb2.CompareImagesResponse]]:
+        """Looks for one picture in others, or the others in it, until `limit_seconds` have passed."""
 
 def add_EmbedderServiceServicer_to_server(servicer: EmbedderServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
