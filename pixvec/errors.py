@@ -22,7 +22,8 @@
     ├── AlreadyExists
     │   ├── CollectionExists
     │   ├── ModelExists
-    │   └── ImageExists
+    │   ├── ImageExists
+    │   └── DuplicateImage            the picture is in the collection under another id
     ├── FailedPrecondition            right in itself, wrong for the state of things
     │   ├── WeightsUnavailable
     │   ├── DigestMismatch
@@ -198,6 +199,12 @@ class ImageExists(AlreadyExists):
     """The collection already holds an image of that id, and the caller asked to be told."""
 
     reason = "IMAGE_EXISTS"
+
+
+class DuplicateImage(AlreadyExists):
+    """The collection already holds the picture under another id, and the caller asked to be told."""
+
+    reason = "DUPLICATE_IMAGE"
 
 
 class FailedPrecondition(PixvecError):
