@@ -224,12 +224,14 @@ class QueryBatchRequest(_message.Message):
     def __init__(self, collection: _Optional[str] = ..., vectors: _Optional[_Union[_common_pb2.Vectors, _Mapping]] = ..., image_ids: _Optional[_Union[ImageIds, _Mapping]] = ..., images: _Optional[_Union[Images, _Mapping]] = ..., texts: _Optional[_Union[Texts, _Mapping]] = ..., space: _Optional[str] = ..., limit: _Optional[int] = ..., min_score: _Optional[float] = ..., params: _Optional[_Union[_common_pb2.SearchParams, _Mapping]] = ..., consistency: _Optional[_Union[Consistency, str]] = ..., token: _Optional[_Union[_common_pb2.SeqToken, _Mapping]] = ...) -> None: ...
 
 class PackedHits(_message.Message):
-    __slots__ = ("image_ids", "scores")
+    __slots__ = ("image_ids", "scores", "ordinals")
     IMAGE_IDS_FIELD_NUMBER: _ClassVar[int]
     SCORES_FIELD_NUMBER: _ClassVar[int]
+    ORDINALS_FIELD_NUMBER: _ClassVar[int]
     image_ids: _containers.RepeatedScalarFieldContainer[str]
     scores: _containers.RepeatedScalarFieldContainer[float]
-    def __init__(self, image_ids: _Optional[_Iterable[str]] = ..., scores: _Optional[_Iterable[float]] = ...) -> None: ...
+    ordinals: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, image_ids: _Optional[_Iterable[str]] = ..., scores: _Optional[_Iterable[float]] = ..., ordinals: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class QueryBatchResponse(_message.Message):
     __slots__ = ("results", "coverage", "timings", "space")
