@@ -28,7 +28,7 @@ TUNED = IndexSettings(IndexKind.HNSW, VectorStorage.FLOAT32, 48, 200, 77)
 
 
 def test_index_settings_are_kept(bench: Bench) -> None:
-    spaces = [SPACE, replace(SPACE, name="other", index=TUNED)]
+    spaces = [SPACE, replace(SPACE, name="other", index=TUNED, takes_text=True)]
     made = bench.catalogue.collections.create("photos", spaces, 1)
     assert made.spaces == tuple(spaces)
     assert bench.catalogue.collections.get("photos") == made

@@ -13,6 +13,7 @@ from pixvec.rpc.embedder_client import ResolvedModel
 from pixvec.rpc.memory_embedder import MemoryEmbedder, vector_from_bytes
 from pixvec.rpc.memory_searchers import MemorySearchers
 from services.gateway.batches import Batches
+from services.gateway.classification import Classifications
 from services.gateway.directory import Directory
 from services.gateway.queries import Queries
 from services.gateway.scatter import Scatter
@@ -24,9 +25,9 @@ DIGEST = "ab" * 32
 class ReadSide:
     """A collection `photos` on searchers that each hold every shard, and a gateway's queries over them."""
 
-    def __init__(self, shards=1, searchers=1, metric=Metric.COSINE):
+    def __init__(self, shards=1, searchers=1, metric=Metric.COSINE, takes_text=False):
         self.catalogue = in_memory()
-        space = Space("image", "fake", DIM, metric, DIGEST)
+        space = Space("image", "fake", DIM, metric, DIGEST, takes_text=takes_text)
         self.addresses = [f"searcher-{number}" for number in range(searchers)]
         for address in self.addresses:
             self.catalogue.topology.heartbeat(address, address, [], lease_s=3600)
@@ -38,12 +39,13 @@ class ReadSide:
         key = self.collection.collection_id
         for address in self.addresses:
             self.searchers.shards[address] = {(key, number): shard for number, shard in enumerate(self.shards)}
-        self.embedder = MemoryEmbedder({"fake": ResolvedModel("fake", DIM, DIGEST)})
+        self.embedder = MemoryEmbedder({"fake": ResolvedModel("fake", DIM, DIGEST, takes_text=takes_text)})
         self.sql = BlockingCalls("database", 2)
         self.directory = Directory(self.catalogue, self.sql)
         self.scatter = Scatter(self.directory, self.searchers)
         self.queries = Queries(self.directory, self.scatter, self.embedder, self.catalogue.images, self.sql)
         self.batches = Batches(self.directory, self.scatter, self.embedder)
+        self.classifications = Classifications(self.directory, self.scatter, self.embedder)
 
     def report(self, address, shards):
         reports = [ShardReport(self.collection.collection_id, shard, True, 0) for shard in shards]

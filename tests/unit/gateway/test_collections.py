@@ -4,6 +4,7 @@ from pixvec.api.v1 import collection_service_pb2 as pb
 from pixvec.api.v1 import common_pb2
 from pixvec.catalogue.memory import in_memory
 from pixvec.catalogue.topology import ShardReport
+from pixvec.domain import RegionSettings
 from pixvec.errors import (
     CollectionExists,
     CollectionNotFound,
@@ -21,7 +22,11 @@ from services.gateway.collections import Collections
 from services.gateway.directory import Directory
 from tests.in_loop import in_loop
 
-MODELS = {"big": ResolvedModel("big", 2048, "cd" * 32), "small": ResolvedModel("small", 576, "ef" * 32)}
+MODELS = {
+    "big": ResolvedModel("big", 2048, "cd" * 32),
+    "small": ResolvedModel("small", 576, "ef" * 32),
+    "towers": ResolvedModel("towers", 512, "ab" * 32, takes_text=True),
+}
 
 
 class NoDeadline:
@@ -67,6 +72,15 @@ async def test_a_collection_records_what_makes_its_vectors():
     assert (space.name, space.model, space.dim, space.digest) == ("image", "small", 576, "ef" * 32)
     assert (space.metric, made.collection.shard_count) == (common_pb2.METRIC_EUCLIDEAN, 2)
     assert made.model_choice == ""
+
+
+@in_loop
+async def test_a_space_says_whether_it_takes_texts():
+    side = Side()
+    for model, takes_text in (("towers", True), ("small", False)):
+        made = await side.create(model, model=model)
+        assert made.collection.spaces[0].takes_text is takes_text
+        assert (await side.directory.collection(model)).spaces[0].takes_text is takes_text
 
 
 @in_loop
@@ -117,6 +131,71 @@ async def test_models_that_cannot_be_had(monkeypatch):
     monkeypatch.setattr(side.embedder, "resolve_model", unreachable)
     with pytest.raises(EmbedderUnavailable):
         await side.create()
+    assert side.catalogue.collections.page("", 10) == []
+
+
+@in_loop
+async def test_a_collection_of_several_spaces_resolves_each():
+    side = Side()
+    made = await side.create(
+        model="big",
+        metric=common_pb2.METRIC_EUCLIDEAN,
+        spaces=[
+            pb.SpaceSettings(name="colour", model="small", index=pb.IndexSettings(kind=pb.INDEX_KIND_FLAT)),
+            pb.SpaceSettings(name="other", model="auto", metric=common_pb2.METRIC_INNER_PRODUCT),
+        ],
+        regions=pb.RegionSettings(detector="words", min_score=0.3, index=pb.IndexSettings(hnsw_m=9)),
+    )
+    told = [(each.name, each.model, each.dim, each.metric, each.kind) for each in made.collection.spaces]
+    assert told == [
+        ("image", "big", 2048, common_pb2.METRIC_EUCLIDEAN, pb.SPACE_KIND_IMAGE),
+        ("colour", "small", 576, common_pb2.METRIC_COSINE, pb.SPACE_KIND_IMAGE),
+        ("other", "big", 2048, common_pb2.METRIC_INNER_PRODUCT, pb.SPACE_KIND_IMAGE),
+        ("region", "words", 8, common_pb2.METRIC_COSINE, pb.SPACE_KIND_REGION),
+    ]
+    assert made.model_choice == ""
+    assert made.collection.spaces[1].index.kind == pb.INDEX_KIND_FLAT
+    assert made.collection.regions.index.hnsw_m == made.collection.spaces[3].index.hnsw_m == 9
+    assert side.catalogue.collections.get("photos").spaces[3].regions == RegionSettings("words", min_score=0.3)
+    got = await side.service.GetCollection(pb.GetCollectionRequest(collection="photos"), NoDeadline())
+    assert got.collection == made.collection
+
+
+@in_loop
+async def test_crops_are_embedded_by_the_model_of_the_collection():
+    crops = pb.RegionSettings(detector="words", embedding=pb.REGION_EMBEDDING_CROP)
+    made = await Side().create(model="small", regions=crops)
+    assert (made.collection.spaces[1].model, made.collection.spaces[1].dim) == ("words", 576)
+    assert made.collection.regions.embedding == pb.REGION_EMBEDDING_CROP
+
+
+@pytest.mark.parametrize(
+    ("fields", "field", "message"),
+    [
+        ({"spaces": [{"name": "image", "model": "small"}]}, "spaces[0].name", "is made by `model`"),
+        ({"spaces": [{"name": "region", "model": "small"}]}, "spaces[0].name", "is made by `regions`"),
+        ({"spaces": [{"name": "a", "model": "small"}] * 2}, "spaces[1].name", "'a' is there already"),
+        (
+            {"regions": {"detector": "words", "embedding": pb.REGION_EMBEDDING_CROP, "background_out": True}},
+            "regions.background_out",
+            "a crop shows its background",
+        ),
+    ],
+)
+@in_loop
+async def test_spaces_that_cannot_be_made_are_refused_before_any_model_is_loaded(fields, field, message):
+    side = Side()
+    with pytest.raises(InvalidRequest, match=message) as caught:
+        await side.create(**fields)
+    assert caught.value.field == field
+    assert side.embedder.calls == []
+
+
+@in_loop
+async def test_a_detector_that_there_is_not_leaves_no_collection():
+    side = Side()
+    with pytest.raises(ModelNotFound, match="no detector 'eyes'"):
+        await side.create(regions=pb.RegionSettings(detector="eyes"))
     assert side.catalogue.collections.page("", 10) == []
 
 
