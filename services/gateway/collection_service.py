@@ -4,11 +4,10 @@ from typing import Any
 
 from pixvec.api.v1 import collection_service_pb2 as pb
 from pixvec.api.v1 import collection_service_pb2_grpc
-from pixvec.rpc.conversions import metric_from_wire
 from pixvec.rpc.deadlines import time_left_s
-from pixvec.rpc.index_settings import index_change, index_from_wire
+from pixvec.rpc.index_settings import index_change
 from services.gateway.collections import Collections
-from services.gateway.converters import to_collection
+from services.gateway.converters import to_collection, to_new_spaces
 from services.gateway.page_tokens import DEFAULT_PAGE_SIZE, decode_page_token, encode_page_token
 
 # A model's weights may have to be fetched first.
@@ -25,10 +24,9 @@ class CollectionService(collection_service_pb2_grpc.CollectionServiceServicer):
     async def CreateCollection(self, request: pb.CreateCollectionRequest, context: Any) -> pb.CreateCollectionResponse:
         """Create a collection."""
         shard_count = request.shard_count if request.HasField("shard_count") else None
-        metric = metric_from_wire(request.metric)
         deadline_s = time_left_s(context, _CREATE_DEADLINE_S)
         created, reason = await self._collections.create(
-            request.collection, request.model, metric, index_from_wire(request.index), shard_count, deadline_s
+            request.collection, to_new_spaces(request), shard_count, deadline_s
         )
         return pb.CreateCollectionResponse(collection=to_collection(created, 0), model_choice=reason)
 

@@ -5,16 +5,16 @@ import time
 from collections.abc import Callable
 
 from pixvec.catalogue.interfaces import Catalogue
-from pixvec.domain import Collection, IndexSettings, Metric, Space
+from pixvec.domain import Collection, IndexSettings
 from pixvec.errors import CollectionExists, CollectionNotFound, PixvecError
 from pixvec.rpc.blocking import BlockingCalls
 from pixvec.rpc.embedder_client import EmbedderClient
 from pixvec.telemetry.logging import get_logger
 from services.gateway.directory import Directory
+from services.gateway.new_spaces import NewSpaces, check_spaces, resolve_spaces
 
 log = get_logger(__name__)
 
-_SPACE = "image"
 _PLACED_WITHIN_S = 5.0
 _POLL_S = 0.05
 
@@ -42,23 +42,21 @@ class Collections:
     async def create(
         self,
         name: str,
-        model: str,
-        metric: Metric,
-        index: IndexSettings,
+        wanted: NewSpaces,
         shard_count: int | None,
         deadline_s: float,
     ) -> tuple[Collection, str]:
         """Create a collection, and wait a while until searchers hold it. Return it with the reason for its model.
 
-        Raises CollectionExists, ModelNotFound, WeightsUnavailable, EmbedderUnavailable.
+        Raises CollectionExists, ModelNotFound, WeightsUnavailable, EmbedderUnavailable, and InvalidRequest for spaces
+        that cannot be told apart or made.
         """
+        check_spaces(wanted)
         await self._refuse_taken(name)
-        resolved = await self._embedder.resolve_model(model or "auto", deadline_s)
-        space = Space(
-            _SPACE, resolved.model, resolved.dim, metric, resolved.digest, index, takes_text=resolved.takes_text
-        )
+        resolved = await resolve_spaces(self._embedder, wanted, deadline_s)
+        shards = shard_count or self._default_shard_count
         collection = await self._sql.run(
-            self._catalogue.collections.create, name, [space], shard_count or self._default_shard_count, self._replicas
+            self._catalogue.collections.create, name, resolved.spaces, shards, self._replicas
         )
         self._directory.learn(collection)
         await self._wait_until_placed(collection)

@@ -14,13 +14,16 @@ from pixvec.rpc.conversions import (
     image_state_to_wire,
     item_error_to_wire,
     job_state_to_wire,
+    metric_from_wire,
     position_to_wire,
     stage_to_wire,
     time_to_wire,
     token_to_wire,
 )
-from pixvec.rpc.regions import region_to_wire
+from pixvec.rpc.index_settings import index_from_wire
+from pixvec.rpc.regions import region_settings_from_wire, region_to_wire
 from pixvec.rpc.spaces import regions_to_wire, spaces_to_wire
+from services.gateway.new_spaces import IMAGE_SPACE, NewRegions, NewSpace, NewSpaces
 
 
 def to_collection(collection: Collection, image_count: int) -> collection_service_pb2.Collection:
@@ -33,6 +36,21 @@ def to_collection(collection: Collection, image_count: int) -> collection_servic
         create_time=time_to_wire(collection.created_at),
         regions=regions_to_wire(collection),
     )
+
+
+def to_new_spaces(request: collection_service_pb2.CreateCollectionRequest) -> NewSpaces:
+    """Return the spaces that a new collection is to have."""
+    image = NewSpace(
+        IMAGE_SPACE, request.model or "auto", metric_from_wire(request.metric), index_from_wire(request.index)
+    )
+    further = [
+        NewSpace(space.name, space.model, metric_from_wire(space.metric), index_from_wire(space.index))
+        for space in request.spaces
+    ]
+    regions = None
+    if request.HasField("regions"):
+        regions = NewRegions(region_settings_from_wire(request.regions), index_from_wire(request.regions.index))
+    return NewSpaces(image, further, regions)
 
 
 def to_image(image: Image, regions: Sequence[Region] = ()) -> image_service_pb2.Image:

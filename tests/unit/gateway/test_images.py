@@ -3,6 +3,7 @@ import threading
 import pytest
 
 from pixvec.api.v1 import image_service_pb2 as pb
+from pixvec.domain import Box, Mask, Region
 from pixvec.errors import CollectionNotFound, ContentNotFound, ImageNotFound, PictureNotRecognised, Unavailable
 from pixvec.rpc.blocking import BlockingCalls
 from services.gateway.deletions import Deletions
@@ -12,13 +13,13 @@ from tests.unit.gateway.writing import FakeContext, IngestCall, WriteSide
 CONTEXT = FakeContext()
 
 
-async def with_images(side, *items):
+async def with_images(side, *items, regions=()):
     call = IngestCall(side)
     for ordinal, (image_id, content) in enumerate(items):
         call.send((ordinal, image_id, content))
     call.close()
     await call.until(lambda call: len(call.at(pb.INGEST_STAGE_QUEUED)) == len(items))
-    side.work()
+    side.work(regions=regions)
     await call.to_the_end()
 
 
@@ -37,6 +38,19 @@ async def test_an_image_is_described():
             await side.service.GetImage(pb.GetImageRequest(collection="photos", image_id="b"), CONTEXT)
         with pytest.raises(CollectionNotFound):
             await side.service.GetImage(pb.GetImageRequest(collection="other", image_id="a"), CONTEXT)
+
+
+@in_loop
+async def test_regions_are_told_when_asked_for():
+    region = Region(0, Box(1, 2, 3, 4), "cat", 0.75, Mask(2, 2, (1, 3)))
+    async with WriteSide().running() as side:
+        await with_images(side, ("a#1", b"bytes"), regions=(region,))
+        asked = pb.GetImageRequest(collection="photos", image_id="a#1", include_regions=True)
+        (told,) = (await side.service.GetImage(asked, CONTEXT)).image.regions
+        assert (told.region_id, told.class_name, told.score, told.box.y2) == ("a#1#0", "cat", 0.75, 4)
+        assert list(told.mask.counts) == [1, 3]
+        asked.include_regions = False
+        assert not (await side.service.GetImage(asked, CONTEXT)).image.regions
 
 
 @pytest.mark.parametrize("method", ["GetImage", "GetContent"])

@@ -108,16 +108,16 @@ class WriteSide:
                 with suppress(asyncio.CancelledError):
                     await task
 
-    def work(self, fail=(), until=IngestStage.INDEXED):
+    def work(self, fail=(), until=IngestStage.INDEXED, regions=()):
         """Do all the work there is, as a worker would; images or ordinals in `fail` become failures, the others get as
-        far as `until`."""
+        far as `until`, each with `regions`."""
         for ref in self.jobs.unattended(-1, 1000):
             chunk = self.jobs.lease_chunk(ref, "worker", 60)
             if chunk is None:
                 continue
             bad = [item for item in chunk.items if item.image_id in fail or item.ordinal in fail]
             good = [item for item in chunk.items if item not in bad]
-            embedded = [EmbeddedItem(item, b"record", item.content_hash, 1, "JPEG", 4, 3) for item in good]
+            embedded = [EmbeddedItem(item, b"record", item.content_hash, 1, "JPEG", 4, 3, regions) for item in good]
             failed = [FailedItem(item, ItemError("PICTURE_TRUNCATED", f"{item.image_id}: cut")) for item in bad]
             if until is IngestStage.INDEXED:
                 self.catalogue.feed_writer.commit(chunk, embedded, failed)
