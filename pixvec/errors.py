@@ -10,7 +10,8 @@
     │       ├── PictureFormatNotAllowed
     │       ├── PictureTruncated
     │       ├── PictureTooLarge       more pixels or bytes than the limit
-    │       └── PictureUndecodable    damaged, or beyond the decoder's time or memory
+    │       ├── PictureUndecodable    damaged, or beyond the decoder's time or memory
+    │       └── BoxOutside            a part of the picture was asked for that it does not have
     ├── NotFound
     │   ├── CollectionNotFound
     │   ├── SpaceNotFound
@@ -127,6 +128,12 @@ class PictureUndecodable(PictureError):
     """Damaged, or beyond the decoder's limits of time or memory."""
 
     reason = "PICTURE_UNDECODABLE"
+
+
+class BoxOutside(PictureError):
+    """A box that has nothing of the picture in it."""
+
+    reason = "BOX_OUTSIDE"
 
 
 class NotFound(PixvecError):

@@ -10,11 +10,14 @@ from typing import Any
 import numpy as np
 
 from pixvec.api.v1 import image_service_pb2
+from pixvec.domain import Box
 from pixvec.errors import PictureError, PixvecError
 from pixvec.internal.v1 import embedder_service_pb2 as pb
 from pixvec.internal.v1 import embedder_service_pb2_grpc
+from pixvec.rpc.regions import box_from_wire
 from pixvec.vision.decode import Picture
 from pixvec.vision.extractor import Extractor, TextExtractor, Vectors, text_tower
+from pixvec.vision.preprocess import AnyPreprocess, BoxPreprocess
 from pixvec.vision.zero_shot import Probabilities
 from workers.batcher import Batcher, Embedded
 from workers.decode_pool import Decoder
@@ -44,7 +47,7 @@ class EmbedderService(embedder_service_pb2_grpc.EmbedderServiceServicer):
         """Decode, embed in one submission, and answer in order."""
         extractor = await self._model(request.model)
         check_digest(extractor, request.digest.hex())
-        seen = await self._see(request.images, extractor)
+        seen = await self._see(request.images, extractor, list(map(box_from_wire, request.boxes)))
         return pb.EmbedImagesResponse(
             embeddings=_embeddings(seen.outcomes, _packed(seen.embedded.vectors)),
             queue_seconds=seen.embedded.queue_s,
@@ -108,9 +111,9 @@ class EmbedderService(embedder_service_pb2_grpc.EmbedderServiceServicer):
         jpeg = await asyncio.wrap_future(self._decoder.thumbnail(request.image, request.max_side))
         return pb.RenderThumbnailResponse(jpeg=jpeg)
 
-    async def _see(self, images: Sequence[bytes], extractor: Extractor) -> "_Seen":
+    async def _see(self, images: Sequence[bytes], extractor: Extractor, boxes: Sequence[Box] = ()) -> "_Seen":
         begun = time.monotonic()
-        outcomes = await _settled(self._decode(images, extractor))
+        outcomes = await _settled(self._decode(images, extractor, boxes))
         decode_s = time.monotonic() - begun
         pictures = [outcome for outcome in outcomes if isinstance(outcome, Picture)]
         if not pictures:
@@ -119,10 +122,13 @@ class EmbedderService(embedder_service_pb2_grpc.EmbedderServiceServicer):
         embedded = await asyncio.wrap_future(self._batcher.submit(extractor, pixels, priority=True))
         return _Seen(outcomes, embedded, decode_s)
 
-    def _decode(self, images: Sequence[bytes], extractor: Extractor) -> "list[Future[Picture]]":
+    def _decode(self, images: Sequence[bytes], extractor: Extractor, boxes: Sequence[Box]) -> "list[Future[Picture]]":
         decoding: list[Future[Picture]] = []
+        whole = extractor.preprocess
+        ways: list[AnyPreprocess] = [BoxPreprocess(box, whole) for box in boxes]
         try:
-            decoding.extend(self._decoder.decode(image, extractor.preprocess, priority=True) for image in images)
+            for image, way in zip(images, ways or [whole] * len(images), strict=True):
+                decoding.append(self._decoder.decode(image, way, priority=True))
         except PixvecError:
             # Nobody waits for those that there was room for.
             for each in decoding:

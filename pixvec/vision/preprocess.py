@@ -1,6 +1,7 @@
 """From an upright RGB picture to the pixels that a model takes. Normalisation is the extractor's own."""
 
 import json
+import math
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import TypeAlias
@@ -9,10 +10,14 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from pixvec.domain import Box
+from pixvec.errors import BoxOutside
+
 Pixels = npt.NDArray[np.uint8]
 
 # The pixels of any picture must fit what a decoder has for them.
 MOST_DETECTOR_SIDE = 2048
+_ANY_SIDE = 2**31
 
 
 class Fit(StrEnum):
@@ -142,10 +147,45 @@ class DetectorPreprocess:
         return json.dumps(asdict(self), sort_keys=True)
 
 
-AnyPreprocess: TypeAlias = Preprocess | DetectorPreprocess
+@dataclass(frozen=True, slots=True)
+class BoxPreprocess:
+    """What a model takes of a part of a picture: the picture, upright, is cut to `box` first, in whole pixels."""
+
+    box: Box
+    preprocess: Preprocess
+
+    @property
+    def resize(self) -> int:
+        """No picture may be decoded smaller than it is: how little of it the box leaves is not known before."""
+        return _ANY_SIDE
+
+    def apply(self, picture: Image.Image) -> Pixels:
+        """Return (crop, crop, 3) uint8 pixels of the part of an upright RGB picture. Raises BoxOutside."""
+        return self.preprocess.apply(picture.crop(_within(self.box, *picture.size)))
+
+    def to_json(self) -> str:
+        """Return the canonical text of these values."""
+        return json.dumps({"box": asdict(self.box), "preprocess": self.preprocess.to_json()}, sort_keys=True)
+
+
+AnyPreprocess: TypeAlias = Preprocess | DetectorPreprocess | BoxPreprocess
 
 
 def preprocess_from_json(text: str) -> AnyPreprocess:
     """Return what `to_json` was called on."""
     values = json.loads(text)
+    if "box" in values:
+        return BoxPreprocess(Box(**values["box"]), Preprocess.from_json(values["preprocess"]))
     return DetectorPreprocess(**values) if "max_size" in values else Preprocess.from_json(text)
+
+
+def _within(box: Box, width: int, height: int) -> tuple[int, int, int, int]:
+    """Return the whole pixels of a picture that a box touches. Raises BoxOutside."""
+    if not (box.x1 < min(box.x2, width) and box.y1 < min(box.y2, height) and box.x2 > 0 and box.y2 > 0):
+        raise BoxOutside(
+            f"the box ({box.x1:g}, {box.y1:g}, {box.x2:g}, {box.y2:g}) has nothing of the picture in it, which is "
+            f"{width} x {height} pixels when upright: give x1 < x2 and y1 < y2 within it",
+            field="box",
+        )
+    left, top = max(0, math.floor(box.x1)), max(0, math.floor(box.y1))
+    return left, top, min(width, math.ceil(box.x2)), min(height, math.ceil(box.y2))

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pixvec.domain import Box
 from pixvec.errors import (
+    BoxOutside,
     PictureEmpty,
     PictureError,
     PictureFormatNotAllowed,
@@ -16,12 +18,25 @@ from pixvec.errors import (
     PictureUndecodable,
 )
 from pixvec.vision.decode import DecodeLimits, decode, render_thumbnail
-from pixvec.vision.preprocess import MOST_DETECTOR_SIDE, AnyPreprocess, DetectorPreprocess, Fit, Preprocess
+from pixvec.vision.preprocess import (
+    MOST_DETECTOR_SIDE,
+    AnyPreprocess,
+    BoxPreprocess,
+    DetectorPreprocess,
+    Fit,
+    Preprocess,
+)
 from tests.pictures import encode, make_jpeg, make_picture
 from workers.decode_pool import DecodePool, Decoder, InlineDecoder
 
 LIMITS = DecodeLimits(max_bytes=200_000, max_pixels=200_000)
-PREPROCESSES = [Preprocess(232, 224), Preprocess(128, 128, Fit.SQUASH), DetectorPreprocess(100, 144)]
+SQUARE = Preprocess(128, 128, Fit.SQUASH)
+PREPROCESSES = [
+    Preprocess(232, 224),
+    SQUARE,
+    DetectorPreprocess(100, 144),
+    BoxPreprocess(Box(10.5, 20, 90, 200), SQUARE),
+]
 LIMIT_S = 30
 
 
@@ -33,7 +48,7 @@ def decoder(request: pytest.FixtureRequest) -> Iterator[Decoder]:
     decoder.close()
 
 
-@pytest.mark.parametrize("preprocess", PREPROCESSES, ids=["crop", "squash", "detector"])
+@pytest.mark.parametrize("preprocess", PREPROCESSES, ids=["crop", "squash", "detector", "box"])
 @pytest.mark.parametrize("priority", [True, False])
 def test_pixels_size_and_format(decoder: Decoder, preprocess: AnyPreprocess, priority: bool) -> None:
     exif = Image.Exif()
@@ -51,6 +66,13 @@ def test_a_detector_is_given_pictures_in_their_own_shapes(decoder: Decoder) -> N
     pictures = [decoder.decode(encode(Image.new("L", size)), DetectorPreprocess(100, 144)) for size in sizes]
     shapes = [picture.result(LIMIT_S).pixels.shape for picture in pictures]
     assert shapes == [(100, 133, 3), (133, 100, 3), (1, 1, 3), (1, 144, 3)]
+
+
+def test_a_box_outside_the_picture_is_refused(decoder: Decoder) -> None:
+    outside = BoxPreprocess(Box(160, 0, 200, 50), SQUARE)
+    with pytest.raises(BoxOutside, match="160 x 120 pixels when upright"):
+        decoder.decode(make_jpeg(1), outside).result(LIMIT_S)
+    assert decoder.decode(make_jpeg(1), SQUARE).result(LIMIT_S).width == 160
 
 
 def test_the_largest_pixels_that_a_detector_may_take_fit(decoder: Decoder) -> None:

@@ -1,11 +1,23 @@
 """The square that a model sees is the one that the published transforms would give it."""
 
+import math
+
 import numpy as np
 import pytest
 from PIL import Image
 
-from pixvec.vision.preprocess import Fit, Interpolation, Preprocess
-from tests.pictures import make_picture
+from pixvec.domain import Box
+from pixvec.errors import BoxOutside
+from pixvec.vision.decode import DecodeLimits, decode
+from pixvec.vision.preprocess import (
+    AnyPreprocess,
+    BoxPreprocess,
+    Fit,
+    Interpolation,
+    Preprocess,
+    preprocess_from_json,
+)
+from tests.pictures import encode, make_picture
 
 SHAPES = [(160, 120), (120, 160), (333, 250), (640, 200), (101, 987), (50, 40), (224, 224)]
 
@@ -84,10 +96,11 @@ def test_the_text_of_bilinear_values_is_as_it_was_before_there_was_a_choice() ->
         Preprocess(128, 128, Fit.SQUASH),
         Preprocess(128, 128, Fit.PAD),
         Preprocess(232, 224, interpolation=Interpolation.BICUBIC),
+        BoxPreprocess(Box(0.5, 1, 20, 30), Preprocess(232, 224, interpolation=Interpolation.BICUBIC)),
     ],
 )
-def test_the_text_of_the_values_gives_them_back(preprocess: Preprocess) -> None:
-    assert Preprocess.from_json(preprocess.to_json()) == preprocess
+def test_the_text_of_the_values_gives_them_back(preprocess: AnyPreprocess) -> None:
+    assert preprocess_from_json(preprocess.to_json()) == preprocess
 
 
 def test_different_values_have_different_texts() -> None:
@@ -103,3 +116,48 @@ def test_different_values_have_different_texts() -> None:
 def test_squares_that_cannot_be_taken(resize: int, crop: int, fit: Fit) -> None:
     with pytest.raises(ValueError, match=f"no square of {crop} pixels"):
         Preprocess(resize, crop, fit)
+
+
+@pytest.mark.parametrize(
+    ("box", "cut"),
+    [
+        (Box(10, 20, 50, 60), (10, 20, 50, 60)),
+        (Box(10.9, 20.1, 49.1, 59.9), (10, 20, 50, 60)),
+        (Box(-30, -1, 40, 500), (0, 0, 40, 120)),
+        (Box(159.5, 119.5, 170, 170), (159, 119, 160, 120)),
+    ],
+)
+def test_a_box_is_the_part_of_the_picture_that_it_touches(box: Box, cut: tuple[int, int, int, int]) -> None:
+    picture, square = make_picture(4), Preprocess(32, 32, Fit.SQUASH)
+    assert np.array_equal(BoxPreprocess(box, square).apply(picture), square.apply(picture.crop(cut)))
+
+
+@pytest.mark.parametrize(
+    "box",
+    [
+        Box(160, 0, 170, 50),
+        Box(0, 120, 50, 130),
+        Box(-9, -9, 0, 50),
+        Box(-9, -9, 50, 0),
+        Box(50, 50, 50, 60),
+        Box(0, 60, 50, 50),
+        Box(math.nan, 0, 50, 50),
+    ],
+)
+def test_a_box_without_a_pixel_is_refused(box: Box) -> None:
+    with pytest.raises(BoxOutside, match="160 x 120 pixels"):
+        BoxPreprocess(box, Preprocess(32, 32)).apply(make_picture(4))
+
+
+def test_a_box_is_of_the_upright_picture_at_its_full_size() -> None:
+    """A large JPEG may be decoded smaller for a model, but not for a part of it."""
+    picture = make_picture(5, (1600, 1200))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    content = encode(picture, "JPEG", exif=exif, quality=95)
+    square = Preprocess(64, 64, Fit.SQUASH)
+    upright = picture.transpose(Image.Transpose.ROTATE_270)
+    found = decode(content, BoxPreprocess(Box(700, 1100, 1100, 1500), square), DecodeLimits())
+    truth = square.apply(upright.crop((700, 1100, 1100, 1500)))
+    assert (found.width, found.height) == (1200, 1600)
+    assert np.abs(found.pixels.astype(float) - truth).mean() < 3
