@@ -1,6 +1,7 @@
 """The client for programs with an event loop."""
 
 import asyncio
+import functools
 import uuid
 import weakref
 from collections.abc import AsyncIterator, Awaitable, Iterable
@@ -20,6 +21,7 @@ from pixvec.client.async_jobs import AsyncIngestJob, AsyncUriJob
 from pixvec.client.channel import CREATE_TIMEOUT_S, DEFAULT_ADDRESS, channel_options
 from pixvec.client.failures import client_error
 from pixvec.client.ingest_run import IngestLimits, IngestRun
+from pixvec.client.joined import JoinedSearches
 from pixvec.client.queries import PictureLike, batch_request, query_request, read_picture, read_pictures
 from pixvec.client.sources import AttributeSource, Sources, read_sources
 from pixvec.client.tokens import SessionTokens
@@ -45,7 +47,7 @@ _Page = TypeVar("_Page", bound=requests.Page)
 
 
 class _Method(Protocol[_Request, _Response]):
-    def __call__(self, request: _Request, timeout: float | None = None) -> Awaitable[_Response]: ...
+    def __call__(self, request: _Request, timeout: float = ...) -> Awaitable[_Response]: ...
 
 
 class AsyncClient:
@@ -63,6 +65,9 @@ class AsyncClient:
         self._jobs = JobServiceStub(self._channel)
         self._search = SearchServiceStub(self._channel)
         self._ingest_channel: grpc.Channel | None = None
+        self._joined = JoinedSearches(
+            functools.partial(self._call, self._search.Query), functools.partial(self._call, self._search.QueryBatch)
+        )
         self._tokens = SessionTokens()
         self._admin = AsyncAdmin(self._channel, self._call, self._tokens)
         self._runs: weakref.WeakSet[IngestRun] = weakref.WeakSet()
@@ -228,8 +233,9 @@ class AsyncClient:
         the default of each.
 
         By default the answer has seen every write of this client; `eventual` takes what each shard has now and says in
-        `coverage` how many answered. Raises CollectionNotFound, ImageNotFound, InvalidVector, PictureError,
-        ShardUnavailable, and OSError for a file that cannot be read.
+        `coverage` how many answered. Searches by vector that wait at the same time and differ in nothing else go to the
+        server together. Raises CollectionNotFound, ImageNotFound, InvalidVector, PictureError, ShardUnavailable, and
+        OSError for a file that cannot be read.
         """
         picture = image if image is None else await asyncio.to_thread(read_picture, image)
         request = query_request(
@@ -246,7 +252,7 @@ class AsyncClient:
             consistency=consistency,
             token=self._tokens.newest(collection),
         )
-        return answers.search_result(await self._fresh(collection, self._search.Query, request, timeout_s))
+        return answers.search_result(await self._fresh(collection, self._joined.search, request, timeout_s))
 
     async def search_batch(
         self,

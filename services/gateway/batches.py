@@ -74,7 +74,7 @@ def _merged(answers: Sequence[BatchAnswer], k: int) -> list[RankedHits]:
 def best_of(parts: Sequence[RankedHits], k: int) -> RankedHits:
     """Return the best k of several lists of one query, each best first. Equal scores are in order of image ids."""
     if len(parts) == 1:
-        return RankedHits(parts[0].image_ids[:k], parts[0].scores[:k])
+        return RankedHits(parts[0].image_ids[:k], parts[0].scores[:k], parts[0].ordinals[:k])
     ids = [image_id for part in parts for image_id in part.image_ids]
     scores = np.array([score for part in parts for score in part.scores])
     order = np.argsort(-scores, kind="stable")
@@ -82,4 +82,17 @@ def best_of(parts: Sequence[RankedHits], k: int) -> RankedHits:
     if (ranked[1 : k + 1] == ranked[:-1][:k]).any():
         order = np.lexsort((np.array(ids), -scores))
     best = order[:k]
-    return RankedHits([ids[place] for place in best.tolist()], scores[best].tolist())
+    chosen = best.tolist()
+    ordinals = _ordinals(parts)
+    return RankedHits(
+        [ids[place] for place in chosen],
+        scores[best].tolist(),
+        [ordinals[place] for place in chosen] if ordinals else [],
+    )
+
+
+def _ordinals(parts: Sequence[RankedHits]) -> list[int]:
+    """Return the ordinals of all hits, none where all are the first."""
+    if not any(part.ordinals for part in parts):
+        return []
+    return [ordinal for part in parts for ordinal in part.ordinals or [0] * len(part.image_ids)]

@@ -73,7 +73,10 @@ def to_batch_query(request: pb.QueryBatchRequest) -> BatchQuery:
 def to_batch_response(answer: BatchQueryAnswer) -> pb.QueryBatchResponse:
     """Return answers as they travel."""
     return pb.QueryBatchResponse(
-        results=[pb.PackedHits(image_ids=hits.image_ids, scores=hits.scores) for hits in answer.results],
+        results=[
+            pb.PackedHits(image_ids=hits.image_ids, scores=hits.scores, ordinals=hits.ordinals)
+            for hits in answer.results
+        ],
         coverage=pb.Coverage(shards_total=answer.shards_total, shards_answered=answer.shards_answered),
         timings=_to_timings(answer.timings),
         space=answer.space,
