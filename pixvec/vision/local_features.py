@@ -55,7 +55,8 @@ class RootSift:
 
 def _inside(picture: Pixels) -> Pixels:
     """Return a mask, 255 where the picture is, without the black rows and columns around it and a margin to them."""
-    shown: Pixels = picture.max(axis=2)
+    # Not their greatest, which takes ten times as long: what is black is zero in all three.
+    shown: Pixels = picture[..., 0] | picture[..., 1] | picture[..., 2]
     mask = np.zeros(picture.shape[:2], np.uint8)
     rows, columns = (np.flatnonzero(shown.max(axis=axis)) for axis in (1, 0))
     if rows.size:

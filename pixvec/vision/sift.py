@@ -67,9 +67,10 @@ class SiftVlad:
 
 def vlad(descriptors: Descriptors, codebook: Codebook) -> _Array:
     """Return (words, dim) float32: each word's summed residuals, of length one, or zero where it has none."""
-    sums = np.zeros_like(codebook.centroids)
     words = codebook.assign(descriptors)
-    np.add.at(sums, words, descriptors - codebook.centroids[words])
+    # (words, n), 1 where the descriptor is of the word: a product with it sums many times faster than an addition each.
+    members = (words == np.arange(codebook.words)[:, np.newaxis]).astype(np.float32)
+    sums: _Array = members @ (descriptors - codebook.centroids[words])
     lengths = np.linalg.norm(sums, axis=1, keepdims=True)
     np.divide(sums, lengths, out=sums, where=lengths > 0)
     return sums
