@@ -5,7 +5,9 @@ import threading
 import numpy as np
 import pytest
 
-from pixvec.vision.preprocess import Preprocess
+from pixvec.domain import RegionSettings
+from pixvec.vision.detector import Detections
+from pixvec.vision.preprocess import DetectorPreprocess, Preprocess
 from workers.batcher import Batcher
 
 
@@ -80,3 +82,94 @@ def test_a_broken_pass_fails_those_in_it_and_no_one_else(batcher, model):
         batcher.submit(model, pictures(1)).result(30)
     model.error = None
     assert batcher.submit(model, pictures(2)).result(30).vectors[0, 0] == 2
+
+
+class Shades:
+    """Finds in each picture one object, of its shade; `seconds` a picture go by while it looks."""
+
+    name, dim, digest, settings = "shades", 1, "1" * 64, RegionSettings("shades")
+    preprocess = DetectorPreprocess()
+
+    def __init__(self, clock) -> None:
+        self.clock, self.seconds = clock, 0.0
+        self.passes: list[list[int]] = []
+
+    def detect(self, pictures):
+        shades = [int(picture[0, 0, 0]) for picture in pictures]
+        self.passes.append(shades)
+        self.clock.now += self.seconds * len(shades)
+        return [self.found(shade, np.zeros((1, 4), np.float32)) for shade in shades]
+
+    def describe_boxes(self, pictures, boxes):
+        self.passes.append([len(each) for each in boxes])
+        return [self.found(int(picture[0, 0, 0]), each) for picture, each in zip(pictures, boxes, strict=True)]
+
+    def found(self, shade, boxes):
+        scores = np.full(len(boxes), 0.5, np.float32)
+        return Detections(boxes, [str(shade)] * len(boxes), scores, np.ones((len(boxes), 1), np.float32))
+
+
+class Clock:
+    now = 0.0
+
+    def monotonic(self):
+        return self.now
+
+
+@pytest.fixture
+def shades(monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr("workers.batcher.time", clock)
+    return Shades(clock)
+
+
+def of_different_sizes(*shades: int) -> list[np.ndarray]:
+    return [np.full((3 + shade, 5, 3), shade, np.uint8) for shade in shades]
+
+
+def labels(futures) -> list[str]:
+    return [found.labels[0] for future in futures for found in future.result(30).pictures]
+
+
+def test_pictures_of_different_sizes_share_a_pass_of_a_detector(batcher, model, shades):
+    hold(batcher, model)
+    shades.seconds = 0.01
+    warming = batcher.submit_regions(shades, of_different_sizes(9)[0])
+    futures = [batcher.submit_regions(shades, picture) for picture in of_different_sizes(1, 2, 3, 4)]
+    model.may_run.set()
+    assert labels([warming, *futures]) == ["9", "1", "2", "3", "4"]
+    assert shades.passes == [[9], [1, 2, 3], [4]]
+
+
+@pytest.mark.parametrize(("seconds", "passes"), [(0.125, [[0], [1, 2], [3, 4]]), (3.0, [[0], [1], [2], [3], [4]])])
+def test_a_pass_of_a_detector_takes_no_more_than_lasts_a_moment(batcher, model, shades, seconds, passes):
+    hold(batcher, model)
+    shades.seconds = seconds
+    futures = [batcher.submit_regions(shades, picture) for picture in of_different_sizes(0, 1, 2, 3, 4)]
+    model.may_run.set()
+    assert labels(futures) == ["0", "1", "2", "3", "4"]
+    assert shades.passes == passes
+
+
+def test_a_picture_in_a_hurry_waits_for_one_pass_of_a_detector(batcher, model, shades):
+    hold(batcher, model)
+    shades.seconds = 3.0
+    bulk = [batcher.submit_regions(shades, picture) for picture in of_different_sizes(1, 2, 3)]
+    urgent = batcher.submit_regions(shades, of_different_sizes(9)[0], priority=True)
+    model.may_run.set()
+    labels([*bulk, urgent])
+    assert shades.passes[0] == [9]
+
+
+def test_boxes_of_several_pictures_are_described_in_one_pass(batcher, model, shades):
+    shades.seconds = 0.01
+    batcher.submit_regions(shades, of_different_sizes(9)[0]).result(30)
+    hold(batcher, model)
+    boxes = [np.zeros((count, 4), np.float32) for count in (2, 1)]
+    pictures = of_different_sizes(1, 2)
+    futures = [
+        batcher.submit_regions(shades, picture, boxes=each) for picture, each in zip(pictures, boxes, strict=True)
+    ]
+    model.may_run.set()
+    assert [list(future.result(30).pictures[0].labels) for future in futures] == [["1", "1"], ["2"]]
+    assert shades.passes == [[9], [2, 1]]
