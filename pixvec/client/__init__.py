@@ -4,11 +4,14 @@ from pixvec.client.admin_values import RestoredShard, ShardSnapshot, SnapshotInf
 from pixvec.client.async_client import AsyncClient
 from pixvec.client.async_jobs import AsyncIngestJob, AsyncUriJob
 from pixvec.client.jobs import IngestJob, UriJob
+from pixvec.client.parts import Part
 from pixvec.client.sources import NewImage
 from pixvec.client.sync_client import Client
 from pixvec.client.values import (
     BatchHits,
     BatchResult,
+    Classification,
+    ClassifyResult,
     CollectionInfo,
     Coverage,
     DeleteResult,
@@ -26,6 +29,8 @@ __all__ = [
     "AsyncUriJob",
     "BatchHits",
     "BatchResult",
+    "Classification",
+    "ClassifyResult",
     "Client",
     "CollectionInfo",
     "Coverage",
@@ -38,6 +43,7 @@ __all__ = [
     "IngestJob",
     "JobInfo",
     "NewImage",
+    "Part",
     "RestoredShard",
     "SearchResult",
     "ShardSnapshot",

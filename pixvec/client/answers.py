@@ -1,9 +1,13 @@
 """Answers into values."""
 
+from collections.abc import Sequence
+
 from pixvec.api.v1 import collection_service_pb2, image_service_pb2, job_service_pb2, search_service_pb2
 from pixvec.client.values import (
     BatchHits,
     BatchResult,
+    Classification,
+    ClassifyResult,
     CollectionInfo,
     Coverage,
     DeleteResult,
@@ -103,6 +107,22 @@ def batch_result(message: search_service_pb2.QueryBatchResponse) -> BatchResult:
         timings=_timings(message.timings),
         space=message.space,
     )
+
+
+def classify_result(message: search_service_pb2.ClassifyResponse, labels: Sequence[str]) -> ClassifyResult:
+    """Return what pictures are of. `labels` are those that were asked about."""
+    return ClassifyResult(
+        results=tuple(_classification(each, labels) for each in message.results),
+        exclusive=message.exclusive,
+        timings=_timings(message.timings),
+        space=message.space,
+    )
+
+
+def _classification(message: search_service_pb2.Classification, labels: Sequence[str]) -> Classification:
+    probabilities = message.probabilities
+    order = sorted(range(len(labels)), key=lambda place: -probabilities[place])
+    return Classification(tuple(labels[place] for place in order), tuple(probabilities[place] for place in order))
 
 
 def _coverage(message: search_service_pb2.Coverage) -> Coverage:

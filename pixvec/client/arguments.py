@@ -58,11 +58,11 @@ def text(field: str, value: str) -> str:
 def texts(field: str, values: Iterable[str]) -> list[str]:
     """Return texts that can be sent. Raises InvalidRequest, also for a single text: its letters are not meant."""
     if isinstance(values, str):
-        raise InvalidRequest(f"{field} must be several ids, not the text {values!r}: put it in a list", field=field)
+        raise InvalidRequest(f"{field} must be several, not the text {values!r}: put it in a list", field=field)
     try:
         listed = list(values)
     except TypeError:
-        raise InvalidRequest(f"{field} must be several ids, not {values!r}", field=field) from None
+        raise InvalidRequest(f"{field} must be several texts, not {values!r}", field=field) from None
     return [text(field, value) for value in listed]
 
 

@@ -22,10 +22,11 @@ from pixvec.client.channel import CREATE_TIMEOUT_S, DEFAULT_ADDRESS, channel_opt
 from pixvec.client.failures import client_error
 from pixvec.client.ingest_run import IngestLimits, IngestRun
 from pixvec.client.joined import JoinedSearches
-from pixvec.client.queries import PictureLike, batch_request, query_request, read_picture, read_pictures
+from pixvec.client.parts import Part, PictureLike, read_parts, read_picture
+from pixvec.client.queries import batch_request, classify_request, query_request, read_pictures
 from pixvec.client.sources import AttributeSource, Sources, read_sources
 from pixvec.client.tokens import SessionTokens
-from pixvec.client.values import BatchResult, CollectionInfo, DeleteResult, Failure, SearchResult
+from pixvec.client.values import BatchResult, ClassifyResult, CollectionInfo, DeleteResult, Failure, SearchResult
 from pixvec.client.vectors import MatrixLike, VectorLike
 from pixvec.domain import (
     Consistency,
@@ -213,7 +214,9 @@ class AsyncClient:
         *,
         image: PictureLike | None = None,
         image_id: str | None = None,
+        text: str | None = None,
         vector: VectorLike | None = None,
+        combine: Iterable[Part] | None = None,
         space: str = "",
         limit: int = 10,
         offset: int = 0,
@@ -226,7 +229,9 @@ class AsyncClient:
         consistency: Consistency | str = Consistency.SESSION,
         timeout_s: float = 10.0,
     ) -> SearchResult:
-        """Find images like a picture (bytes or a file), like one of the collection, or near a vector.
+        """Find images like a picture (bytes or a file), like one of the collection, of what a text says, or near a
+        vector; or like several of these at once: `combine` takes a weighted `Part` for each. A text takes a space whose
+        model reads texts, such as open_clip; by default the first one.
 
         `exact` compares every vector. Otherwise `ef` (of a graph) and `nprobe` (of inverted lists) say how far to look,
         and `rescore` how many times `limit` candidates are compared again as they are stored, -1 for none; 0 stands for
@@ -234,15 +239,18 @@ class AsyncClient:
 
         By default the answer has seen every write of this client; `eventual` takes what each shard has now and says in
         `coverage` how many answered. Searches by vector that wait at the same time and differ in nothing else go to the
-        server together. Raises CollectionNotFound, ImageNotFound, InvalidVector, PictureError, ShardUnavailable, and
-        OSError for a file that cannot be read.
+        server together. Raises CollectionNotFound, ImageNotFound, InvalidVector, NoTextTower, PictureError,
+        ShardUnavailable, and OSError for a file that cannot be read.
         """
         picture = image if image is None else await asyncio.to_thread(read_picture, image)
+        parts = combine if combine is None else await asyncio.to_thread(read_parts, combine)
         request = query_request(
             collection,
             picture,
             image_id,
             vector,
+            by_text=text,
+            combine=parts,
             space=space,
             limit=limit,
             offset=offset,
@@ -260,6 +268,7 @@ class AsyncClient:
         *,
         images: Iterable[PictureLike] | None = None,
         image_ids: Iterable[str] | None = None,
+        texts: Iterable[str] | None = None,
         vectors: MatrixLike | None = None,
         space: str = "",
         limit: int = 10,
@@ -271,9 +280,9 @@ class AsyncClient:
         consistency: Consistency | str = Consistency.SESSION,
         timeout_s: float = 30.0,
     ) -> BatchResult:
-        """Find images like each of up to 1,000 pictures, images or vectors (rows of an array) in one call: quicker than
-        one by one. `limit` times their number is at most 100,000. One that cannot be answered fails them all, and the
-        error says which. See `search` for the rest.
+        """Find images like each of up to 1,000 pictures, images, texts or vectors (rows of an array) in one call:
+        quicker than one by one. `limit` times their number is at most 100,000. One that cannot be answered fails them
+        all, and the error says which. See `search` for the rest.
         """
         pictures = images if images is None else await asyncio.to_thread(read_pictures, images)
         request = batch_request(
@@ -281,6 +290,7 @@ class AsyncClient:
             pictures,
             image_ids,
             vectors,
+            by_texts=texts,
             space=space,
             limit=limit,
             min_score=min_score,
@@ -289,6 +299,38 @@ class AsyncClient:
             token=self._tokens.newest(collection),
         )
         return answers.batch_result(await self._fresh(collection, self._search.QueryBatch, request, timeout_s))
+
+    async def classify(
+        self,
+        collection: str,
+        labels: Iterable[str],
+        *,
+        images: Iterable[PictureLike] | None = None,
+        image_ids: Iterable[str] | None = None,
+        templates: Iterable[str] = (),
+        space: str = "",
+        consistency: Consistency | str = Consistency.SESSION,
+        timeout_s: float = 60.0,
+    ) -> ClassifyResult:
+        """Say of which labels up to 1,000 pictures are, sent or of the collection, without any training: by a model of
+        pictures and texts, that of the collection's first space that reads texts.
+
+        `templates` are texts with `{}` where the label goes, such as `a photo of a {}.`; left out, a few of that sort.
+        Raises CollectionNotFound, ImageNotFound, NoTextTower, PictureError, and OSError for a file that cannot be read.
+        """
+        pictures = images if images is None else await asyncio.to_thread(read_pictures, images)
+        request = classify_request(
+            collection,
+            labels,
+            pictures,
+            image_ids,
+            templates=templates,
+            space=space,
+            consistency=consistency,
+            token=self._tokens.newest(collection),
+        )
+        response = await self._fresh(collection, self._search.Classify, request, timeout_s)
+        return answers.classify_result(response, request.labels)
 
     async def get_job(self, job_id: str) -> JobInfo:
         """Return a job. Raises JobNotFound."""

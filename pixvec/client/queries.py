@@ -2,17 +2,14 @@
 
 import os
 from collections.abc import Iterable
-from typing import TypeAlias
 
 from pixvec.api.v1 import search_service_pb2
 from pixvec.client.arguments import check_size, choice, not_negative, number, text, texts
-from pixvec.client.files import read_file
+from pixvec.client.parts import Part, PictureLike, read_picture, to_combination
 from pixvec.client.vectors import MatrixLike, VectorLike, pack_vector, pack_vectors
 from pixvec.domain import Consistency, SearchOptions, SeqToken
 from pixvec.errors import InvalidRequest
 from pixvec.rpc.conversions import consistency_to_wire, params_to_wire, token_to_wire
-
-PictureLike: TypeAlias = bytes | bytearray | str | os.PathLike[str]
 
 
 def query_request(
@@ -21,6 +18,8 @@ def query_request(
     image_id: str | None,
     vector: VectorLike | None,
     *,
+    by_text: str | None,
+    combine: Iterable[Part] | None,
     space: str,
     limit: int,
     offset: int,
@@ -30,10 +29,10 @@ def query_request(
     consistency: Consistency | str,
     token: SeqToken,
 ) -> search_service_pb2.QueryRequest:
-    """Build a search by exactly one of `image`, `image_id` and `vector`. Raises InvalidRequest, InvalidVector, and
-    OSError for a picture file that cannot be read."""
-    if (image is not None) + (image_id is not None) + (vector is not None) != 1:
-        raise InvalidRequest("search needs exactly one of image, image_id and vector", field="query")
+    """Build a search by exactly one of `image`, `image_id`, `by_text`, `vector` and `combine`. Raises InvalidRequest,
+    InvalidVector, and OSError for a picture file that cannot be read."""
+    if sum(given is not None for given in (image, image_id, by_text, vector, combine)) != 1:
+        raise InvalidRequest("search needs exactly one of image, image_id, text, vector and combine", field="query")
     request = search_service_pb2.QueryRequest(
         collection=text("collection", collection),
         space=text("space", space),
@@ -45,6 +44,10 @@ def query_request(
         request.vector.data = pack_vector(vector)
     elif image_id is not None:
         request.image_id = text("image_id", image_id)
+    elif by_text is not None:
+        request.text = text("text", by_text)
+    elif combine is not None:
+        request.combination.CopyFrom(to_combination(combine))
     elif image is not None:
         request.image = read_picture(image)
     if min_score is not None:
@@ -61,6 +64,7 @@ def batch_request(
     image_ids: Iterable[str] | None,
     vectors: MatrixLike | None,
     *,
+    by_texts: Iterable[str] | None,
     space: str,
     limit: int,
     min_score: float | None,
@@ -68,10 +72,10 @@ def batch_request(
     consistency: Consistency | str,
     token: SeqToken,
 ) -> search_service_pb2.QueryBatchRequest:
-    """Build a batch of searches by exactly one of `images`, `image_ids` and `vectors`. Raises InvalidRequest,
-    InvalidVector, and OSError for a picture file that cannot be read."""
-    if (images is not None) + (image_ids is not None) + (vectors is not None) != 1:
-        raise InvalidRequest("search_batch needs exactly one of images, image_ids and vectors", field="queries")
+    """Build a batch of searches by exactly one of `images`, `image_ids`, `by_texts` and `vectors`. Raises
+    InvalidRequest, InvalidVector, and OSError for a picture file that cannot be read."""
+    if sum(given is not None for given in (images, image_ids, by_texts, vectors)) != 1:
+        raise InvalidRequest("search_batch needs exactly one of images, image_ids, texts and vectors", field="queries")
     request = search_service_pb2.QueryBatchRequest(
         collection=text("collection", collection),
         space=text("space", space),
@@ -82,6 +86,8 @@ def batch_request(
         request.vectors.data, request.vectors.dim = pack_vectors(vectors)
     elif image_ids is not None:
         request.image_ids.ids.extend(texts("image_ids", image_ids))
+    elif by_texts is not None:
+        request.texts.texts.extend(texts("texts", by_texts))
     elif images is not None:
         request.images.contents.extend(read_pictures(images))
     if min_score is not None:
@@ -91,25 +97,48 @@ def batch_request(
 
 
 def read_pictures(images: Iterable[PictureLike]) -> list[bytes]:
-    """Return the bytes of pictures, as `read_picture` does, that go in one message."""
+    """Return the bytes of pictures, as `read_picture` does, that go in one message. Raises InvalidRequest for one
+    alone: the letters of its name are not meant."""
+    if isinstance(images, bytes | bytearray | str | os.PathLike):
+        raise InvalidRequest("images must be several pictures: put the one in a list", field="images")
     contents = [read_picture(image) for image in images]
     check_size("the batch of pictures", sum(map(len, contents)))
     return contents
 
 
-def read_picture(image: PictureLike) -> bytes:
-    """Return the bytes of a picture given as bytes or as the path of its file. Raises InvalidRequest for anything else,
-    and as `read_file` does."""
-    if isinstance(image, str | os.PathLike):
-        return read_file(image, "the query picture")
-    if not isinstance(image, bytes | bytearray):
-        raise InvalidRequest(f"image must be the bytes or the path of a picture, not {image!r}", field="image")
-    check_size("the query picture", len(image))
-    return bytes(image)
+def classify_request(
+    collection: str,
+    labels: Iterable[str],
+    images: Iterable[PictureLike] | None,
+    image_ids: Iterable[str] | None,
+    *,
+    templates: Iterable[str],
+    space: str,
+    consistency: Consistency | str,
+    token: SeqToken,
+) -> search_service_pb2.ClassifyRequest:
+    """Build the question of which labels pictures are. Raises InvalidRequest, and OSError for a picture file that
+    cannot be read."""
+    if (images is None) == (image_ids is None):
+        raise InvalidRequest("classify needs exactly one of images and image_ids", field="pictures")
+    request = search_service_pb2.ClassifyRequest(
+        collection=text("collection", collection),
+        labels=texts("labels", labels),
+        templates=texts("templates", templates),
+        space=text("space", space),
+    )
+    if images is not None:
+        request.images.contents.extend(read_pictures(images))
+    elif image_ids is not None:
+        request.image_ids.ids.extend(texts("image_ids", image_ids))
+    _ask_consistency(request, consistency, token)
+    return request
 
 
 def _ask_consistency(
-    request: search_service_pb2.QueryRequest | search_service_pb2.QueryBatchRequest,
+    request: search_service_pb2.QueryRequest
+    | search_service_pb2.QueryBatchRequest
+    | search_service_pb2.ClassifyRequest,
     consistency: Consistency | str,
     token: SeqToken,
 ) -> None:

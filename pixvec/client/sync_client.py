@@ -19,10 +19,11 @@ from pixvec.client.channel import CREATE_TIMEOUT_S, DEFAULT_ADDRESS, channel_opt
 from pixvec.client.failures import client_error
 from pixvec.client.ingest_run import IngestLimits, IngestRun
 from pixvec.client.jobs import IngestJob, UriJob
-from pixvec.client.queries import PictureLike, batch_request, query_request
+from pixvec.client.parts import Part, PictureLike
+from pixvec.client.queries import batch_request, classify_request, query_request
 from pixvec.client.sources import AttributeSource, Sources, read_sources
 from pixvec.client.tokens import SessionTokens
-from pixvec.client.values import BatchResult, CollectionInfo, DeleteResult, Failure, SearchResult
+from pixvec.client.values import BatchResult, ClassifyResult, CollectionInfo, DeleteResult, Failure, SearchResult
 from pixvec.client.vectors import MatrixLike, VectorLike
 from pixvec.domain import (
     Consistency,
@@ -204,7 +205,9 @@ class Client:
         *,
         image: PictureLike | None = None,
         image_id: str | None = None,
+        text: str | None = None,
         vector: VectorLike | None = None,
+        combine: Iterable[Part] | None = None,
         space: str = "",
         limit: int = 10,
         offset: int = 0,
@@ -217,21 +220,25 @@ class Client:
         consistency: Consistency | str = Consistency.SESSION,
         timeout_s: float = 10.0,
     ) -> SearchResult:
-        """Find images like a picture (bytes or a file), like one of the collection, or near a vector.
+        """Find images like a picture (bytes or a file), like one of the collection, of what a text says, or near a
+        vector; or like several of these at once: `combine` takes a weighted `Part` for each. A text takes a space whose
+        model reads texts, such as open_clip; by default the first one.
 
         `exact` compares every vector. Otherwise `ef` (of a graph) and `nprobe` (of inverted lists) say how far to look,
         and `rescore` how many times `limit` candidates are compared again as they are stored, -1 for none; 0 stands for
         the default of each.
 
         By default the answer has seen every write of this client; `eventual` takes what each shard has now and says in
-        `coverage` how many answered. Raises CollectionNotFound, ImageNotFound, InvalidVector, PictureError,
-        ShardUnavailable, and OSError for a file that cannot be read.
+        `coverage` how many answered. Raises CollectionNotFound, ImageNotFound, InvalidVector, NoTextTower,
+        PictureError, ShardUnavailable, and OSError for a file that cannot be read.
         """
         request = query_request(
             collection,
             image,
             image_id,
             vector,
+            by_text=text,
+            combine=combine,
             space=space,
             limit=limit,
             offset=offset,
@@ -249,6 +256,7 @@ class Client:
         *,
         images: Iterable[PictureLike] | None = None,
         image_ids: Iterable[str] | None = None,
+        texts: Iterable[str] | None = None,
         vectors: MatrixLike | None = None,
         space: str = "",
         limit: int = 10,
@@ -260,15 +268,16 @@ class Client:
         consistency: Consistency | str = Consistency.SESSION,
         timeout_s: float = 30.0,
     ) -> BatchResult:
-        """Find images like each of up to 1,000 pictures, images or vectors (rows of an array) in one call: quicker than
-        one by one. `limit` times their number is at most 100,000. One that cannot be answered fails them all, and the
-        error says which. See `search` for the rest.
+        """Find images like each of up to 1,000 pictures, images, texts or vectors (rows of an array) in one call:
+        quicker than one by one. `limit` times their number is at most 100,000. One that cannot be answered fails them
+        all, and the error says which. See `search` for the rest.
         """
         request = batch_request(
             collection,
             images,
             image_ids,
             vectors,
+            by_texts=texts,
             space=space,
             limit=limit,
             min_score=min_score,
@@ -277,6 +286,37 @@ class Client:
             token=self._tokens.newest(collection),
         )
         return answers.batch_result(self._fresh(collection, self._search.QueryBatch, request, timeout_s))
+
+    def classify(
+        self,
+        collection: str,
+        labels: Iterable[str],
+        *,
+        images: Iterable[PictureLike] | None = None,
+        image_ids: Iterable[str] | None = None,
+        templates: Iterable[str] = (),
+        space: str = "",
+        consistency: Consistency | str = Consistency.SESSION,
+        timeout_s: float = 60.0,
+    ) -> ClassifyResult:
+        """Say of which labels up to 1,000 pictures are, sent or of the collection, without any training: by a model of
+        pictures and texts, that of the collection's first space that reads texts.
+
+        `templates` are texts with `{}` where the label goes, such as `a photo of a {}.`; left out, a few of that sort.
+        Raises CollectionNotFound, ImageNotFound, NoTextTower, PictureError, and OSError for a file that cannot be read.
+        """
+        request = classify_request(
+            collection,
+            labels,
+            images,
+            image_ids,
+            templates=templates,
+            space=space,
+            consistency=consistency,
+            token=self._tokens.newest(collection),
+        )
+        response = self._fresh(collection, self._search.Classify, request, timeout_s)
+        return answers.classify_result(response, request.labels)
 
     def get_job(self, job_id: str) -> JobInfo:
         """Return a job. Raises JobNotFound."""

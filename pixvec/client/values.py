@@ -155,6 +155,53 @@ class BatchResult(Sequence[BatchHits]):
 
 
 @dataclass(frozen=True, slots=True)
+class Classification(Mapping[str, float]):
+    """What one picture is of: a probability for each label, the likeliest first."""
+
+    labels: tuple[str, ...]
+    probabilities: tuple[float, ...]
+
+    @property
+    def best(self) -> str:
+        """The likeliest label."""
+        return self.labels[0]
+
+    def __getitem__(self, label: str) -> float:
+        if label not in self.labels:
+            raise KeyError(label)
+        return self.probabilities[self.labels.index(label)]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.labels)
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@dataclass(frozen=True, slots=True)
+class ClassifyResult(Sequence[Classification]):
+    """What each picture is of, in order. `exclusive`: the probabilities of a picture sum to 1; else each label stands
+    for itself. `space` is that whose model was asked."""
+
+    results: tuple[Classification, ...]
+    exclusive: bool
+    timings: Timings
+    space: str
+
+    def __len__(self) -> int:
+        return len(self.results)
+
+    @overload
+    def __getitem__(self, index: int) -> Classification: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Classification]: ...
+
+    def __getitem__(self, index: int | slice) -> Classification | Sequence[Classification]:
+        return self.results[index]
+
+
+@dataclass(frozen=True, slots=True)
 class DeleteResult:
     """What a delete did."""
 

@@ -1,5 +1,6 @@
 """SearchService over the fake store: by brute force."""
 
+import math
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
@@ -37,6 +38,22 @@ class FakeSearch(Servicer, SearchServiceServicer):
                 ],
                 coverage=pb.Coverage(shards_total=1, shards_answered=1),
                 timings=pb.Timings(total=0.001, search=0.001),
+                space="image",
+            )
+
+    def Classify(self, request: pb.ClassifyRequest, context: grpc.ServicerContext) -> pb.ClassifyResponse:
+        """Say of which label each picture is: the likelier, the nearer its vector is to that of the label."""
+        with self._server.answering("Classify", request, context) as store:
+            _fresh(store, request.collection, request.token)
+            return pb.ClassifyResponse(
+                results=[
+                    pb.Classification(
+                        probabilities=_shares([cosine(each, _text_vector(label)) for label in request.labels])
+                    )
+                    for each in _pictures(store, request)
+                ],
+                exclusive=True,
+                timings=pb.Timings(total=0.001, inference=0.001),
                 space="image",
             )
 
@@ -78,22 +95,48 @@ def _min_score(request: pb.QueryRequest | pb.QueryBatchRequest) -> float:
 
 
 def _query_vector(store: Store, request: pb.QueryRequest) -> list[float]:
-    kind = request.WhichOneof("query")
+    if request.WhichOneof("query") != "combination":
+        return _part_vector(store, request.collection, request)
+    total = [0.0] * DIM
+    for part in request.combination.parts:
+        vector = _part_vector(store, request.collection, part)
+        share = (part.weight if part.HasField("weight") else 1.0) / math.hypot(*vector)
+        total = [have + share * number for have, number in zip(total, vector, strict=True)]
+    return total
+
+
+def _part_vector(store: Store, collection: str, part: pb.QueryRequest | pb.Combination.Part) -> list[float]:
+    kind = part.WhichOneof("query")
     if kind == "image_id":
-        return store.image(request.collection, request.image_id).vector
+        return store.image(collection, part.image_id).vector
     if kind == "image":
-        return embed(request.image)
-    return _checked(unpack(request.vector.data))
+        return embed(part.image)
+    return _text_vector(part.text) if kind == "text" else _checked(unpack(part.vector.data))
+
+
+def _text_vector(text: str) -> list[float]:
+    return embed(text.encode())
+
+
+def _shares(cosines: Sequence[float]) -> list[float]:
+    exponentials = [math.exp(10 * each) for each in cosines]
+    return [each / sum(exponentials) for each in exponentials]
+
+
+def _pictures(store: Store, request: pb.QueryBatchRequest | pb.ClassifyRequest) -> list[list[float]]:
+    if request.image_ids.ids:
+        return _each(
+            lambda image_id: store.image(request.collection, image_id).vector, request.image_ids.ids, "image_ids.ids"
+        )
+    return _each(embed, request.images.contents, "images.contents")
 
 
 def _batch_vectors(store: Store, request: pb.QueryBatchRequest) -> list[list[float]]:
     kind = request.WhichOneof("queries")
-    if kind == "image_ids":
-        return _each(
-            lambda image_id: store.image(request.collection, image_id).vector, request.image_ids.ids, "image_ids.ids"
-        )
-    if kind == "images":
-        return _each(embed, request.images.contents, "images.contents")
+    if kind in ("image_ids", "images"):
+        return _pictures(store, request)
+    if kind == "texts":
+        return _each(_text_vector, request.texts.texts, "texts.texts")
     numbers, dim = unpack(request.vectors.data), request.vectors.dim
     return _each(_checked, [numbers[place : place + dim] for place in range(0, len(numbers), dim)], "vectors.data")
 

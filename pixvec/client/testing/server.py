@@ -30,7 +30,8 @@ from pixvec.rpc.errors import status_code, to_metadata, to_status
 class FakeServer:
     """Listens on a Unix socket of its own: `address` is what a Client takes. Use it in a `with`.
 
-    Pictures are compared by their bytes: the same bytes score 1. Any bytes but none are a picture.
+    Pictures are compared by their bytes: the same bytes score 1. Any bytes but none are a picture, and a text is as the
+    picture of its UTF-8 bytes.
     """
 
     def __init__(self) -> None:

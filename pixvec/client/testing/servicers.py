@@ -49,6 +49,7 @@ class FakeCollections(Servicer, CollectionServiceServicer):
                 metric=request.metric or common_pb2.METRIC_COSINE,
                 digest="0" * 64,
                 index=index_to_wire(index_from_wire(request.index)),
+                takes_text=True,
             )
             created = store.create(
                 collection_service_pb2.Collection(
