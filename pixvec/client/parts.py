@@ -29,7 +29,9 @@ class Part:
 def read_parts(parts: Iterable[Part]) -> list[Part]:
     """Return the parts with their picture files read. Raises as `read_picture` does, and InvalidRequest for what are no
     parts."""
-    listed = list(parts) if isinstance(parts, Iterable) else [parts]
+    if isinstance(parts, Part):
+        raise InvalidRequest("combine takes several parts: put the one in a list", field="combine")
+    listed = list(parts)
     strangers = [part for part in listed if not isinstance(part, Part)]
     if strangers:
         raise InvalidRequest(f"combine takes Part values, not {strangers[0]!r}: Part(text='…')", field="combine")
