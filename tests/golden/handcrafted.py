@@ -17,8 +17,12 @@ from pixvec.vision.weights import WeightSource
 from tests.golden.measure import summary
 from tests.golden.pictures import files
 
-# Of exact pixels: colours, shapes, nothing at all, next to nothing.
-PICTURES = ("png", "palette", "grey", "alpha", "1x1", "20000x1")
+# Of exact pixels: colours, shapes, nothing at all, next to nothing, and every way they may be stored.
+PICTURES = (
+    *("png", "palette", "grey", "alpha", "1x1", "20000x1"),
+    *("cmyk", "16-bit", "16-bit-rgb", "animated-gif", "animated-png"),
+    *(f"png-exif-{orientation}" for orientation in range(1, 9)),
+)
 PLAIN = ("hog", "color-hsv", "color-lab", "lbp")
 SIFT = ("sift-bow:golden", "sift-vlad:golden")
 _WORDS = 16

@@ -1,5 +1,7 @@
 """The files that the pipeline is held to, made here from whole numbers alone: the same on every machine."""
 
+import struct
+import zlib
 from collections.abc import Iterator
 
 import numpy as np
@@ -66,6 +68,8 @@ def _modes() -> Iterator[tuple[str, bytes]]:
         ("palette", _palette()),
     ):
         yield name, encode(picture, "PNG")
+    yield "16-bit-rgb", _deep_png(plate())
+    yield "16-bit-tiff", encode(Image.fromarray(sixteen), "TIFF")
     yield "16-bit-transparent", encode(Image.fromarray(sixteen // 4096 * 4096), "PNG", transparency=8 * 4096)
     yield "rgb-transparent", encode(_palette().convert("RGB"), "PNG", transparency=(16, 32, 48))
     yield "palette-transparent", encode(_palette(), "PNG", transparency=1)
@@ -97,6 +101,19 @@ def _shapes() -> Iterator[tuple[str, bytes]]:
     yield "1x1", encode(Image.new("RGB", (1, 1), (200, 100, 50)), "PNG")
     for size in ((20_000, 1), (1, 20_000)):
         yield "{}x{}".format(*size), encode(plate(size), "PNG")
+
+
+def _deep_png(picture: Image.Image) -> bytes:
+    """Return an RGB picture as a PNG of 16 bits a channel, which Pillow reads but does not write. The lower eight bits
+    are not the upper ones', so that a decoder that rounds is told from one that cuts them off."""
+    upper = np.asarray(picture).astype(np.uint16)
+    rows = (upper << 8 | (255 - upper)).astype(">u2").reshape(picture.height, -1)
+    header = struct.pack(">IIBBBBB", *picture.size, 16, 2, 0, 0, 0)
+    scanlines = b"".join(b"\0" + row.tobytes() for row in rows)
+    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(scanlines)), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks
+    )
 
 
 def _palette() -> Image.Image:

@@ -7,8 +7,7 @@ extractor's own version, first: the digests of all models concerned then change,
 from pathlib import Path
 from typing import Any
 
-from tests.golden import stored
-from tests.golden.handcrafted import extractors, measure_all
+from tests.golden import handcrafted, network, stored
 from tests.golden.measure import MODEL, measure
 from tests.golden.pictures import files
 
@@ -16,8 +15,10 @@ from tests.golden.pictures import files
 def main() -> None:
     """Write the values, and say which have moved."""
     _store(stored.FILE, MODEL.digest, {name: measure(name, content) for name, content in files().items()})
-    models = extractors()
-    _store(stored.HANDCRAFTED, {name: model.digest for name, model in models.items()}, measure_all(models))
+    models = handcrafted.extractors()
+    _store(stored.HANDCRAFTED, {name: model.digest for name, model in models.items()}, handcrafted.measure_all(models))
+    small = network.network()
+    _store(stored.NETWORK, small.digest, dict(network.measure_all(small)))
 
 
 def _store(file: Path, digest: stored.Digest, cases: dict[str, Any]) -> None:

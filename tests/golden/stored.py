@@ -6,6 +6,7 @@ from typing import Any
 
 FILE = Path(__file__).with_name("expected.json")
 HANDCRAFTED = Path(__file__).with_name("handcrafted.json")
+NETWORK = Path(__file__).with_name("network.json")
 
 # Of one model, or by the names of several.
 Digest = str | dict[str, str]
