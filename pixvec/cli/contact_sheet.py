@@ -1,4 +1,4 @@
-"""One HTML page that shows a query picture beside its hits. It needs nothing but itself."""
+"""One HTML page that shows a query, a picture or a text, beside its hits. It needs nothing but itself."""
 
 import base64
 import html
@@ -42,6 +42,7 @@ _PAGE = """<!doctype html>
   figure {{ margin: 0; border: 1px solid var(--line); border-radius: .6rem;
            overflow: hidden; background: var(--card); }}
   .query {{ border: 2px solid var(--mark); }}
+  blockquote {{ margin: 0; padding: 1.5rem 1.25rem; font-size: 1.35rem; line-height: 1.35; overflow-wrap: anywhere; }}
   img {{ display: block; width: 100%; aspect-ratio: 4 / 3; object-fit: contain; background: var(--ground); }}
   figcaption {{ padding: .5rem .75rem .6rem; font-size: .85rem; overflow-wrap: anywhere; }}
   .score {{ float: right; margin-left: .5rem; color: var(--soft); font-variant-numeric: tabular-nums; }}
@@ -50,7 +51,7 @@ _PAGE = """<!doctype html>
 <h1>{title}</h1>
 <p>{summary}</p>
 <main>
-  <figure class="query"><img src="{query}" alt="The query picture"><figcaption>query</figcaption></figure>
+  <figure class="query">{query}<figcaption>query</figcaption></figure>
   <ol>
 {hits}
   </ol>
@@ -63,12 +64,15 @@ _HIT = (
 )
 
 
-def write_contact_sheet(file: Path, title: str, query: bytes, hits: Sequence[SheetHit], result: SearchResult) -> None:
-    """Write the page to `file`. `query` is a picture of any format that browsers show."""
+def write_contact_sheet(
+    file: Path, title: str, query: bytes | None, hits: Sequence[SheetHit], result: SearchResult, text: str = ""
+) -> None:
+    """Write the page to `file`. `query`, a picture of any format that browsers show, or `text`, or both were searched
+    by."""
     file.parent.mkdir(parents=True, exist_ok=True)
     rows = [_hit(rank, hit) for rank, hit in enumerate(hits, start=1)]
     page = _PAGE.format(
-        title=html.escape(title), summary=_summary(result), query=_data_uri(query), hits="\n".join(rows)
+        title=html.escape(title), summary=_summary(result), query=_query(query, text), hits="\n".join(rows)
     )
     file.write_text(page, encoding="utf-8")
 
@@ -81,12 +85,19 @@ def fetch_hits(client: Client, collection: str, result: SearchResult) -> list[Sh
     ]
 
 
-def show_contact_sheet(client: Client, collection: str, query: bytes, result: SearchResult) -> Path:
+def show_contact_sheet(
+    client: Client, collection: str, query: bytes | None, result: SearchResult, text: str = ""
+) -> Path:
     """Write the hits as a page of their own and show it in a browser, where there is one. Return the page."""
     file = Path(tempfile.mkdtemp(prefix="pixvec-")) / "contact-sheet.html"
-    write_contact_sheet(file, f"pixvec: {collection}", query, fetch_hits(client, collection, result), result)
+    write_contact_sheet(file, f"pixvec: {collection}", query, fetch_hits(client, collection, result), result, text)
     webbrowser.open(file.as_uri())
     return file
+
+
+def _query(picture: bytes | None, text: str) -> str:
+    shown = "" if picture is None else f'<img src="{_data_uri(picture)}" alt="The query picture">'
+    return f"{shown}<blockquote>{html.escape(text)}</blockquote>" if text else shown
 
 
 def _hit(rank: int, hit: SheetHit) -> str:

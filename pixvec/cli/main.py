@@ -9,10 +9,8 @@ import typer
 from rich.table import Column, Table
 from rich.text import Text
 
-from pixvec.cli import collections, doctor, local, snapshots, topology
+from pixvec.cli import classify, collections, doctor, local, search, snapshots, topology
 from pixvec.cli.console import Address, AsJson, plain_console, print_json
-from pixvec.cli.contact_sheet import show_contact_sheet
-from pixvec.cli.hits import print_hits
 from pixvec.client import Client
 from pixvec.client.channel import DEFAULT_ADDRESS
 from pixvec.client.progress import progress_line
@@ -24,6 +22,8 @@ jobs = typer.Typer(invoke_without_command=True, help="List jobs and what failed 
 app.add_typer(collections.app, name="collection")
 app.add_typer(jobs, name="jobs")
 app.add_typer(snapshots.app, name="snapshot")
+app.command("search")(search.search)
+app.command("classify")(classify.classify)
 app.command("up")(local.up)
 app.command("down")(local.down)
 app.command("status")(local.status)
@@ -75,47 +75,6 @@ def ingest(
             console.print(f"failed: {failure.error.message}")
     if job.failures:
         raise typer.Exit(1)
-
-
-@app.command()
-def search(
-    collection: str,
-    picture: Annotated[Path | None, typer.Argument(exists=True, dir_okay=False, help="A picture to search by.")] = None,
-    like: Annotated[str | None, typer.Option(help="Search by an image of the collection.")] = None,
-    limit: int = 10,
-    min_score: float | None = None,
-    exact: Annotated[bool, typer.Option("--exact", help="Compare every vector.")] = False,
-    ef: Annotated[int, typer.Option(help="Candidates kept in a graph; 0: the default.")] = 0,
-    nprobe: Annotated[int, typer.Option(help="Inverted lists looked through; 0: the default.")] = 0,
-    rescore: Annotated[
-        float, typer.Option(help="Candidates compared again, times the limit; 0: the default, -1: none.")
-    ] = 0.0,
-    open_sheet: Annotated[bool, typer.Option("--open", help="Show the hits in a browser.")] = False,
-    address: Address = DEFAULT_ADDRESS,
-    as_json: AsJson = False,
-) -> None:
-    """Find pictures by a picture."""
-    if (picture is None) == (like is None):
-        raise typer.BadParameter("give a picture, or --like ID")
-    with Client(address) as client:
-        result = client.search(
-            collection,
-            image=picture,
-            image_id=like,
-            limit=limit,
-            min_score=min_score,
-            exact=exact,
-            ef=ef,
-            nprobe=nprobe,
-            rescore=rescore,
-        )
-        if as_json:
-            print_json({"hits": [asdict(hit) for hit in result], "timings": asdict(result.timings)})
-            return
-        print_hits(console, result)
-        if open_sheet:
-            query = picture.read_bytes() if picture else client.get_content(collection, like or "")
-            console.print(f"Contact sheet: {show_contact_sheet(client, collection, query, result)}")
 
 
 @jobs.callback()

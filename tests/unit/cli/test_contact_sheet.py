@@ -40,9 +40,9 @@ class Page(HTMLParser):
 
 @pytest.fixture
 def write(tmp_path):
-    def write(query=b"\xff\xd8 query", *hits, title="a title"):
+    def write(query=b"\xff\xd8 query", *hits, title="a title", text=""):
         file = tmp_path / "made" / "for it" / "sheet.html"
-        write_contact_sheet(file, title, query, hits, RESULT)
+        write_contact_sheet(file, title, query, hits, RESULT, text)
         return Page(file.read_text(encoding="utf-8"))
 
     return write
@@ -55,6 +55,15 @@ def test_a_page_shows_the_query_and_every_hit_in_order(write):
     assert contents == [b"\xff\xd8 query", b"first", b"second"]
     assert re.search(r"0\.9877.*1\. a\.jpg.*0\.5000.*2\. b\.jpg", page.text, re.DOTALL)
     assert "0 hits in 12.3 ms (search 4.0 ms); 2 of 3 shards answered." in page.text
+
+
+def test_a_page_shows_the_text_that_was_searched_by_alone_or_below_a_picture(write):
+    alone = write(None, SheetHit("a.jpg", 0.5, b"first"), text="a <red> car")
+    assert [image["alt"] for image in alone.images] == ["a.jpg"]
+    assert "a <red> car" in alone.text
+    both = write(b"\xff\xd8 query", text="by night")
+    assert [image["alt"] for image in both.images] == ["The query picture"]
+    assert "by night" in both.text
 
 
 def test_a_page_needs_nothing_but_itself(write):

@@ -1,3 +1,4 @@
+import re
 import webbrowser
 
 import pytest
@@ -30,6 +31,22 @@ def test_an_image_that_is_in_finds_its_likes(run, stored, server):
     assert run("search", "photos", "--like", "sub/b[all].png", "--limit", 1).status == 0
     query = server.called("Query")[0]
     assert (query.image_id, query.limit) == ("sub/b[all].png", 1)
+
+
+def test_a_text_finds_what_it_says(run, stored, server):
+    ended = run("search", "photos", "--text", "a picture", "--space", "clip")
+    assert (ended.status, ended.err) == (0, "")
+    assert re.search(r"1 .*a\.jpg.*1\.0000", ended.out)
+    query = server.called("Query")[0]
+    assert (query.text, query.space) == ("a picture", "clip")
+
+
+def test_a_picture_and_a_text_are_weighed_together(run, stored, server):
+    assert run("search", "photos", stored / "a.jpg", "--text", "by night", "--text-weight", 0.5).status == 0
+    assert run("search", "photos", "--like", "a.jpg", "--text", "by night").status == 0
+    shown, by_id = (list(query.combination.parts) for query in server.called("Query"))
+    assert (shown[0].image, shown[1].text, shown[1].weight) == (b"a picture", "by night", 0.5)
+    assert (by_id[0].image_id, by_id[1].text, by_id[1].weight) == ("a.jpg", "by night", 1)
 
 
 def test_how_hard_to_search_can_be_said(run, stored, server):
@@ -90,17 +107,18 @@ def test_the_address_may_be_given(run, stored, server, monkeypatch):
     assert run("search", "photos", stored / "a.jpg", "--address", server.address).status == 0
 
 
-@pytest.mark.parametrize("by_id", [False, True])
-def test_hits_are_shown_in_a_browser(run, stored, monkeypatch, tmp_path, by_id):
+@pytest.mark.parametrize("by", ["picture", "like", "text"])
+def test_hits_are_shown_in_a_browser(run, stored, monkeypatch, tmp_path, by):
     opened = []
     monkeypatch.setattr(webbrowser, "open", opened.append)
     monkeypatch.setattr(contact_sheet.tempfile, "mkdtemp", lambda prefix: str(tmp_path))
-    query = ["--like", "a.jpg"] if by_id else [stored / "a.jpg"]
+    query = {"like": ["--like", "a.jpg"], "picture": [stored / "a.jpg"], "text": ["--text", "a red car"]}[by]
     ended = run("search", "photos", *query, "--open")
     sheet = tmp_path / "contact-sheet.html"
     assert opened == [sheet.as_uri()]
     assert f"Contact sheet: {sheet}\n" in ended.out
     assert "b[all].png" in sheet.read_text()
+    assert ("a red car" in sheet.read_text()) is (by == "text")
 
 
 def test_a_refusal_is_one_line(run, stored, server):
