@@ -3,7 +3,7 @@
 import os
 import socket
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pixvec.blobs.store import FsspecBlobStore
@@ -21,11 +21,15 @@ from pixvec.vision.weights import WeightSource, parse_weights
 from workers.batcher import Batcher
 from workers.decode_pool import DecodePool
 from workers.embedder import EmbedderService
+from workers.fitted_models import FittedModels, fitted_folder
+from workers.fitting import Fitting
 from workers.ingest import IngestRunner
 from workers.leases import LeaseKeeper
 from workers.model_host import ModelHost
+from workers.sampling import Sampler
 from workers.server_thread import ServerThread
 from workers.stopping import listen_for_stop
+from workers.training import TrainingRunner
 
 # For calls under way when the worker is told to stop.
 SERVER_GRACE_S = 5.0
@@ -39,11 +43,13 @@ class Child:
     sources: UriSources
     queue: CeleryChunkQueue
     runner: IngestRunner
+    trainer: TrainingRunner
     server: ServerThread
 
     def stop(self) -> None:
         """Take on nothing more. Returns at once; a signal handler may call it."""
         self.runner.stop()
+        self.trainer.stop()
         self.server.stop()
 
     def close(self) -> None:
@@ -65,6 +71,8 @@ def start_child(settings: WorkerSettings) -> Child:
         settings.worker_download_limit_s,
         Path(settings.worker_models) if settings.worker_models else None,
     )
+    blobs = FsspecBlobStore(settings.blob_url)
+    weights = replace(weights, fitted=FittedModels(catalogue.models, blobs, fitted_folder()).find)
     host = ModelHost(weights)
     limits = DecodeLimits(settings.max_picture_bytes, settings.max_picture_pixels)
     decoder = DecodePool(settings.worker_decoders or len(os.sched_getaffinity(0)), limits)
@@ -75,9 +83,10 @@ def start_child(settings: WorkerSettings) -> Child:
     leases.start()
     sources = UriSources(settings.ingest_roots, settings.max_picture_bytes)
     queue = CeleryChunkQueue(settings.broker_url)
+    owner = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
     runner = IngestRunner(
         catalogue,
-        FsspecBlobStore(settings.blob_url),
+        blobs,
         sources,
         queue,
         GrpcPusher(catalogue.topology),
@@ -85,12 +94,16 @@ def start_child(settings: WorkerSettings) -> Child:
         decoder,
         batcher,
         leases,
-        owner=f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}",
+        owner=owner,
         lease_s=settings.worker_lease_s,
         batch_images=settings.worker_batch_images,
     )
     server = ServerThread(settings.worker_listen, EmbedderService(host, decoder, batcher), grace_s=SERVER_GRACE_S)
-    child = Child(catalogue, sources, queue, runner, server)
+    fitting = Fitting(catalogue.trainings, Sampler(blobs, decoder), host, batcher)
+    trainer = TrainingRunner(
+        catalogue.trainings, blobs, queue, fitting, weights, owner=owner, lease_s=settings.worker_lease_s
+    )
+    child = Child(catalogue, sources, queue, runner, trainer, server)
     listen_for_stop(child.stop)
     server.start()
     return child

@@ -4,9 +4,13 @@ import threading
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from pixvec.errors import DigestMismatch
+from pixvec.vision.detectors import load_detector
 from pixvec.vision.extractor import Extractor
+from pixvec.vision.model_name import has_fitted
+from pixvec.vision.region_extractor import region_extractor
 from pixvec.vision.registry import ModelInfo, canonical, describe, load, resolve_auto
 from pixvec.vision.weights import WeightSource
+from workers.region_models import RegionModels
 
 AUTO = "auto"
 # Loading may take minutes, when weights have to be fetched first.
@@ -14,7 +18,8 @@ _LOADS_AT_ONCE = 4
 
 
 class ModelHost:
-    """Loads each model once, in threads of its own, and keeps it. Thread-safe; one model waits for no other."""
+    """Loads each model once, in threads of its own, and keeps it. Thread-safe; one model waits for no other. `regions`
+    does the same for what fills spaces of regions."""
 
     def __init__(self, weights: WeightSource) -> None:
         self._weights = weights
@@ -22,10 +27,16 @@ class ModelHost:
         self._loading: dict[str, Future[Extractor]] = {}
         self._lock = threading.Lock()
         self._threads = ThreadPoolExecutor(_LOADS_AT_ONCE, thread_name_prefix="models")
+        self.regions = RegionModels(lambda name: load_detector(name, weights), self.get, region_extractor)
 
-    def find(self, name: str) -> Extractor | None:
-        """Return the model if it is loaded: waits for nothing."""
-        return self._models.get(name)
+    def find(self, name: str, digest: str = "") -> Extractor | None:
+        """Return the model if it is loaded: waits for nothing. A fitted one of another digest is let go: another file
+        may have been given its name."""
+        found = self._models.get(name)
+        if found is not None and digest and found.digest != digest and has_fitted(name):
+            self._let_go(name)
+            return None
+        return found
 
     def begin(self, name: str) -> "Future[Extractor]":
         """Load the model, or join whoever does. The future raises ModelNotFound and WeightsUnavailable; the next call
@@ -37,18 +48,28 @@ class ModelHost:
 
     def get(self, name: str, digest: str = "") -> Extractor:
         """Return the model once it is loaded. Raises as `begin` and `check_digest` do."""
-        extractor = self.find(name) or self.begin(name).result()
+        extractor = self.find(name, digest) or self.begin(name).result()
         check_digest(extractor, digest)
         return extractor
 
     def choose(self, name: str) -> tuple[str, str]:
         """Return a model's name in its canonical form and, for `auto`, why it was taken. May fetch weights. Raises
         InvalidRequest where the name cannot be understood."""
-        return resolve_auto(self._weights) if name == AUTO else (canonical(name), "")
+        if name == AUTO:
+            return resolve_auto(self._weights)
+        chosen = canonical(name)
+        if has_fitted(chosen):
+            # Whoever asks is about to begin something with it: with the file that has the name now.
+            self._let_go(chosen)
+        return chosen, ""
 
     def describe(self) -> list[ModelInfo]:
         """Return what there is."""
         return describe(self._weights)
+
+    def _let_go(self, name: str) -> None:
+        with self._lock:
+            self._models.pop(name, None)
 
     def _load(self, name: str) -> Extractor:
         try:

@@ -72,7 +72,7 @@ class Sweeper:
         """Do one round."""
         if self._clock() - self._swept_at > _LONGEST_GAP_S:
             self._be_patient()
-        upkeep = (self.place, self.republish, self.replan, self.close)
+        upkeep = (self.place, self.republish, self.replan, self.train, self.close)
         for step in (*upkeep, self.prune, self.trim, self.forget, self.purge, self.free, self.keep_bases):
             self._try(step)
         self._swept_at = self._clock()
@@ -105,6 +105,15 @@ class Sweeper:
         for job_id in silent:
             self._queue.publish_plan(job_id)
         self._catalogue.jobs.touch(silent)
+
+    def train(self) -> None:
+        """Publish again trainings that nobody works on: their message was lost, or their worker was."""
+        silent = self._catalogue.trainings.silent(self._silence_s, _CHUNKS_A_ROUND)
+        for job_id in silent:
+            self._queue.publish_training(job_id)
+        self._catalogue.jobs.touch(silent)
+        if silent:
+            log.info("trainings_republished", trainings=len(silent))
 
     def close(self) -> None:
         """Close streaming jobs whose callers stay away."""

@@ -9,11 +9,13 @@ from celery import Celery
 
 INGEST_TASK = "pixvec.ingest_chunk"
 PLAN_TASK = "pixvec.plan_job"
+TRAIN_TASK = "pixvec.train"
 
-# Two lists, taken in turns, so that a long plan and a long job do not starve each other.
+# A list each, taken in turns, so that a long plan, a long job and a training do not starve each other.
 INGEST_QUEUE = "pixvec.ingest"
 PLAN_QUEUE = "pixvec.plan"
-QUEUES = (INGEST_QUEUE, PLAN_QUEUE)
+TRAIN_QUEUE = "pixvec.train"
+QUEUES = (INGEST_QUEUE, PLAN_QUEUE, TRAIN_QUEUE)
 
 SOFT_LIMIT_S = 600
 HARD_LIMIT_S = 660
@@ -51,7 +53,11 @@ _CONFIGURATION: dict[str, Any] = {
     "task_soft_time_limit": SOFT_LIMIT_S,
     "task_time_limit": HARD_LIMIT_S,
     "task_default_queue": INGEST_QUEUE,
-    "task_routes": {INGEST_TASK: {"queue": INGEST_QUEUE}, PLAN_TASK: {"queue": PLAN_QUEUE}},
+    "task_routes": {
+        INGEST_TASK: {"queue": INGEST_QUEUE},
+        PLAN_TASK: {"queue": PLAN_QUEUE},
+        TRAIN_TASK: {"queue": TRAIN_QUEUE},
+    },
     # The publisher's caller decides what to do next, and the sweeper sends again: no long retries here.
     "task_publish_retry_policy": {"max_retries": 1, "interval_start": 0.1, "interval_max": 0.1},
     "broker_connection_timeout": 3,

@@ -11,7 +11,7 @@ from redis.exceptions import RedisError
 
 from pixvec.catalogue.interfaces import ChunkRef
 from pixvec.errors import Unavailable
-from pixvec.jobs.celery_app import INGEST_TASK, PLAN_TASK, QUEUES, celery_app
+from pixvec.jobs.celery_app import INGEST_TASK, PLAN_TASK, QUEUES, TRAIN_TASK, celery_app
 
 # Items of one chunk at most: what one message stands for, and what a worker leases at once.
 ITEMS_PER_CHUNK = 64
@@ -27,6 +27,10 @@ class ChunkQueue(Protocol):
 
     def publish_plan(self, job_id: str) -> None:
         """Say that a job awaits planning."""
+        ...
+
+    def publish_training(self, job_id: str) -> None:
+        """Say that a training awaits a worker."""
         ...
 
     def depth(self) -> int:
@@ -45,6 +49,7 @@ class MemoryChunkQueue:
         self._lock = threading.Lock()
         self._chunks: deque[ChunkRef] = deque()
         self._plans: deque[str] = deque()
+        self._trainings: deque[str] = deque()
 
     def publish(self, refs: Sequence[ChunkRef]) -> None:
         """See ChunkQueue."""
@@ -56,10 +61,15 @@ class MemoryChunkQueue:
         with self._lock:
             self._plans.append(job_id)
 
+    def publish_training(self, job_id: str) -> None:
+        """See ChunkQueue."""
+        with self._lock:
+            self._trainings.append(job_id)
+
     def depth(self) -> int:
         """See ChunkQueue."""
         with self._lock:
-            return len(self._chunks) + len(self._plans)
+            return len(self._chunks) + len(self._plans) + len(self._trainings)
 
     def take_chunk(self) -> ChunkRef | None:
         """Take the oldest message about a chunk."""
@@ -71,11 +81,17 @@ class MemoryChunkQueue:
         with self._lock:
             return self._plans.popleft() if self._plans else None
 
+    def take_training(self) -> str | None:
+        """Take the oldest message about a training: a job's id."""
+        with self._lock:
+            return self._trainings.popleft() if self._trainings else None
+
     def wipe(self) -> None:
         """Lose every message, as a broker may."""
         with self._lock:
             self._chunks.clear()
             self._plans.clear()
+            self._trainings.clear()
 
     def close(self) -> None:
         """Nothing is held."""
@@ -102,6 +118,11 @@ class CeleryChunkQueue:
         """See ChunkQueue."""
         with _translated():
             self._app.send_task(PLAN_TASK, args=(job_id,))
+
+    def publish_training(self, job_id: str) -> None:
+        """See ChunkQueue."""
+        with _translated():
+            self._app.send_task(TRAIN_TASK, args=(job_id,))
 
     def depth(self) -> int:
         """See ChunkQueue."""

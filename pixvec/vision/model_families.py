@@ -36,7 +36,7 @@ class SiftFamily:
 
     def describe(self, weights: WeightSource) -> list[ModelInfo]:
         """Return the codebooks that were named, and the family."""
-        remedy = f"fit a codebook, and start with `pixvec up --weights {self._kind}:NAME=FILE`"
+        remedy = f"fit a codebook with `pixvec train`, or start with `pixvec up --weights {self._kind}:NAME=FILE`"
         listed = _listed(self._kind, weights, _SIFT[self._kind], "OpenCV", "Apache-2.0", remedy, needs="cv2")
         return [dataclasses.replace(info, dim=self._dim(weights.files.get(info.name))) for info in listed]
 

@@ -1,7 +1,8 @@
 """Files that a model's text names: fitted ones, checkpoints, folders of open_clip.
 
 The text may come from anyone who may make a collection. It therefore names nothing but what the deployment declared:
-a name given at start-up (`--weights pca:faces=FILE`), or a file in the folder of model files.
+a name given at start-up (`--weights pca:faces=FILE`), a file in the folder of model files, or a fitted model by the
+name that it was registered under.
 """
 
 import re
@@ -9,7 +10,7 @@ from pathlib import Path
 
 from pixvec.errors import WeightsUnavailable
 from pixvec.vision.digest import file_sha256
-from pixvec.vision.weights import WeightFile, WeightSource
+from pixvec.vision.weights import FITTED_FAMILIES, WeightFile, WeightSource
 
 _SUFFIXES = ("", ".safetensors", ".pth", ".pt", ".bin")
 # As torchvision names its files, and as fitted files are saved.
@@ -26,10 +27,11 @@ def locate(name: str, file: str, source: WeightSource) -> Path:
         if not named.exists():
             raise WeightsUnavailable(f"{name}: {named} is not there; name a file that is")
         return named
-    found = _in_folder(file, source.folder)
+    found = _in_folder(file, source.folder) or _registered(name, file, source)
     if found is None:
         place = f" or put it into {source.folder}" if source.folder else ""
-        raise WeightsUnavailable(f"no file for {name}: start with `pixvec up --weights {name}=FILE`{place}")
+        fit = " or fit one with `pixvec train`" if name.partition(":")[0] in FITTED_FAMILIES else ""
+        raise WeightsUnavailable(f"no file for {name}: start with `pixvec up --weights {name}=FILE`{place}{fit}")
     return found
 
 
@@ -54,6 +56,11 @@ def checked(path: Path) -> WeightFile:
 def declared(family: str, source: WeightSource) -> dict[str, Path]:
     """Return the names in a family that files were given for at start-up."""
     return {name: path for name, path in source.files.items() if name.partition(":")[0] == family}
+
+
+def _registered(name: str, file: str, source: WeightSource) -> Path | None:
+    is_fitted = name.partition(":")[0] in FITTED_FAMILIES
+    return source.fitted(file) if is_fitted and source.fitted is not None else None
 
 
 def _in_folder(file: str, folder: Path | None) -> Path | None:

@@ -86,6 +86,13 @@ def parse(text: str) -> ModelName:
     return ModelName(base, **parts)  # type: ignore[arg-type]  # each step's value is of its own part
 
 
+def has_fitted(text: str) -> bool:
+    """Return whether a part of the model was fitted, so that another file may have its name one day. Raises
+    InvalidRequest as `parse` does."""
+    name = parse(text)
+    return name.projection is not None or name.family[0] in ("sift-bow", "sift-vlad")
+
+
 def _step(text: str, step: str) -> tuple[str, PoolingChoice | Projection | bool]:
     kind, _, rest = step.partition(":")
     if kind in ("flip", "crops") and not rest:

@@ -13,7 +13,7 @@ import redis
 
 from pixvec.catalogue.interfaces import ChunkRef
 from pixvec.errors import Unavailable
-from pixvec.jobs.celery_app import INGEST_QUEUE, INGEST_TASK, PLAN_QUEUE, PLAN_TASK
+from pixvec.jobs.celery_app import INGEST_QUEUE, INGEST_TASK, PLAN_QUEUE, PLAN_TASK, TRAIN_QUEUE, TRAIN_TASK
 from pixvec.jobs.queue import CeleryChunkQueue, ChunkQueue, MemoryChunkQueue
 from tests.redis_server import RedisServer
 
@@ -25,6 +25,7 @@ class Bench:
     queue: ChunkQueue
     chunks: Callable[[], list[tuple[str, int]]]
     plans: Callable[[], list[str]]
+    trainings: Callable[[], list[str]]
     wipe: Callable[[], object]
 
 
@@ -42,7 +43,9 @@ def server() -> Iterator[RedisServer]:
 def bench(request: pytest.FixtureRequest) -> Iterator[Bench]:
     if request.param == "memory":
         memory = MemoryChunkQueue()
-        yield Bench(memory, lambda: _memory_chunks(memory), lambda: _memory_plans(memory), memory.wipe)
+        plans = lambda: list(iter(memory.take_plan, None))  # noqa: E731
+        trainings = lambda: list(iter(memory.take_training, None))  # noqa: E731
+        yield Bench(memory, lambda: _memory_chunks(memory), plans, trainings, memory.wipe)
         return
     server: RedisServer = request.getfixturevalue("server")
     client = server.client()
@@ -50,17 +53,14 @@ def bench(request: pytest.FixtureRequest) -> Iterator[Bench]:
     queue = CeleryChunkQueue(server.url)
     chunks = lambda: [(job_id, chunk) for job_id, chunk in _arguments(client, INGEST_QUEUE, INGEST_TASK)]  # noqa: E731
     plans = lambda: [job_id for (job_id,) in _arguments(client, PLAN_QUEUE, PLAN_TASK)]  # noqa: E731
-    yield Bench(queue, chunks, plans, client.flushall)
+    trainings = lambda: [job_id for (job_id,) in _arguments(client, TRAIN_QUEUE, TRAIN_TASK)]  # noqa: E731
+    yield Bench(queue, chunks, plans, trainings, client.flushall)
     queue.close()
     client.close()
 
 
 def _memory_chunks(queue: MemoryChunkQueue) -> list[tuple[str, int]]:
     return [(ref.job_id, ref.chunk) for ref in iter(queue.take_chunk, None)]
-
-
-def _memory_plans(queue: MemoryChunkQueue) -> list[str]:
-    return list(iter(queue.take_plan, None))
 
 
 def _arguments(client: redis.Redis, queue: str, task: str) -> list[list[object]]:
@@ -75,17 +75,20 @@ def test_chunks_come_in_the_order_of_publication(bench: Bench) -> None:
     assert bench.chunks() == [("a", 0), ("a", 1), ("b", 7)]
 
 
-def test_plans_do_not_wait_behind_chunks(bench: Bench) -> None:
+def test_plans_and_trainings_do_not_wait_behind_chunks(bench: Bench) -> None:
     bench.queue.publish([ChunkRef("a", number) for number in range(100)])
     bench.queue.publish_plan("b")
+    bench.queue.publish_training("c")
     assert bench.plans() == ["b"]
+    assert bench.trainings() == ["c"]
 
 
-def test_depth_counts_chunks_and_plans(bench: Bench) -> None:
+def test_depth_counts_every_message(bench: Bench) -> None:
     assert bench.queue.depth() == 0
     bench.queue.publish([ChunkRef("a", 0), ChunkRef("a", 1)])
     bench.queue.publish_plan("b")
-    assert bench.queue.depth() == 3
+    bench.queue.publish_training("c")
+    assert bench.queue.depth() == 4
 
 
 def test_publishing_nothing_sends_nothing(bench: Bench) -> None:

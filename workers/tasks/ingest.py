@@ -1,4 +1,4 @@
-"""The two tasks, and the child they run in."""
+"""The tasks, and the child they run in."""
 
 import sys
 from typing import Any
@@ -8,7 +8,7 @@ from celery.signals import worker_process_init, worker_process_shutdown
 
 from pixvec.catalogue.interfaces import ChunkRef
 from pixvec.errors import JobNotFound, PixvecError, Unavailable
-from pixvec.jobs.celery_app import INGEST_TASK, PLAN_TASK
+from pixvec.jobs.celery_app import INGEST_TASK, PLAN_TASK, TRAIN_TASK
 from pixvec.settings import WorkerSettings, read_settings
 from pixvec.telemetry.logging import get_logger
 from workers.child import Child, start_child
@@ -58,3 +58,12 @@ def plan(job_id: str) -> None:
         plan_job(job_id, child.catalogue.jobs, child.sources, child.queue, lambda: child.runner.stopping)
     except (Unavailable, JobNotFound) as error:
         log.warning("plan_interrupted", job=job_id, error=error.message)
+
+
+@shared_task(name=TRAIN_TASK)
+def train(job_id: str) -> None:
+    """Fit what a training asks for. What an outage interrupts is published again by the sweeper."""
+    try:
+        _child[0].trainer.run(job_id)
+    except (Unavailable, JobNotFound) as error:
+        log.warning("training_interrupted", job=job_id, error=error.message)

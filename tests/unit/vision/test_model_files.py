@@ -56,7 +56,9 @@ def test_a_declared_file_that_is_gone_is_not_replaced_by_another(folder: Path) -
 
 
 def test_without_a_folder_only_what_was_declared_is_found() -> None:
-    with pytest.raises(WeightsUnavailable, match=r"start with `pixvec up --weights pca:faces=FILE`$"):
+    with pytest.raises(
+        WeightsUnavailable, match=r"start with `pixvec up --weights pca:faces=FILE` or fit one with `pixvec train`$"
+    ):
         locate("pca:faces", "faces", WeightSource())
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from pixvec.catalogue.interfaces import ChunkRef, NewItem
 from pixvec.catalogue.memory import in_memory
-from pixvec.domain import JobState, Metric, OnExisting, Space
+from pixvec.domain import FittedKind, JobState, Metric, OnExisting, Space, TrainingSpec
 from pixvec.errors import DatabaseUnavailable, JobNotFound, PixvecError, Unavailable
 from pixvec.jobs.queue import MemoryChunkQueue
 from workers.sweeper import Sweeper
@@ -106,6 +106,27 @@ def test_a_planner_that_went_silent_is_asked_again_once_in_a_while():
         for _ in range(5):
             sweeper.sweep()
     assert [queue.take_plan() for _ in range(4)] == [job.job_id, job.job_id, job.job_id, None]
+
+
+def test_a_training_that_nobody_works_on_is_published_again_once_in_a_while():
+    clock, queue = Clock(), MemoryChunkQueue()
+    catalogue, job = with_job(clock)
+    spec = TrainingSpec("words", FittedKind.SIFT_VLAD, 64, 100)
+    training = catalogue.trainings.create(job.collection_id, spec)
+    sweeper = Sweeper(catalogue, queue, silence_s=10, replicas=1)
+    sweeper.sweep()
+    assert queue.take_training() is None
+    clock.now += 11
+    for _ in range(3):
+        sweeper.sweep()
+    assert [queue.take_training() for _ in range(2)] == [training.job_id, None]
+    catalogue.trainings.lease(training.job_id, "a worker that dies", 60)
+    clock.now += 59
+    sweeper.sweep()
+    assert queue.take_training() is None
+    clock.now += 2
+    sweeper.sweep()
+    assert queue.take_training() == training.job_id
 
 
 def sweeping(catalogue, clock: Clock) -> Sweeper:
