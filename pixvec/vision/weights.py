@@ -10,6 +10,7 @@ from pathlib import Path
 
 from pixvec.errors import InvalidRequest, WeightsUnavailable
 from pixvec.vision.architectures import ARCHITECTURES
+from pixvec.vision.detector_architectures import DETECTORS
 from pixvec.vision.digest import file_sha256
 from pixvec.vision.download import HostUnreachable, download
 
@@ -31,11 +32,18 @@ class Checkpoint:
 CHECKPOINTS: Mapping[str, Checkpoint] = {
     each.name: Checkpoint(each.name, each.torchvision_name, each.file_name) for each in ARCHITECTURES.values()
 }
+DETECTOR_CHECKPOINTS: Mapping[str, Checkpoint] = {
+    each.name: Checkpoint(each.name, each.torchvision_name, each.file_name) for each in DETECTORS.values()
+}
+_PUBLISHED: Mapping[str, Checkpoint] = {**CHECKPOINTS, **DETECTOR_CHECKPOINTS}
 
-# Of the families those whose files are fitted on pictures or vectors.
+# Detectors that somebody trained.
+DETECTOR_FAMILY = "detector"
+
+# Of them those whose files are fitted on pictures or vectors.
 FITTED_FAMILIES = ("sift-bow", "sift-vlad", "pca")
 # Models and fitted files that are named together with a name of their own.
-FAMILIES = ("timm", "checkpoint", "open_clip", *FITTED_FAMILIES)
+FAMILIES = ("timm", "checkpoint", "open_clip", DETECTOR_FAMILY, *FITTED_FAMILIES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +89,7 @@ def parse_weights(text: str) -> dict[str, Path]:
         model, equals, file = entry.partition("=")
         if not equals:
             model, file = _model_by_file_name(entry), entry
-        if not (model in CHECKPOINTS or _is_in_family(model)) or not file:
+        if not (model in _PUBLISHED or _is_in_family(model)) or not file:
             raise InvalidRequest(f"weights {entry!r}: give MODEL=FILE, MODEL being {_models()}", field="weights")
         files[model] = Path(file).expanduser()
     return files
@@ -105,10 +113,10 @@ def obtain(checkpoint: Checkpoint, source: WeightSource) -> WeightFile:
     """
     had = attempt(checkpoint, source)
     if isinstance(had, NotHad):
+        other = ", or use the model hog-color, which needs none" if checkpoint.model in CHECKPOINTS else ""
         raise WeightsUnavailable(
             f"no weights for {checkpoint.model}: looked for {cache_path(checkpoint)}, but {had.why}. "
-            f"Put {checkpoint.file_name} there, or start with `pixvec up --weights {checkpoint.model}=FILE`, "
-            "or use the model hog-color, which needs none"
+            f"Put {checkpoint.file_name} there, or start with `pixvec up --weights {checkpoint.model}=FILE`{other}"
         )
     return had
 
@@ -139,7 +147,8 @@ def cache_path(checkpoint: Checkpoint) -> Path:
 
 
 def _model_by_file_name(file: str) -> str:
-    return next((model for model in CHECKPOINTS if Path(file).name.startswith(model)), "")
+    """Return the longest name that the file's begins with: some models' names begin with others'."""
+    return max((model for model in _PUBLISHED if Path(file).name.startswith(model)), key=len, default="")
 
 
 def _is_in_family(model: str) -> bool:
@@ -148,4 +157,4 @@ def _is_in_family(model: str) -> bool:
 
 
 def _models() -> str:
-    return f"{', '.join(CHECKPOINTS)}, or {', '.join(f'{family}:NAME' for family in FAMILIES)}"
+    return f"{', '.join(_PUBLISHED)}, or {', '.join(f'{family}:NAME' for family in FAMILIES)}"
