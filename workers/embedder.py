@@ -9,19 +9,22 @@ from typing import Any
 
 import numpy as np
 
-from pixvec.api.v1 import image_service_pb2
+from pixvec.api.v1 import collection_service_pb2, image_service_pb2
 from pixvec.domain import Box
 from pixvec.errors import PictureError, PixvecError
 from pixvec.internal.v1 import embedder_service_pb2 as pb
 from pixvec.internal.v1 import embedder_service_pb2_grpc
-from pixvec.rpc.regions import box_from_wire
+from pixvec.rpc.regions import box_from_wire, region_settings_from_wire, region_to_wire
 from pixvec.vision.decode import Picture
+from pixvec.vision.detector import RegionExtractor
 from pixvec.vision.extractor import Extractor, TextExtractor, Vectors, text_tower
 from pixvec.vision.preprocess import AnyPreprocess, BoxPreprocess
 from pixvec.vision.zero_shot import Probabilities
 from workers.batcher import Batcher, Embedded
 from workers.decode_pool import Decoder
+from workers.detecting import Detecting, SeenPicture
 from workers.model_host import ModelHost, check_digest
+from workers.region_models import RegionKey, check_regions
 from workers.zero_shot import ZeroShot, probabilities, stored_vectors
 
 
@@ -42,6 +45,7 @@ class EmbedderService(embedder_service_pb2_grpc.EmbedderServiceServicer):
         self._decoder = decoder
         self._batcher = batcher
         self._zero_shot = ZeroShot(batcher)
+        self._detecting = Detecting(decoder, batcher)
 
     async def EmbedImages(self, request: pb.EmbedImagesRequest, context: Any) -> pb.EmbedImagesResponse:  # noqa: ARG002
         """Decode, embed in one submission, and answer in order."""
@@ -84,6 +88,20 @@ class EmbedderService(embedder_service_pb2_grpc.EmbedderServiceServicer):
             inference_seconds=classes.inference_s + seen.embedded.inference_s,
         )
 
+    async def DetectRegions(self, request: pb.DetectRegionsRequest, context: Any) -> pb.DetectRegionsResponse:  # noqa: ARG002
+        """Find the objects of pictures, or describe boxes drawn into them, and answer in order."""
+        digest = request.digest.hex()
+        regions = await self._regions(request.settings, request.image_model, digest)
+        check_regions(regions, digest)
+        boxes: Sequence[Box | None] = list(map(box_from_wire, request.boxes)) or [None] * len(request.images)
+        seen = await self._detecting.see(regions, request.images, boxes)
+        return pb.DetectRegionsResponse(
+            results=map(_to_image_regions, seen.outcomes),
+            queue_seconds=seen.queue_s,
+            decode_seconds=seen.decode_s,
+            inference_seconds=seen.inference_s,
+        )
+
     async def ListModels(self, request: pb.ListModelsRequest, context: Any) -> pb.ListModelsResponse:  # noqa: ARG002
         """List what can be had, and what would have to be done for the rest."""
         models = await asyncio.to_thread(self._host.describe)
@@ -105,6 +123,11 @@ class EmbedderService(embedder_service_pb2_grpc.EmbedderServiceServicer):
             reason=reason,
             takes_text=isinstance(extractor, TextExtractor),
         )
+
+    async def ResolveRegions(self, request: pb.ResolveRegionsRequest, context: Any) -> pb.ResolveRegionsResponse:  # noqa: ARG002
+        """Load what makes regions, fetching weights if need be."""
+        regions = await self._regions(request.settings, request.image_model)
+        return pb.ResolveRegionsResponse(detector=regions.name, dim=regions.dim, digest=bytes.fromhex(regions.digest))
 
     async def RenderThumbnail(self, request: pb.RenderThumbnailRequest, context: Any) -> pb.RenderThumbnailResponse:  # noqa: ARG002
         """Render a small JPEG."""
@@ -143,6 +166,15 @@ class EmbedderService(embedder_service_pb2_grpc.EmbedderServiceServicer):
         # Others may wait for the same: it is not cancelled with this caller.
         return await asyncio.shield(asyncio.wrap_future(self._host.begin(name)))
 
+    async def _regions(
+        self, settings: collection_service_pb2.RegionSettings, image_model: str, digest: str = ""
+    ) -> RegionExtractor:
+        key = RegionKey(region_settings_from_wire(settings), image_model)
+        found = self._host.regions.find(key, digest)
+        if found is not None:
+            return found
+        return await asyncio.shield(asyncio.wrap_future(self._host.regions.begin(key)))
+
 
 async def _settled(decoding: "Sequence[Future[Picture]]") -> list[Picture | PictureError]:
     """Return each picture, or why it is none. Other errors are raised: they are not the picture's."""
@@ -171,6 +203,18 @@ def _classified(outcomes: Sequence[Picture | PictureError], found: Probabilities
 
 def _to_classes(of_picture: Probabilities) -> pb.ImageClasses:
     return pb.ImageClasses(probabilities=of_picture.tolist())
+
+
+def _to_image_regions(seen: SeenPicture | PictureError) -> pb.ImageRegions:
+    if isinstance(seen, PictureError):
+        return pb.ImageRegions(error=_to_error(seen))
+    return pb.ImageRegions(
+        regions=map(region_to_wire, seen.regions),
+        vectors=seen.vectors.astype("<f4", copy=False).tobytes(),
+        dim=seen.vectors.shape[1],
+        width=seen.width,
+        height=seen.height,
+    )
 
 
 def _to_error(error: PictureError) -> image_service_pb2.ItemError:
