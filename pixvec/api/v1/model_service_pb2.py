@@ -26,7 +26,7 @@ from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!pixvec/api/v1/model_service.proto\x12\rpixvec.api.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x8c\x02\n\x05Model\x12\x0c\n\x04name\x18\x01 \x01(\t\x12&\n\x04kind\x18\x02 \x01(\x0e\x32\x18.pixvec.api.v1.ModelKind\x12\x0b\n\x03\x64im\x18\x03 \x01(\r\x12\x13\n\x0b\x64\x65scription\x18\x04 \x01(\t\x12\x12\n\nparameters\x18\x05 \x01(\x04\x12\x12\n\nsize_bytes\x18\x06 \x01(\x04\x12\x0e\n\x06source\x18\x07 \x01(\t\x12\x0f\n\x07licence\x18\x08 \x01(\t\x12\x11\n\tavailable\x18\t \x01(\x08\x12\x0e\n\x06\x64\x65tail\x18\n \x01(\t\x12\x13\n\x0btakes_texts\x18\x0b \x01(\x08\x12*\n\x06\x66itted\x18\x0c \x01(\x0b\x32\x1a.pixvec.api.v1.FittedModel\"\xc3\x01\n\x0b\x46ittedModel\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\'\n\x04kind\x18\x02 \x01(\x0e\x32\x19.pixvec.api.v1.FittedKind\x12\x12\n\nbase_model\x18\x03 \x01(\t\x12\x0e\n\x06\x64igest\x18\x04 \x01(\t\x12\x14\n\x0c\x63ontent_hash\x18\x05 \x01(\t\x12\x12\n\ncollection\x18\x06 \x01(\t\x12/\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"D\n\x11ListModelsRequest\x12\x1b\n\tpage_size\x18\x01 \x01(\rB\x08\xbaH\x05*\x03\x18\xe8\x07\x12\x12\n\npage_token\x18\x02 \x01(\t\"S\n\x12ListModelsResponse\x12$\n\x06models\x18\x01 \x03(\x0b\x32\x14.pixvec.api.v1.Model\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\",\n\x0fGetModelRequest\x12\x19\n\x05model\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x08\"7\n\x10GetModelResponse\x12#\n\x05model\x18\x01 \x01(\x0b\x32\x14.pixvec.api.v1.Model\"\xec\x01\n\x14RegisterModelRequest\x12\x37\n\x04name\x18\x01 \x01(\tB)\xbaH&r$\x18?2 ^[a-z0-9]([a-z0-9_-]*[a-z0-9])?$\x12\x33\n\x04kind\x18\x02 \x01(\x0e\x32\x19.pixvec.api.v1.FittedKindB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12\x1c\n\nbase_model\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x84\x07\x12\x18\n\x07\x63ontent\x18\x04 \x01(\x0c\x42\x07\xbaH\x04z\x02\x10\x01\x12.\n\x0c\x63ontent_hash\x18\x05 \x01(\tB\x18\xbaH\x15r\x13\x32\x11^([0-9a-f]{64})?$\"<\n\x15RegisterModelResponse\x12#\n\x05model\x18\x01 \x01(\x0b\x32\x14.pixvec.api.v1.Model\"/\n\x12\x44\x65leteModelRequest\x12\x19\n\x05model\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x08\"\x15\n\x13\x44\x65leteModelResponse*\xa7\x01\n\tModelKind\x12\x1a\n\x16MODEL_KIND_UNSPECIFIED\x10\x00\x12\x16\n\x12MODEL_KIND_NETWORK\x10\x01\x12\x1a\n\x16MODEL_KIND_CROSS_MODAL\x10\x02\x12\x1a\n\x16MODEL_KIND_HANDCRAFTED\x10\x03\x12\x17\n\x13MODEL_KIND_DETECTOR\x10\x04\x12\x15\n\x11MODEL_KIND_FITTED\x10\x05*\x91\x01\n\nFittedKind\x12\x1b\n\x17\x46ITTED_KIND_UNSPECIFIED\x10\x00\x12\x18\n\x14\x46ITTED_KIND_SIFT_BOW\x10\x01\x12\x19\n\x15\x46ITTED_KIND_SIFT_VLAD\x10\x02\x12\x13\n\x0f\x46ITTED_KIND_PCA\x10\x03\x12\x1c\n\x18\x46ITTED_KIND_PCA_WHITENED\x10\x04\x32\xe0\x02\n\x0cModelService\x12Q\n\nListModels\x12 .pixvec.api.v1.ListModelsRequest\x1a!.pixvec.api.v1.ListModelsResponse\x12K\n\x08GetModel\x12\x1e.pixvec.api.v1.GetModelRequest\x1a\x1f.pixvec.api.v1.GetModelResponse\x12Z\n\rRegisterModel\x12#.pixvec.api.v1.RegisterModelRequest\x1a$.pixvec.api.v1.RegisterModelResponse\x12T\n\x0b\x44\x65leteModel\x12!.pixvec.api.v1.DeleteModelRequest\x1a\".pixvec.api.v1.DeleteModelResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!pixvec/api/v1/model_service.proto\x12\rpixvec.api.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x8b\x02\n\x05Model\x12\x0c\n\x04name\x18\x01 \x01(\t\x12&\n\x04kind\x18\x02 \x01(\x0e\x32\x18.pixvec.api.v1.ModelKind\x12\x0b\n\x03\x64im\x18\x03 \x01(\r\x12\x13\n\x0b\x64\x65scription\x18\x04 \x01(\t\x12\x12\n\nparameters\x18\x05 \x01(\x04\x12\x12\n\nsize_bytes\x18\x06 \x01(\x04\x12\x0e\n\x06source\x18\x07 \x01(\t\x12\x0f\n\x07licence\x18\x08 \x01(\t\x12\x11\n\tavailable\x18\t \x01(\x08\x12\x0e\n\x06\x64\x65tail\x18\n \x01(\t\x12\x12\n\ntakes_text\x18\x0b \x01(\x08\x12*\n\x06\x66itted\x18\x0c \x01(\x0b\x32\x1a.pixvec.api.v1.FittedModel\"\xc3\x01\n\x0b\x46ittedModel\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\'\n\x04kind\x18\x02 \x01(\x0e\x32\x19.pixvec.api.v1.FittedKind\x12\x12\n\nbase_model\x18\x03 \x01(\t\x12\x0e\n\x06\x64igest\x18\x04 \x01(\t\x12\x14\n\x0c\x63ontent_hash\x18\x05 \x01(\t\x12\x12\n\ncollection\x18\x06 \x01(\t\x12/\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"D\n\x11ListModelsRequest\x12\x1b\n\tpage_size\x18\x01 \x01(\rB\x08\xbaH\x05*\x03\x18\xe8\x07\x12\x12\n\npage_token\x18\x02 \x01(\t\"S\n\x12ListModelsResponse\x12$\n\x06models\x18\x01 \x03(\x0b\x32\x14.pixvec.api.v1.Model\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\",\n\x0fGetModelRequest\x12\x19\n\x05model\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x08\"7\n\x10GetModelResponse\x12#\n\x05model\x18\x01 \x01(\x0b\x32\x14.pixvec.api.v1.Model\"\xec\x01\n\x14RegisterModelRequest\x12\x37\n\x04name\x18\x01 \x01(\tB)\xbaH&r$\x18?2 ^[a-z0-9]([a-z0-9_-]*[a-z0-9])?$\x12\x33\n\x04kind\x18\x02 \x01(\x0e\x32\x19.pixvec.api.v1.FittedKindB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12\x1c\n\nbase_model\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x84\x07\x12\x18\n\x07\x63ontent\x18\x04 \x01(\x0c\x42\x07\xbaH\x04z\x02\x10\x01\x12.\n\x0c\x63ontent_hash\x18\x05 \x01(\tB\x18\xbaH\x15r\x13\x32\x11^([0-9a-f]{64})?$\"<\n\x15RegisterModelResponse\x12#\n\x05model\x18\x01 \x01(\x0b\x32\x14.pixvec.api.v1.Model\"/\n\x12\x44\x65leteModelRequest\x12\x19\n\x05model\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x08\"\x15\n\x13\x44\x65leteModelResponse*\xa7\x01\n\tModelKind\x12\x1a\n\x16MODEL_KIND_UNSPECIFIED\x10\x00\x12\x16\n\x12MODEL_KIND_NETWORK\x10\x01\x12\x1a\n\x16MODEL_KIND_CROSS_MODAL\x10\x02\x12\x1a\n\x16MODEL_KIND_HANDCRAFTED\x10\x03\x12\x17\n\x13MODEL_KIND_DETECTOR\x10\x04\x12\x15\n\x11MODEL_KIND_FITTED\x10\x05*\x91\x01\n\nFittedKind\x12\x1b\n\x17\x46ITTED_KIND_UNSPECIFIED\x10\x00\x12\x18\n\x14\x46ITTED_KIND_SIFT_BOW\x10\x01\x12\x19\n\x15\x46ITTED_KIND_SIFT_VLAD\x10\x02\x12\x13\n\x0f\x46ITTED_KIND_PCA\x10\x03\x12\x1c\n\x18\x46ITTED_KIND_PCA_WHITENED\x10\x04\x32\xe0\x02\n\x0cModelService\x12Q\n\nListModels\x12 .pixvec.api.v1.ListModelsRequest\x1a!.pixvec.api.v1.ListModelsResponse\x12K\n\x08GetModel\x12\x1e.pixvec.api.v1.GetModelRequest\x1a\x1f.pixvec.api.v1.GetModelResponse\x12Z\n\rRegisterModel\x12#.pixvec.api.v1.RegisterModelRequest\x1a$.pixvec.api.v1.RegisterModelResponse\x12T\n\x0b\x44\x65leteModel\x12!.pixvec.api.v1.DeleteModelRequest\x1a\".pixvec.api.v1.DeleteModelResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -49,30 +49,30 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_REGISTERMODELREQUEST'].fields_by_name['content_hash']._serialized_options = b'\272H\025r\0232\021^([0-9a-f]{64})?$'
   _globals['_DELETEMODELREQUEST'].fields_by_name['model']._loaded_options = None
   _globals['_DELETEMODELREQUEST'].fields_by_name['model']._serialized_options = b'\272H\007r\005\020\001\030\200\010'
-  _globals['_MODELKIND']._serialized_start=1215
-  _globals['_MODELKIND']._serialized_end=1382
-  _globals['_FITTEDKIND']._serialized_start=1385
-  _globals['_FITTEDKIND']._serialized_end=1530
+  _globals['_MODELKIND']._serialized_start=1214
+  _globals['_MODELKIND']._serialized_end=1381
+  _globals['_FITTEDKIND']._serialized_start=1384
+  _globals['_FITTEDKIND']._serialized_end=1529
   _globals['_MODEL']._serialized_start=115
-  _globals['_MODEL']._serialized_end=383
-  _globals['_FITTEDMODEL']._serialized_start=386
-  _globals['_FITTEDMODEL']._serialized_end=581
-  _globals['_LISTMODELSREQUEST']._serialized_start=583
-  _globals['_LISTMODELSREQUEST']._serialized_end=651
-  _globals['_LISTMODELSRESPONSE']._serialized_start=653
-  _globals['_LISTMODELSRESPONSE']._serialized_end=736
-  _globals['_GETMODELREQUEST']._serialized_start=738
-  _globals['_GETMODELREQUEST']._serialized_end=782
-  _globals['_GETMODELRESPONSE']._serialized_start=784
-  _globals['_GETMODELRESPONSE']._serialized_end=839
-  _globals['_REGISTERMODELREQUEST']._serialized_start=842
-  _globals['_REGISTERMODELREQUEST']._serialized_end=1078
-  _globals['_REGISTERMODELRESPONSE']._serialized_start=1080
-  _globals['_REGISTERMODELRESPONSE']._serialized_end=1140
-  _globals['_DELETEMODELREQUEST']._serialized_start=1142
-  _globals['_DELETEMODELREQUEST']._serialized_end=1189
-  _globals['_DELETEMODELRESPONSE']._serialized_start=1191
-  _globals['_DELETEMODELRESPONSE']._serialized_end=1212
-  _globals['_MODELSERVICE']._serialized_start=1533
-  _globals['_MODELSERVICE']._serialized_end=1885
+  _globals['_MODEL']._serialized_end=382
+  _globals['_FITTEDMODEL']._serialized_start=385
+  _globals['_FITTEDMODEL']._serialized_end=580
+  _globals['_LISTMODELSREQUEST']._serialized_start=582
+  _globals['_LISTMODELSREQUEST']._serialized_end=650
+  _globals['_LISTMODELSRESPONSE']._serialized_start=652
+  _globals['_LISTMODELSRESPONSE']._serialized_end=735
+  _globals['_GETMODELREQUEST']._serialized_start=737
+  _globals['_GETMODELREQUEST']._serialized_end=781
+  _globals['_GETMODELRESPONSE']._serialized_start=783
+  _globals['_GETMODELRESPONSE']._serialized_end=838
+  _globals['_REGISTERMODELREQUEST']._serialized_start=841
+  _globals['_REGISTERMODELREQUEST']._serialized_end=1077
+  _globals['_REGISTERMODELRESPONSE']._serialized_start=1079
+  _globals['_REGISTERMODELRESPONSE']._serialized_end=1139
+  _globals['_DELETEMODELREQUEST']._serialized_start=1141
+  _globals['_DELETEMODELREQUEST']._serialized_end=1188
+  _globals['_DELETEMODELRESPONSE']._serialized_start=1190
+  _globals['_DELETEMODELRESPONSE']._serialized_end=1211
+  _globals['_MODELSERVICE']._serialized_start=1532
+  _globals['_MODELSERVICE']._serialized_end=1884
 # @@protoc_insertion_point(module_scope)

@@ -40,7 +40,7 @@ FITTED_KIND_PCA: FittedKind
 FITTED_KIND_PCA_WHITENED: FittedKind
 
 class Model(_message.Message):
-    __slots__ = ("name", "kind", "dim", "description", "parameters", "size_bytes", "source", "licence", "available", "detail", "takes_texts", "fitted")
+    __slots__ = ("name", "kind", "dim", "description", "parameters", "size_bytes", "source", "licence", "available", "detail", "takes_text", "fitted")
     NAME_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
     DIM_FIELD_NUMBER: _ClassVar[int]
@@ -51,7 +51,7 @@ class Model(_message.Message):
     LICENCE_FIELD_NUMBER: _ClassVar[int]
     AVAILABLE_FIELD_NUMBER: _ClassVar[int]
     DETAIL_FIELD_NUMBER: _ClassVar[int]
-    TAKES_TEXTS_FIELD_NUMBER: _ClassVar[int]
+    TAKES_TEXT_FIELD_NUMBER: _ClassVar[int]
     FITTED_FIELD_NUMBER: _ClassVar[int]
     name: str
     kind: ModelKind
@@ -63,9 +63,9 @@ class Model(_message.Message):
     licence: str
     available: bool
     detail: str
-    takes_texts: bool
+    takes_text: bool
     fitted: FittedModel
-    def __init__(self, name: _Optional[str] = ..., kind: _Optional[_Union[ModelKind, str]] = ..., dim: _Optional[int] = ..., description: _Optional[str] = ..., parameters: _Optional[int] = ..., size_bytes: _Optional[int] = ..., source: _Optional[str] = ..., licence: _Optional[str] = ..., available: _Optional[bool] = ..., detail: _Optional[str] = ..., takes_texts: _Optional[bool] = ..., fitted: _Optional[_Union[FittedModel, _Mapping]] = ...) -> None: ...
+    def __init__(self, name: _Optional[str] = ..., kind: _Optional[_Union[ModelKind, str]] = ..., dim: _Optional[int] = ..., description: _Optional[str] = ..., parameters: _Optional[int] = ..., size_bytes: _Optional[int] = ..., source: _Optional[str] = ..., licence: _Optional[str] = ..., available: _Optional[bool] = ..., detail: _Optional[str] = ..., takes_text: _Optional[bool] = ..., fitted: _Optional[_Union[FittedModel, _Mapping]] = ...) -> None: ...
 
 class FittedModel(_message.Message):
     __slots__ = ("name", "kind", "base_model", "digest", "content_hash", "collection", "create_time")

@@ -144,7 +144,7 @@ class ImageRegions(_message.Message):
     def __init__(self, regions: _Optional[_Iterable[_Union[_common_pb2.Region, _Mapping]]] = ..., vectors: _Optional[bytes] = ..., dim: _Optional[int] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., error: _Optional[_Union[_image_service_pb2.ItemError, _Mapping]] = ...) -> None: ...
 
 class Model(_message.Message):
-    __slots__ = ("name", "dim", "description", "available", "detail", "parameters", "size_bytes", "source", "licence", "kind", "takes_texts")
+    __slots__ = ("name", "dim", "description", "available", "detail", "parameters", "size_bytes", "source", "licence", "kind", "takes_text")
     NAME_FIELD_NUMBER: _ClassVar[int]
     DIM_FIELD_NUMBER: _ClassVar[int]
     DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
@@ -155,7 +155,7 @@ class Model(_message.Message):
     SOURCE_FIELD_NUMBER: _ClassVar[int]
     LICENCE_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
-    TAKES_TEXTS_FIELD_NUMBER: _ClassVar[int]
+    TAKES_TEXT_FIELD_NUMBER: _ClassVar[int]
     name: str
     dim: int
     description: str
@@ -166,8 +166,8 @@ class Model(_message.Message):
     source: str
     licence: str
     kind: _model_service_pb2.ModelKind
-    takes_texts: bool
-    def __init__(self, name: _Optional[str] = ..., dim: _Optional[int] = ..., description: _Optional[str] = ..., available: _Optional[bool] = ..., detail: _Optional[str] = ..., parameters: _Optional[int] = ..., size_bytes: _Optional[int] = ..., source: _Optional[str] = ..., licence: _Optional[str] = ..., kind: _Optional[_Union[_model_service_pb2.ModelKind, str]] = ..., takes_texts: _Optional[bool] = ...) -> None: ...
+    takes_text: bool
+    def __init__(self, name: _Optional[str] = ..., dim: _Optional[int] = ..., description: _Optional[str] = ..., available: _Optional[bool] = ..., detail: _Optional[str] = ..., parameters: _Optional[int] = ..., size_bytes: _Optional[int] = ..., source: _Optional[str] = ..., licence: _Optional[str] = ..., kind: _Optional[_Union[_model_service_pb2.ModelKind, str]] = ..., takes_text: _Optional[bool] = ...) -> None: ...
 
 class ListModelsRequest(_message.Message):
     __slots__ = ()
@@ -178,6 +178,28 @@ class ListModelsResponse(_message.Message):
     MODELS_FIELD_NUMBER: _ClassVar[int]
     models: _containers.RepeatedCompositeFieldContainer[Model]
     def __init__(self, models: _Optional[_Iterable[_Union[Model, _Mapping]]] = ...) -> None: ...
+
+class TryFittedRequest(_message.Message):
+    __slots__ = ("name", "kind", "base_model", "content")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    BASE_MODEL_FIELD_NUMBER: _ClassVar[int]
+    CONTENT_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    kind: _model_service_pb2.FittedKind
+    base_model: str
+    content: bytes
+    def __init__(self, name: _Optional[str] = ..., kind: _Optional[_Union[_model_service_pb2.FittedKind, str]] = ..., base_model: _Optional[str] = ..., content: _Optional[bytes] = ...) -> None: ...
+
+class TryFittedResponse(_message.Message):
+    __slots__ = ("dim", "digest", "base_model")
+    DIM_FIELD_NUMBER: _ClassVar[int]
+    DIGEST_FIELD_NUMBER: _ClassVar[int]
+    BASE_MODEL_FIELD_NUMBER: _ClassVar[int]
+    dim: int
+    digest: bytes
+    base_model: str
+    def __init__(self, dim: _Optional[int] = ..., digest: _Optional[bytes] = ..., base_model: _Optional[str] = ...) -> None: ...
 
 class ResolveModelRequest(_message.Message):
     __slots__ = ("model",)

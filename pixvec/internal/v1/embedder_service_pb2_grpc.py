@@ -60,6 +60,11 @@ class EmbedderServiceStub:
                 request_serializer=pixvec_dot_internal_dot_v1_dot_embedder__service__pb2.ListModelsRequest.SerializeToString,
                 response_deserializer=pixvec_dot_internal_dot_v1_dot_embedder__service__pb2.ListModelsResponse.FromString,
                 _registered_method=True)
+        self.TryFitted = channel.unary_unary(
+                '/pixvec.internal.v1.EmbedderService/TryFitted',
+                request_serializer=pixvec_dot_internal_dot_v1_dot_embedder__service__pb2.TryFittedRequest.SerializeToString,
+                response_deserializer=pixvec_dot_internal_dot_v1_dot_embedder__service__pb2.TryFittedResponse.FromString,
+                _registered_method=True)
         self.ResolveModel = channel.unary_unary(
                 '/pixvec.internal.v1.EmbedderService/ResolveModel',
                 request_serializer=pixvec_dot_internal_dot_v1_dot_embedder__service__pb2.ResolveModelRequest.SerializeToString,
@@ -121,6 +126,13 @@ class EmbedderServiceServicer:
 
     def ListModels(self, request, context):
         """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def TryFitted(self, request, context):
+        """Loads a model from a fitted file that is not registered yet, and tells what it makes.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
@@ -187,6 +199,11 @@ def add_EmbedderServiceServicer_to_server(servicer, server):
                     servicer.ListModels,
                     request_deserializer=pixvec_dot_internal_dot_v1_dot_embedder__service__pb2.ListModelsRequest.FromString,
                     response_serializer=pixvec_dot_internal_dot_v1_dot_embedder__service__pb2.ListModelsResponse.SerializeToString,
+            ),
+            'TryFitted': grpc.unary_unary_rpc_method_handler(
+                    servicer.TryFitted,
+                    request_deserializer=pixvec_dot_internal_dot_v1_dot_embedder__service__pb2.TryFittedRequest.FromString,
+                    response_serializer=pixvec_dot_internal_dot_v1_dot_embedder__service__pb2.TryFittedResponse.SerializeToString,
             ),
             'ResolveModel': grpc.unary_unary_rpc_method_handler(
                     servicer.ResolveModel,
@@ -350,6 +367,33 @@ class EmbedderService:
             '/pixvec.internal.v1.EmbedderService/ListModels',
             pixvec_dot_internal_dot_v1_dot_embedder__service__pb2.ListModelsRequest.SerializeToString,
             pixvec_dot_internal_dot_v1_dot_embedder__service__pb2.ListModelsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def TryFitted(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pixvec.internal.v1.EmbedderService/TryFitted',
+            pixvec_dot_internal_dot_v1_dot_embedder__service__pb2.TryFittedRequest.SerializeToString,
+            pixvec_dot_internal_dot_v1_dot_embedder__service__pb2.TryFittedResponse.FromString,
             options,
             channel_credentials,
             insecure,

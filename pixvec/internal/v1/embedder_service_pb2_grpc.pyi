@@ -42,6 +42,8 @@ class EmbedderServiceStub:
     DetectRegions: _grpc.UnaryUnaryMultiCallable[_embedder_service_pb2.DetectRegionsRequest, _embedder_service_pb2.DetectRegionsResponse]
     """Finds the objects of pictures, or takes the boxes that are given, and turns them into vectors."""
     ListModels: _grpc.UnaryUnaryMultiCallable[_embedder_service_pb2.ListModelsRequest, _embedder_service_pb2.ListModelsResponse]
+    TryFitted: _grpc.UnaryUnaryMultiCallable[_embedder_service_pb2.TryFittedRequest, _embedder_service_pb2.TryFittedResponse]
+    """Loads a model from a fitted file that is not registered yet, and tells what it makes."""
     ResolveModel: _grpc.UnaryUnaryMultiCallable[_embedder_service_pb2.ResolveModelRequest, _embedder_service_pb2.ResolveModelResponse]
     """Loads a model, fetching its weights if need be. `auto` takes the best that can be had and says why."""
     ResolveRegions: _grpc.UnaryUnaryMultiCallable[_embedder_service_pb2.ResolveRegionsRequest, _embedder_service_pb2.ResolveRegionsResponse]
@@ -67,6 +69,8 @@ class EmbedderServiceAsyncStub(EmbedderServiceStub):
     DetectRegions: _aio.UnaryUnaryMultiCallable[_embedder_service_pb2.DetectRegionsRequest, _embedder_service_pb2.DetectRegionsResponse]  # type: ignore[assignment]
     """Finds the objects of pictures, or takes the boxes that are given, and turns them into vectors."""
     ListModels: _aio.UnaryUnaryMultiCallable[_embedder_service_pb2.ListModelsRequest, _embedder_service_pb2.ListModelsResponse]  # type: ignore[assignment]
+    TryFitted: _aio.UnaryUnaryMultiCallable[_embedder_service_pb2.TryFittedRequest, _embedder_service_pb2.TryFittedResponse]  # type: ignore[assignment]
+    """Loads a model from a fitted file that is not registered yet, and tells what it makes."""
     ResolveModel: _aio.UnaryUnaryMultiCallable[_embedder_service_pb2.ResolveModelRequest, _embedder_service_pb2.ResolveModelResponse]  # type: ignore[assignment]
     """Loads a model, fetching its weights if need be. `auto` takes the best that can be had and says why."""
     ResolveRegions: _aio.UnaryUnaryMultiCallable[_embedder_service_pb2.ResolveRegionsRequest, _embedder_service_pb2.ResolveRegionsResponse]  # type: ignore[assignment]
@@ -119,6 +123,14 @@ class EmbedderServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _embedder_service_pb2.ListModelsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_embedder_service_pb2.ListModelsResponse, _abc.Awaitable[_embedder_service_pb2.ListModelsResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def TryFitted(
+        self,
+        request: _embedder_service_pb2.TryFittedRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_embedder_service_pb2.TryFittedResponse, _abc.Awaitable[_embedder_service_pb2.TryFittedResponse]]:
+        """Loads a model from a fitted file that is not registered yet, and tells what it makes."""
 
     @_abc_1.abstractmethod
     def ResolveModel(
