@@ -16,6 +16,7 @@
     │   ├── CollectionNotFound
     │   ├── SpaceNotFound
     │   ├── ImageNotFound
+    │   ├── RegionNotFound
     │   ├── JobNotFound
     │   ├── ModelNotFound
     │   ├── SnapshotNotFound
@@ -31,6 +32,7 @@
     │   ├── NoTextTower               a text, where the model takes pictures only
     │   ├── SchemaMismatch
     │   ├── BackupDamaged             what the blob store holds is not what was backed up
+    │   ├── NoRegions                 the collection finds no objects in its pictures
     │   └── StaleToken                the token is from before a restore
     ├── Overloaded                    refused at once; try again after `retry_after_s`
     └── Unavailable                   a part of the system cannot be reached now; retrying may help
@@ -160,6 +162,12 @@ class ImageNotFound(NotFound):
     reason = "IMAGE_NOT_FOUND"
 
 
+class RegionNotFound(NotFound):
+    """The collection holds no region of that id."""
+
+    reason = "REGION_NOT_FOUND"
+
+
 class JobNotFound(NotFound):
     """No job of that id."""
 
@@ -248,6 +256,12 @@ class BackupDamaged(FailedPrecondition):
     """A file of a backup is missing, or not what was written."""
 
     reason = "BACKUP_DAMAGED"
+
+
+class NoRegions(FailedPrecondition):
+    """Objects are asked of a collection that finds none in its pictures."""
+
+    reason = "NO_REGIONS"
 
 
 class StaleToken(FailedPrecondition):

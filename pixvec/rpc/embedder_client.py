@@ -95,8 +95,11 @@ class EmbedderClient(Protocol):
     """Embeds pictures and texts, and tells of models. Every method raises EmbedderUnavailable when no worker can be
     reached."""
 
-    async def embed_images(self, model: str, digest: str, images: Sequence[bytes], timeout_s: float) -> Embeddings:
-        """Embed pictures ahead of queued work. Raises ModelNotFound, DigestMismatch, Overloaded."""
+    async def embed_images(
+        self, model: str, digest: str, images: Sequence[bytes], timeout_s: float, boxes: Sequence[Box] = ()
+    ) -> Embeddings:
+        """Embed pictures ahead of queued work, each cut to its box where `boxes` are given, one a picture, in its
+        pixels when upright. Raises ModelNotFound, DigestMismatch, Overloaded."""
 
     async def embed_texts(self, model: str, digest: str, texts: Sequence[str], timeout_s: float) -> TextEmbeddings:
         """Embed up to 256 texts ahead of queued work. Raises as `embed_images` does, and NoTextTower."""
@@ -146,9 +149,13 @@ class GrpcEmbedder:
             self._known = embedder_service_pb2_grpc.EmbedderServiceStub(self._channels.get(self._target))
         return self._known
 
-    async def embed_images(self, model: str, digest: str, images: Sequence[bytes], timeout_s: float) -> Embeddings:
+    async def embed_images(
+        self, model: str, digest: str, images: Sequence[bytes], timeout_s: float, boxes: Sequence[Box] = ()
+    ) -> Embeddings:
         """See EmbedderClient."""
-        request = pb.EmbedImagesRequest(model=model, digest=bytes.fromhex(digest), images=images)
+        request = pb.EmbedImagesRequest(
+            model=model, digest=bytes.fromhex(digest), images=images, boxes=map(box_to_wire, boxes)
+        )
         with _translated(self._target):
             response = await self._stub.EmbedImages(request, timeout=timeout_s)
         return Embeddings(

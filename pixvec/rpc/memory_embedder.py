@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from pixvec.domain import Box, ItemError, Region, RegionEmbedding, RegionSettings, Space
 from pixvec.errors import (
+    BoxOutside,
     DigestMismatch,
     InvalidRequest,
     ModelNotFound,
@@ -55,11 +56,14 @@ class MemoryEmbedder:
         digest: str,
         images: Sequence[bytes],
         timeout_s: float,  # noqa: ARG002
+        boxes: Sequence[Box] = (),
     ) -> Embeddings:
-        """See EmbedderClient."""
+        """See EmbedderClient. A picture cut to a box is the words that the box touches."""
         self.calls.append("embed_images")
         known = self._checked(model, digest)
-        return Embeddings(tuple(self._result(image, known.dim) for image in images))
+        if not boxes:
+            return Embeddings(tuple(self._result(image, known.dim) for image in images))
+        return Embeddings(tuple(self._part(*each, known.dim) for each in zip(images, boxes, strict=True)))
 
     async def embed_texts(
         self,
@@ -183,6 +187,13 @@ class MemoryEmbedder:
         if not known.takes_text:
             raise NoTextTower(f"{model} makes vectors of pictures only", field="text")
         return known
+
+    def _part(self, image: bytes, box: Box, dim: int) -> bytes | ItemError:
+        words = image.split()
+        touched = words[max(0, int(box.x1 // 10)) : max(0, math.ceil(box.x2 / 10))]
+        if not touched:
+            return ItemError(BoxOutside.reason, f"the box begins at {box.x1:g}, outside the picture")
+        return self._result(b" ".join(touched), dim)
 
     def _result(self, image: bytes, dim: int) -> bytes | ItemError:
         return _fault(image) or self._embed(image, dim)

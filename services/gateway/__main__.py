@@ -45,9 +45,11 @@ from services.gateway.ingest_stream import StreamLimits
 from services.gateway.ingests import Ingests
 from services.gateway.intake import Intake
 from services.gateway.job_service import JobService
+from services.gateway.pictures import StoredPictures
 from services.gateway.publisher import ChunkPublisher
 from services.gateway.queries import Queries
 from services.gateway.scatter import Scatter
+from services.gateway.scenes import Scenes
 from services.gateway.search_service import SearchService
 from services.gateway.snapshots import Snapshots
 from services.gateway.topology import Topology
@@ -191,10 +193,12 @@ def add_services(
     job_service_pb2_grpc.add_JobServiceServicer_to_server(JobService(jobs, closing), server)
 
     scatter = Scatter(directory, backends.searchers, partial_after_s=settings.query_partial_after_s)
-    queries = Queries(directory, scatter, embedder, catalogue.images, sql)
+    pictures = StoredPictures(catalogue.images, blobs, sql, files)
+    queries = Queries(directory, scatter, embedder, catalogue.images, pictures, sql)
     batches = Batches(directory, scatter, embedder)
     classifications = Classifications(directory, scatter, embedder)
-    search = SearchService(queries, batches, classifications)
+    scenes = Scenes(directory, scatter, embedder, catalogue.images, sql)
+    search = SearchService(queries, batches, scenes, classifications)
     search_service_pb2_grpc.add_SearchServiceServicer_to_server(search, server)
 
     snapshots = Snapshots(directory, catalogue, backends.searcher_admin, blobs, sql, files)

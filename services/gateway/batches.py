@@ -37,7 +37,7 @@ class Batches:
         merging = time.perf_counter()
         # Each searcher gives as many as were asked for.
         hits = batch.count * batch.limit * len(gathered.answers)
-        results = await put_together(hits, _merged, gathered.answers, batch.limit)
+        results = await put_together(hits, merged, gathered.answers, batch.limit)
         timings.merge = time.perf_counter() - merging
         timings.total = time.perf_counter() - begun
         self._stages.observe(timings, embedded=bool(batch.images or batch.texts))
@@ -67,7 +67,8 @@ class Batches:
         return gathered
 
 
-def _merged(answers: Sequence[BatchAnswer], k: int) -> list[RankedHits]:
+def merged(answers: Sequence[BatchAnswer], k: int) -> list[RankedHits]:
+    """Return the best k hits of each query over several searchers."""
     return [best_of(parts, k) for parts in zip(*(answer.results for answer in answers), strict=True)]
 
 

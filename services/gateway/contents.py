@@ -4,11 +4,11 @@ from dataclasses import dataclass
 
 from pixvec.blobs.store import THUMBNAIL_SIDE, BlobStore, thumbnail_of
 from pixvec.catalogue.interfaces import ImageReader
-from pixvec.domain import Image
 from pixvec.errors import ContentNotFound
 from pixvec.rpc.blocking import BlockingCalls
 from pixvec.rpc.embedder_client import EmbedderClient
 from services.gateway.directory import Directory
+from services.gateway.pictures import StoredPictures
 
 _MEDIA_TYPES = {
     "JPEG": "image/jpeg",
@@ -43,25 +43,21 @@ class Contents:
         files: BlockingCalls,
     ) -> None:
         self._directory = directory
-        self._images = images
+        self._pictures = StoredPictures(images, blobs, sql, files)
         self._blobs = blobs
         self._embedder = embedder
-        self._sql = sql
         self._files = files
 
     async def original(self, collection: str, image_id: str) -> Content:
         """Return the bytes that were taken in. Raises CollectionNotFound, ImageNotFound, ContentNotFound."""
         found = await self._directory.collection(collection)
-        image = await self._sql.read(self._images.get, found.collection_id, image_id)
-        _check_stored(image)
-        data = await self._files.run(self._blobs.get, image.content_hash)
+        image, data = await self._pictures.read(found.collection_id, image_id)
         return Content(data, _MEDIA_TYPES.get(image.format, "application/octet-stream"))
 
     async def thumbnail(self, collection: str, image_id: str, deadline_s: float) -> Content:
         """Return a JPEG of at most 256 pixels a side. Raises as `original` does, and EmbedderUnavailable."""
         found = await self._directory.collection(collection)
-        image = await self._sql.read(self._images.get, found.collection_id, image_id)
-        _check_stored(image)
+        image = await self._pictures.known(found.collection_id, image_id)
         name = thumbnail_of(image.content_hash, THUMBNAIL_SIDE)
         try:
             jpeg = await self._files.run(self._blobs.get_named, name)
@@ -70,11 +66,3 @@ class Contents:
             jpeg = await self._embedder.render_thumbnail(data, THUMBNAIL_SIDE, deadline_s)
             await self._files.run(self._blobs.put_named, name, jpeg)
         return Content(jpeg, "image/jpeg")
-
-
-def _check_stored(image: Image) -> None:
-    if not image.content_hash:
-        raise ContentNotFound(
-            f"the bytes of {image.image_id!r} are not stored; wait until it has been fetched from its URI",
-            field="image_id",
-        )

@@ -6,9 +6,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from pixvec.domain import Collection, Consistency, Metric, ShardPosition, Space
-from pixvec.errors import InvalidRequest, InvalidVector, NoTextTower, SpaceNotFound
+from pixvec.domain import Collection, Consistency, Metric, ShardPosition, Space, SpaceKind
+from pixvec.errors import InvalidRequest, InvalidVector, NoRegions, NoTextTower, SpaceNotFound
 from services.gateway.query import BatchQuery, ClassifyQuery, Query
+from services.gateway.scene import SceneQuery
 
 MAX_BATCH_QUERIES = 1_000
 # Keeps an answer within a message: an id has up to 512 bytes.
@@ -114,7 +115,36 @@ def _plan(query: Query | BatchQuery | ClassifyQuery, collection: Collection) -> 
     return Plan(collection, space, _positions(query, collection) if complete else (), complete)
 
 
+def plan_scene(query: SceneQuery, collection: Collection) -> Plan:
+    """Raise NoRegions or InvalidRequest for a scene that cannot be looked for here."""
+    if collection.region_space is None:
+        raise _no_regions(collection, "query")
+    complete = query.consistency is Consistency.SESSION
+    wait_for = _positions(query, collection) if complete else ()
+    return Plan(collection, collection.region_space, wait_for, complete)
+
+
 def _space(query: Query | BatchQuery | ClassifyQuery, collection: Collection) -> Space:
+    found = _found_space(query, collection)
+    if found.kind is SpaceKind.REGION and query.of_picture:
+        raise InvalidRequest(
+            f"space {found.name!r} holds objects, not whole pictures: search it by a region_id, a box drawn on the"
+            " picture or a vector, or for all objects of the picture by QueryScene",
+            field="space",
+        )
+    if found.kind is not SpaceKind.REGION and isinstance(query, Query) and query.region_id:
+        if collection.region_space is None:
+            raise _no_regions(collection, "region_id")
+        raise InvalidRequest(
+            f"space {found.name!r} holds whole pictures: search by a region in space {collection.region_space.name!r}",
+            field="space",
+        )
+    return found
+
+
+def _found_space(query: Query | BatchQuery | ClassifyQuery, collection: Collection) -> Space:
+    if isinstance(query, Query) and query.of_region and not query.space:
+        return collection.region_space or collection.spaces[0]
     found = collection.text_space if query.has_text and not query.space else collection.space(query.space)
     if found is None and query.space:
         known = ", ".join(each.name for each in collection.spaces)
@@ -122,6 +152,14 @@ def _space(query: Query | BatchQuery | ClassifyQuery, collection: Collection) ->
     if found is None or (query.has_text and not found.takes_text):
         raise _no_text_tower(query.space, collection)
     return found
+
+
+def _no_regions(collection: Collection, field: str) -> NoRegions:
+    return NoRegions(
+        f"{collection.name} finds no objects in its pictures: make a collection with `regions`, naming a detector, and"
+        " take the pictures in there",
+        field=field,
+    )
 
 
 def _no_text_tower(asked: str, collection: Collection) -> NoTextTower:
@@ -139,7 +177,9 @@ def _no_text_tower(asked: str, collection: Collection) -> NoTextTower:
     )
 
 
-def _positions(query: Query | BatchQuery | ClassifyQuery, collection: Collection) -> tuple[ShardPosition, ...]:
+def _positions(
+    query: Query | BatchQuery | ClassifyQuery | SceneQuery, collection: Collection
+) -> tuple[ShardPosition, ...]:
     for position in query.token.positions:
         if position.shard >= collection.shard_count:
             raise InvalidRequest(

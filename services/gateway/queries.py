@@ -1,30 +1,29 @@
 """Answers queries: plan, resolve, scatter, merge, hydrate."""
 
-import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 
 from pixvec.catalogue.interfaces import ImageReader
-from pixvec.domain import Attributes, Hit
-from pixvec.errors import Overloaded, Unavailable
+from pixvec.domain import Hit, SpaceKind
 from pixvec.rpc.blocking import BlockingCalls
 from pixvec.rpc.embedder_client import EmbedderClient
 from pixvec.rpc.shard_search import ShardAnswer, ShardSearch, best_first
 from pixvec.telemetry.metrics import QUERY_SHARDS_MISSING
 from services.gateway.directory import Directory
 from services.gateway.gathered import Gathered
-from services.gateway.hydration import Hydration
+from services.gateway.hydration import Hydration, in_time
+from services.gateway.pictures import StoredPictures
 from services.gateway.planner import Plan, plan_query
 from services.gateway.query import Deadline, Query, QueryAnswer, Timings
+from services.gateway.region_vectors import RegionResolver
 from services.gateway.resolver import QueryResolver, QueryVectors
 from services.gateway.scatter import Scatter
 from services.gateway.stage_times import StageTimes
 
-_HYDRATE_LIMIT_S = 2.0
-
 
 class Queries:
-    """The read path. Without attributes it touches neither the database nor a thread."""
+    """The read path. Where nothing is to be hydrated it touches neither the database nor a thread."""
 
     def __init__(
         self,
@@ -32,11 +31,13 @@ class Queries:
         scatter: Scatter,
         embedder: EmbedderClient,
         images: ImageReader,
+        pictures: StoredPictures,
         sql: BlockingCalls,
     ) -> None:
         self._directory = directory
         self._scatter = scatter
         self._resolver = QueryResolver(embedder, scatter)
+        self._regions = RegionResolver(embedder, scatter, pictures)
         self._hydration = Hydration(images, sql)
         self._stages = StageTimes("Query")
 
@@ -45,21 +46,23 @@ class Queries:
         begun = time.perf_counter()
         timings = Timings()
         plan = plan_query(query, await self._directory.collection(query.collection))
-        vector = await self._resolver.resolve(query, plan, deadline, timings)
+        resolver = self._regions if query.of_region else self._resolver
+        vector = await resolver.resolve(query, plan, deadline, timings)
         gathered = await self._gather(query, plan, vector, deadline, timings)
         hits = _best(gathered.answers, query, timings)
-        attributes = await self._hydrate(plan, hits, deadline, timings) if query.attributes else None
-        timings.total = time.perf_counter() - begun
-        self._stages.observe(timings, embedded=query.embedded)
-        return QueryAnswer(
+        answer = QueryAnswer(
             hits,
             plan.space.name,
             plan.collection.shard_count,
             len(gathered.answered),
             timings,
-            attributes,
-            attributes_missing=query.attributes and attributes is None,
+            of_regions=plan.space.kind is SpaceKind.REGION,
         )
+        if query.attributes or (query.regions and answer.of_regions):
+            answer = await self._hydrated(answer, query, plan, deadline)
+        timings.total = time.perf_counter() - begun
+        self._stages.observe(timings, embedded=query.embedded)
+        return answer
 
     async def _gather(
         self, query: Query, plan: Plan, vector: QueryVectors, deadline: Deadline, timings: Timings
@@ -82,17 +85,23 @@ class Queries:
         timings.search = time.perf_counter() - begun
         return gathered
 
-    async def _hydrate(
-        self, plan: Plan, hits: Sequence[Hit], deadline: Deadline, timings: Timings
-    ) -> Mapping[str, Attributes] | None:
-        begun = time.perf_counter()
-        try:
-            async with asyncio.timeout(min(_HYDRATE_LIMIT_S, deadline.left_s)):
-                return await self._hydration.attributes(plan.collection.collection_id, [hit.image_id for hit in hits])
-        except (Unavailable, Overloaded, TimeoutError):
-            return None
-        finally:
-            timings.hydrate = time.perf_counter() - begun
+    async def _hydrated(self, answer: QueryAnswer, query: Query, plan: Plan, deadline: Deadline) -> QueryAnswer:
+        collection_id, hits, timings = plan.collection.collection_id, answer.hits, answer.timings
+        attributes, regions = None, None
+        if query.attributes:
+            reading = self._hydration.attributes(collection_id, [hit.image_id for hit in hits])
+            attributes = await in_time(reading, deadline.left_s, timings)
+        if query.regions and answer.of_regions:
+            places = [(hit.image_id, hit.ordinal) for hit in hits]
+            looking = self._hydration.regions(collection_id, places, with_masks=query.masks)
+            regions = await in_time(looking, deadline.left_s, timings)
+        return replace(
+            answer,
+            attributes=attributes,
+            attributes_missing=query.attributes and attributes is None,
+            regions=regions,
+            regions_missing=query.regions and answer.of_regions and regions is None,
+        )
 
 
 def _best(answers: Sequence[ShardAnswer], query: Query, timings: Timings) -> list[Hit]:

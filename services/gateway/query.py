@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar, Self
 
-from pixvec.domain import Attributes, Consistency, Hit, SearchOptions, SeqToken
+from pixvec.domain import Attributes, Box, Consistency, Hit, Region, SearchOptions, SeqToken
 from pixvec.rpc.shard_search import RankedHits
 
 STAGES = ("queue", "decode", "inference", "search", "merge", "hydrate")
@@ -25,16 +25,19 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """Exactly one of `image` (bytes of a picture), `image_id`, `text`, `vector` (packed little-endian float32) and
-    `parts` is set. An empty `space` is the collection's first, of those that take texts where there is a text."""
+    """Exactly one of `image` (bytes of a picture), `image_id`, `region_id`, `text`, `vector` (packed little-endian
+    float32) and `parts` is set; `box`: a part of the picture. An empty `space` is the collection's first, of those that
+    take texts where there is a text; that of regions where there is a region or a box."""
 
     collection: str
     space: str = ""
     image: bytes = b""
     image_id: str = ""
+    region_id: str = ""
     text: str = ""
     vector: bytes = b""
     parts: tuple[Part, ...] = ()
+    box: Box | None = None
     limit: int = 10
     offset: int = 0
     min_score: float | None = None
@@ -42,6 +45,19 @@ class Query:
     consistency: Consistency = Consistency.EVENTUAL
     token: SeqToken = field(default_factory=SeqToken)
     attributes: bool = False
+    regions: bool = False
+    masks: bool = False
+
+    @property
+    def of_region(self) -> bool:
+        """Whether it is for a part of a picture."""
+        return bool(self.region_id) or self.box is not None
+
+    @property
+    def of_picture(self) -> bool:
+        """Whether it is for a whole picture."""
+        whole = bool(self.image or self.image_id) and self.box is None
+        return whole or any(part.image or part.image_id for part in self.parts)
 
     @property
     def has_text(self) -> bool:
@@ -84,6 +100,11 @@ class BatchQuery:
         """Whether it takes a model of texts."""
         return bool(self.texts)
 
+    @property
+    def of_picture(self) -> bool:
+        """Whether it is for whole pictures."""
+        return bool(self.image_ids or self.images)
+
 
 @dataclass(frozen=True, slots=True)
 class ClassifyQuery:
@@ -99,6 +120,7 @@ class ClassifyQuery:
     consistency: Consistency = Consistency.EVENTUAL
     token: SeqToken = field(default_factory=SeqToken)
     has_text: ClassVar[bool] = True
+    of_picture: ClassVar[bool] = True
 
 
 @dataclass(slots=True)
@@ -116,7 +138,8 @@ class Timings:
 
 @dataclass(frozen=True, slots=True)
 class QueryAnswer:
-    """Hits, best first. `attributes` is None unless asked for; `attributes_missing` when they could not be read."""
+    """Hits, best first. `attributes` and `regions`, by image id and ordinal, are None unless asked for;
+    `attributes_missing` and `regions_missing` when they could not be read. `of_regions`: each hit is a region."""
 
     hits: list[Hit]
     space: str
@@ -125,6 +148,9 @@ class QueryAnswer:
     timings: Timings
     attributes: Mapping[str, Attributes] | None = None
     attributes_missing: bool = False
+    of_regions: bool = False
+    regions: Mapping[tuple[str, int], Region] | None = None
+    regions_missing: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,9 +4,10 @@ from collections.abc import Mapping
 
 from pixvec.api.v1 import common_pb2
 from pixvec.api.v1 import search_service_pb2 as pb
-from pixvec.domain import Attributes, Hit
+from pixvec.domain import Attributes, Hit, Region, region_id
 from pixvec.rpc.attributes import to_values
 from pixvec.rpc.conversions import consistency_from_wire, params_from_wire, token_from_wire
+from pixvec.rpc.regions import box_from_wire, region_to_wire
 from services.gateway.query import (
     BatchQuery,
     BatchQueryAnswer,
@@ -28,9 +29,11 @@ def to_query(request: pb.QueryRequest) -> Query:
         space=request.space,
         image=request.image,
         image_id=request.image_id,
+        region_id=request.region_id,
         text=request.text,
         vector=request.vector.data,
         parts=tuple(map(_to_part, request.combination.parts)),
+        box=box_from_wire(request.box) if request.HasField("box") else None,
         limit=request.limit if request.HasField("limit") else _DEFAULT_LIMIT,
         offset=request.offset,
         min_score=request.min_score if request.HasField("min_score") else None,
@@ -38,6 +41,8 @@ def to_query(request: pb.QueryRequest) -> Query:
         consistency=consistency_from_wire(request.consistency),
         token=token_from_wire(request.token),
         attributes=request.include.attributes,
+        regions=request.include.regions,
+        masks=request.include.masks,
     )
 
 
@@ -46,9 +51,10 @@ def to_query_response(answer: QueryAnswer) -> pb.QueryResponse:
     return pb.QueryResponse(
         hits=_to_hits(answer),
         coverage=pb.Coverage(shards_total=answer.shards_total, shards_answered=answer.shards_answered),
-        timings=_to_timings(answer.timings),
+        timings=to_timings(answer.timings),
         space=answer.space,
         attributes_missing=answer.attributes_missing,
+        regions_missing=answer.regions_missing,
     )
 
 
@@ -78,7 +84,7 @@ def to_batch_response(answer: BatchQueryAnswer) -> pb.QueryBatchResponse:
             for hits in answer.results
         ],
         coverage=pb.Coverage(shards_total=answer.shards_total, shards_answered=answer.shards_answered),
-        timings=_to_timings(answer.timings),
+        timings=to_timings(answer.timings),
         space=answer.space,
     )
 
@@ -102,7 +108,7 @@ def to_classify_response(answer: Classification) -> pb.ClassifyResponse:
     return pb.ClassifyResponse(
         results=[pb.Classification(probabilities=each) for each in answer.results],
         exclusive=answer.exclusive,
-        timings=_to_timings(answer.timings),
+        timings=to_timings(answer.timings),
         space=answer.space,
     )
 
@@ -113,6 +119,8 @@ def _to_part(part: pb.Combination.Part) -> Part:
 
 
 def _to_hits(answer: QueryAnswer) -> list[pb.Hit]:
+    if answer.of_regions:
+        return [to_region_hit(hit, answer.attributes, answer.regions) for hit in answer.hits]
     if answer.attributes:
         return [_to_full_hit(hit, answer.attributes) for hit in answer.hits]
     return [pb.Hit(image_id=hit.image_id, score=hit.score) for hit in answer.hits]
@@ -123,7 +131,25 @@ def _to_full_hit(hit: Hit, attributes: Mapping[str, Attributes]) -> pb.Hit:
     return pb.Hit(image_id=hit.image_id, score=hit.score, attributes=found)
 
 
-def _to_timings(timings: Timings) -> pb.Timings:
+def to_region_hit(
+    hit: Hit, attributes: Mapping[str, Attributes] | None, regions: Mapping[tuple[str, int], Region] | None
+) -> pb.Hit:
+    """Return a hit in the space of regions as it travels, with what is known of it."""
+    of_image = attributes.get(hit.image_id, {}) if attributes else {}
+    region = to_found_region(hit.image_id, hit.ordinal, regions)
+    return pb.Hit(image_id=hit.image_id, score=hit.score, attributes=to_values(of_image), region=region)
+
+
+def to_found_region(image_id: str, ordinal: int, regions: Mapping[tuple[str, int], Region] | None) -> common_pb2.Region:
+    """Return a region of an image as it travels: no more than its id where nothing else is known."""
+    known = regions.get((image_id, ordinal)) if regions else None
+    if known is None:
+        return common_pb2.Region(region_id=region_id(image_id, ordinal), ordinal=ordinal)
+    return region_to_wire(known, image_id)
+
+
+def to_timings(timings: Timings) -> pb.Timings:
+    """Return where the time went, as it travels."""
     return pb.Timings(
         total=timings.total,
         queue=timings.queue,

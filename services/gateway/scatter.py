@@ -1,15 +1,16 @@
 """Asks one ready replica of every shard, and another one where the first is slow or does not answer."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
+from typing import Generic, TypeVar
 
 from pixvec.catalogue.sharding import shard_of
 from pixvec.catalogue.topology import Replica, Routing
 from pixvec.domain import Collection, ShardPosition
 from pixvec.rpc.searcher_client import SearcherClient
-from pixvec.rpc.shard_search import BatchAnswer, ShardAnswer, ShardSearch, ShardVectors
+from pixvec.rpc.shard_search import BatchAnswer, RowScores, ShardAnswer, ShardScores, ShardSearch, ShardVectors
 from services.gateway.asking import Call, Round
 from services.gateway.directory import Directory
 from services.gateway.gathered import A, Ask, Gathered
@@ -23,20 +24,38 @@ _FIRST_REPLICA_SHARE = 0.5
 _PAUSE_S = 0.05
 _LONGEST_PAUSE_S = 0.5
 
+V = TypeVar("V")
+
 
 @dataclass(frozen=True, slots=True)
 class StoredVectorsQuery:
-    """Asks for the vectors of some images in one space."""
+    """Asks for the vectors of some images in one space: all of each, or the one that `ordinals` says."""
 
     collection: Collection
     space: str
     image_ids: tuple[str, ...]
     wait_for: tuple[ShardPosition, ...]
+    ordinals: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class _StoredVectors:
-    vectors: Mapping[str, bytes]
+class StoredScoresQuery:
+    """Asks how well some images fit each of `rows` query vectors, row after row in packed little-endian float32."""
+
+    collection: Collection
+    space: str
+    image_ids: tuple[str, ...]
+    wait_for: tuple[ShardPosition, ...]
+    vectors: bytes
+    rows: int
+    digest: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class _OfImages(Generic[V]):
+    """What some shards say of images."""
+
+    found: Mapping[str, V]
     shards_answered: tuple[int, ...]
 
 
@@ -79,25 +98,60 @@ class Scatter:
     async def vectors(self, wanted: StoredVectorsQuery, deadline: Deadline, *, complete: bool) -> Mapping[str, bytes]:
         """Return the stored vectors of those images that are there, packed row after row. Raises ShardUnavailable
         unless every shard that may hold one answers; `complete`: as in `Scatter`."""
+
+        async def stored(address: str, shard: int, image_ids: list[str], timeout_s: float) -> Mapping[str, bytes]:
+            return await self._stored(address, wanted, shard, image_ids, timeout_s)
+
+        gathered = await self._of_images(wanted, stored, deadline, complete=complete)
+        if gathered.missing:
+            raise gathered.unavailable(wanted.collection)
+        return _together(gathered)
+
+    async def scores(self, wanted: StoredScoresQuery, deadline: Deadline, *, complete: bool) -> Mapping[str, RowScores]:
+        """Return how well those images that are there fit each query vector. See `Scatter`."""
+
+        async def scored(address: str, shard: int, image_ids: list[str], timeout_s: float) -> Mapping[str, RowScores]:
+            query = ShardScores(
+                wanted.collection.collection_id,
+                shard,
+                wanted.space,
+                wanted.vectors,
+                wanted.rows,
+                tuple(image_ids),
+                wanted.digest,
+                _of_shard(wanted.wait_for, shard),
+            )
+            return await self._searchers.score(address, query, timeout_s)
+
+        return _together(await self._of_images(wanted, scored, deadline, complete=complete))
+
+    async def _of_images(
+        self,
+        wanted: StoredVectorsQuery | StoredScoresQuery,
+        ask_shard: Callable[[str, int, list[str], float], Awaitable[Mapping[str, V]]],
+        deadline: Deadline,
+        *,
+        complete: bool,
+    ) -> Gathered[_OfImages[V]]:
+        """Ask each shard that may hold one of the images."""
         by_shard: dict[int, list[str]] = {}
         for image_id in dict.fromkeys(wanted.image_ids):
             by_shard.setdefault(shard_of(image_id, wanted.collection.shard_count), []).append(image_id)
 
-        async def ask(address: str, shards: tuple[int, ...], timeout_s: float) -> _StoredVectors:
-            calls = [self._stored(address, wanted, shard, by_shard[shard], timeout_s) for shard in shards]
+        async def ask(address: str, shards: tuple[int, ...], timeout_s: float) -> _OfImages[V]:
+            calls = [ask_shard(address, shard, by_shard[shard], timeout_s) for shard in shards]
             found = [await calls[0]] if len(calls) == 1 else await asyncio.gather(*calls)
-            return _StoredVectors({image_id: rows for each in found for image_id, rows in each.items()}, shards)
+            return _OfImages({image_id: value for each in found for image_id, value in each.items()}, shards)
 
-        gathered = await self._gather(wanted.collection, by_shard, ask, deadline, complete=complete)
-        if gathered.missing:
-            raise gathered.unavailable(wanted.collection)
-        return {image_id: rows for answer in gathered.answers for image_id, rows in answer.vectors.items()}
+        return await self._gather(wanted.collection, by_shard, ask, deadline, complete=complete)
 
     async def _stored(
         self, address: str, wanted: StoredVectorsQuery, shard: int, image_ids: list[str], timeout_s: float
     ) -> Mapping[str, bytes]:
-        wait_for = tuple(position for position in wanted.wait_for if position.shard == shard)
-        query = ShardVectors(wanted.collection.collection_id, shard, wanted.space, tuple(image_ids), wait_for)
+        wait_for = _of_shard(wanted.wait_for, shard)
+        rows = dict(zip(wanted.image_ids, wanted.ordinals, strict=True)) if wanted.ordinals else {}
+        ordinals = tuple(rows[image_id] for image_id in image_ids) if rows else ()
+        query = ShardVectors(wanted.collection.collection_id, shard, wanted.space, tuple(image_ids), wait_for, ordinals)
         return await self._searchers.get_vectors(address, query, timeout_s)
 
     async def _gather(
@@ -177,6 +231,14 @@ class Scatter:
                 if len(ready) > 1:
                     replaceable.add(address)
         return [Call(address, tuple(held), address in replaceable) for address, held in groups.items()]
+
+
+def _of_shard(positions: Iterable[ShardPosition], shard: int) -> tuple[ShardPosition, ...]:
+    return tuple(position for position in positions if position.shard == shard)
+
+
+def _together(gathered: Gathered[_OfImages[V]]) -> dict[str, V]:
+    return {image_id: value for answer in gathered.answers for image_id, value in answer.found.items()}
 
 
 def _ready(routing: Routing, collection_id: int, shard: int, avoided: AbstractSet[str]) -> list[Replica]:

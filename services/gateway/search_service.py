@@ -18,6 +18,8 @@ from services.gateway.query_converters import (
     to_query,
     to_query_response,
 )
+from services.gateway.scene_converters import to_scene_query, to_scene_response
+from services.gateway.scenes import Scenes
 
 _DEFAULT_DEADLINE_S = 10.0
 
@@ -25,9 +27,10 @@ _DEFAULT_DEADLINE_S = 10.0
 class SearchService(search_service_pb2_grpc.SearchServiceServicer):
     """Finds pictures."""
 
-    def __init__(self, queries: Queries, batches: Batches, classifications: Classifications) -> None:
+    def __init__(self, queries: Queries, batches: Batches, scenes: Scenes, classifications: Classifications) -> None:
         self._queries = queries
         self._batches = batches
+        self._scenes = scenes
         self._classifications = classifications
 
     async def Query(self, request: pb.QueryRequest, context: Any) -> pb.QueryResponse:
@@ -41,6 +44,13 @@ class SearchService(search_service_pb2_grpc.SearchServiceServicer):
         batch = to_batch_query(request)
         answer = await self._batches.run(batch, Deadline(time_left_s(context, _DEFAULT_DEADLINE_S)))
         return await put_together(batch.count * batch.limit, to_batch_response, answer)
+
+    async def QueryScene(self, request: pb.QuerySceneRequest, context: Any) -> pb.QuerySceneResponse:
+        """Find what is in a picture, object by object and all together."""
+        query = to_scene_query(request)
+        answer = await self._scenes.run(query, Deadline(time_left_s(context, _DEFAULT_DEADLINE_S)))
+        hits = 2 * len(answer.hits) * query.limit
+        return await put_together(hits, to_scene_response, answer)
 
     async def Classify(self, request: pb.ClassifyRequest, context: Any) -> pb.ClassifyResponse:
         """Say what pictures are of."""

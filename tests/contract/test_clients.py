@@ -21,6 +21,7 @@ from pixvec.domain import (
     Space,
 )
 from pixvec.errors import (
+    BoxOutside,
     DigestMismatch,
     EmbedderUnavailable,
     InvalidRequest,
@@ -62,7 +63,8 @@ class EmbedderService(embedder_service_pb2_grpc.EmbedderServiceServicer):
         self.twin = twin
 
     async def EmbedImages(self, request, context):
-        found = await self.twin.embed_images(request.model, request.digest.hex(), request.images, 10)
+        boxes = list(map(box_from_wire, request.boxes))
+        found = await self.twin.embed_images(request.model, request.digest.hex(), request.images, 10, boxes)
         return embedder_pb.EmbedImagesResponse(
             embeddings=[
                 embedder_pb.ImageEmbedding(error=item_error_to_wire(each))
@@ -178,6 +180,15 @@ async def test_pictures_become_vectors_each_for_itself(kind):
         assert found.results[2] == vector_from_bytes(b"two", 8)
         if kind == "grpc":
             assert (found.queue_s, found.decode_s, found.inference_s) == (1, 2, 3)
+
+
+@in_loop
+async def test_pictures_are_cut_to_their_boxes(kind):
+    async with embedder(kind) as client:
+        boxes = [Box(10, 0, 18, 8), Box(0, 0, 28, 8), Box(30, 0, 38, 8)]
+        found = await client.embed_images("big", DIGEST, [b"cat dog fish"] * 3, 10, boxes)
+        assert found.results[:2] == (vector_from_bytes(b"dog", 8), vector_from_bytes(b"cat dog fish", 8))
+        assert found.results[2].reason == BoxOutside.reason
 
 
 @in_loop

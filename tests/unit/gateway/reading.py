@@ -2,10 +2,12 @@
 
 import numpy as np
 
+from pixvec.blobs.store import MemoryBlobStore
+from pixvec.catalogue.interfaces import EmbeddedItem, NewItem
 from pixvec.catalogue.memory import in_memory
 from pixvec.catalogue.sharding import shard_of
 from pixvec.catalogue.topology import ShardReport
-from pixvec.domain import Metric, Space
+from pixvec.domain import Box, Mask, Metric, OnExisting, Region, Space
 from pixvec.index.brute import NumpyShard
 from pixvec.index.interfaces import Change, SpaceSpec
 from pixvec.rpc.blocking import BlockingCalls
@@ -15,8 +17,10 @@ from pixvec.rpc.memory_searchers import MemorySearchers
 from services.gateway.batches import Batches
 from services.gateway.classification import Classifications
 from services.gateway.directory import Directory
+from services.gateway.pictures import StoredPictures
 from services.gateway.queries import Queries
 from services.gateway.scatter import Scatter
+from services.gateway.scenes import Scenes
 
 DIM = 8
 DIGEST = "ab" * 32
@@ -25,14 +29,16 @@ DIGEST = "ab" * 32
 class ReadSide:
     """A collection `photos` on searchers that each hold every shard, and a gateway's queries over them."""
 
-    def __init__(self, shards=1, searchers=1, metric=Metric.COSINE, takes_text=False):
+    def __init__(self, shards=1, searchers=1, metric=Metric.COSINE, takes_text=False, regions=None):
         self.catalogue = in_memory()
-        space = Space("image", "fake", DIM, metric, DIGEST, takes_text=takes_text)
+        spaces = [Space("image", "fake", DIM, metric, DIGEST, takes_text=takes_text)]
+        if regions is not None:
+            spaces.append(Space("region", regions.detector, DIM, metric, "cd" * 32, regions=regions))
         self.addresses = [f"searcher-{number}" for number in range(searchers)]
         for address in self.addresses:
             self.catalogue.topology.heartbeat(address, address, [], lease_s=3600)
-        self.collection = self.catalogue.collections.create("photos", [space], shards, searchers)
-        self.shards = [NumpyShard([SpaceSpec("image", DIM, metric)]) for _ in range(shards)]
+        self.collection = self.catalogue.collections.create("photos", spaces, shards, searchers)
+        self.shards = [NumpyShard([SpaceSpec(each.name, DIM, metric) for each in spaces]) for _ in range(shards)]
         for address in self.addresses:
             self.report(address, range(shards))
         self.searchers = MemorySearchers(lambda data: np.frombuffer(data, "<f4").reshape(1, -1))
@@ -43,7 +49,10 @@ class ReadSide:
         self.sql = BlockingCalls("database", 2)
         self.directory = Directory(self.catalogue, self.sql)
         self.scatter = Scatter(self.directory, self.searchers)
-        self.queries = Queries(self.directory, self.scatter, self.embedder, self.catalogue.images, self.sql)
+        self.blobs = MemoryBlobStore()
+        pictures = StoredPictures(self.catalogue.images, self.blobs, self.sql, self.sql)
+        self.queries = Queries(self.directory, self.scatter, self.embedder, self.catalogue.images, pictures, self.sql)
+        self.scenes = Scenes(self.directory, self.scatter, self.embedder, self.catalogue.images, self.sql)
         self.batches = Batches(self.directory, self.scatter, self.embedder)
         self.classifications = Classifications(self.directory, self.scatter, self.embedder)
 
@@ -63,3 +72,36 @@ class ReadSide:
             vector = np.frombuffer(vector_from_bytes(image_id.encode(), DIM), "<f4").reshape(1, -1)
             shard = self.shards[shard_of(image_id, len(self.shards))]
             shard.apply([Change(image_id, {"image": vector})], shard.applied_seq + 1)
+
+    def put_words(self, **contents):
+        """Take in pictures of words as a worker does, each word an object: what `MemoryEmbedder` detects."""
+        jobs = self.catalogue.jobs
+        job_id = jobs.create(self.collection.collection_id, OnExisting.REPLACE).job_id
+        items = [
+            NewItem(number, image_id, {"words": len(words.split())}, self.blobs.put(words.encode()), len(words))
+            for number, (image_id, words) in enumerate(contents.items())
+        ]
+        jobs.add_items(job_id, items)
+        leased = jobs.lease_next(job_id, "worker", 60)
+        embedded = [
+            EmbeddedItem(
+                item, b"", item.content_hash, 1, "PNG", 10 * len(words.split()), 8, _word_regions(words.split())
+            )
+            for item, words in zip(leased.items, contents.values(), strict=True)
+        ]
+        self.catalogue.feed_writer.commit(leased, embedded, [])
+        for image_id, words in contents.items():
+            rows = [_row(word.encode()) for word in words.split()]
+            regions = np.concatenate([np.empty((0, DIM), np.float32), *rows])
+            shard = self.shards[shard_of(image_id, len(self.shards))]
+            change = Change(image_id, {"image": _row(words.encode()), "region": regions})
+            shard.apply([change], shard.applied_seq + 1)
+
+
+def _row(content):
+    return np.frombuffer(vector_from_bytes(content, DIM), "<f4").reshape(1, -1)
+
+
+def _word_regions(words):
+    mask = Mask(10 * len(words), 8, (0, 8))
+    return tuple(Region(n, Box(10 * n, 0, 10 * n + 8, 8), word, 0.9, mask) for n, word in enumerate(words))

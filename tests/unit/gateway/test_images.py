@@ -60,7 +60,7 @@ async def test_a_database_that_does_not_answer_is_not_waited_for_without_end(mon
     async with WriteSide().running() as side:
         await side.directory.collection("photos")
         monkeypatch.setattr(side.service, "_sql", BlockingCalls("database", 1, read_within_s=0.01))
-        monkeypatch.setattr(side.service._contents, "_sql", side.service._sql)
+        monkeypatch.setattr(side.service._contents._pictures, "_sql", side.service._sql)
         monkeypatch.setattr(side.catalogue.images, "get", lambda *_: leave.wait(30))
         request = content_of("a") if method == "GetContent" else pb.GetImageRequest(collection="photos", image_id="a")
         with pytest.raises(Unavailable, match="the database has not answered"):
