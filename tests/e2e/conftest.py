@@ -8,6 +8,9 @@ import pytest
 from pixvec.client import Client
 from pixvec.embedded.running import RunningSystem
 
+# The small model of pictures and captions that the tests train.
+TOWERS = "open_clip:local-dir:towers"
+
 
 @pytest.fixture(scope="session")
 def pictures_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -15,9 +18,10 @@ def pictures_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="package", params=[1, 3], ids=["1-shard", "3-shards"])
-def system(request: pytest.FixtureRequest, pictures_root: Path) -> Iterator[RunningSystem]:
+def system(request: pytest.FixtureRequest, pictures_root: Path, towers: Path) -> Iterator[RunningSystem]:
     searchers = 1 if request.param == 1 else 2
-    with RunningSystem(shards=request.param, searchers=searchers, roots=[pictures_root], download=False) as running:
+    options = {"weights": {TOWERS: towers}, "roots": [pictures_root], "download": False}
+    with RunningSystem(shards=request.param, searchers=searchers, **options) as running:
         yield running
 
 
