@@ -344,6 +344,26 @@ class FittedModel:
 
 
 @dataclass(frozen=True, slots=True)
+class Model:
+    """What there is to know of a model without loading it. `dim`, `parameters` and `size_bytes` (of the weights) are 0
+    where there are none, or only loading tells. A name that ends in `NAME` stands for its family. `available`: usable
+    now without fetching anything from outside; `detail`: where the weights are, or what would have to be done."""
+
+    name: str
+    kind: ModelKind
+    dim: int
+    description: str
+    parameters: int = 0
+    size_bytes: int = 0
+    source: str = ""
+    licence: str = ""
+    available: bool = True
+    detail: str = ""
+    takes_text: bool = False
+    fitted: FittedModel | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ItemError:
     """Why one item failed: `reason` is that of an error class, `message` names the item and the remedy."""
 

@@ -14,11 +14,13 @@ from pixvec.domain import Box
 from pixvec.errors import PictureError, PixvecError
 from pixvec.internal.v1 import embedder_service_pb2 as pb
 from pixvec.internal.v1 import embedder_service_pb2_grpc
+from pixvec.rpc.models import fitted_kind_from_wire, model_kind_to_wire
 from pixvec.rpc.regions import box_from_wire, region_settings_from_wire, region_to_wire
 from pixvec.vision.decode import Picture
 from pixvec.vision.detector import RegionExtractor
 from pixvec.vision.extractor import Extractor, TextExtractor, Vectors, text_tower
 from pixvec.vision.preprocess import AnyPreprocess, BoxPreprocess
+from pixvec.vision.registry import ModelInfo
 from pixvec.vision.zero_shot import Probabilities
 from workers.batcher import Batcher, Embedded
 from workers.decode_pool import Decoder
@@ -49,7 +51,7 @@ class EmbedderService(embedder_service_pb2_grpc.EmbedderServiceServicer):
 
     async def EmbedImages(self, request: pb.EmbedImagesRequest, context: Any) -> pb.EmbedImagesResponse:  # noqa: ARG002
         """Decode, embed in one submission, and answer in order."""
-        extractor = await self._model(request.model)
+        extractor = await self._model(request.model, request.digest.hex())
         check_digest(extractor, request.digest.hex())
         seen = await self._see(request.images, extractor, list(map(box_from_wire, request.boxes)))
         return pb.EmbedImagesResponse(
@@ -61,7 +63,7 @@ class EmbedderService(embedder_service_pb2_grpc.EmbedderServiceServicer):
 
     async def EmbedTexts(self, request: pb.EmbedTextsRequest, context: Any) -> pb.EmbedTextsResponse:  # noqa: ARG002
         """Embed texts in one submission, and answer in order."""
-        extractor = text_tower(await self._model(request.model))
+        extractor = text_tower(await self._model(request.model, request.digest.hex()))
         check_digest(extractor, request.digest.hex())
         embedded = await asyncio.wrap_future(self._batcher.submit_texts(extractor, list(request.texts)))
         return pb.EmbedTextsResponse(
@@ -72,7 +74,7 @@ class EmbedderService(embedder_service_pb2_grpc.EmbedderServiceServicer):
 
     async def ClassifyImages(self, request: pb.ClassifyImagesRequest, context: Any) -> pb.ClassifyImagesResponse:  # noqa: ARG002
         """Compare pictures, or their vectors, with what the labels say."""
-        extractor = text_tower(await self._model(request.model))
+        extractor = text_tower(await self._model(request.model, request.digest.hex()))
         check_digest(extractor, request.digest.hex())
         classes = await self._zero_shot.classes(extractor, request.labels, request.templates)
         if request.vectors:
@@ -105,12 +107,15 @@ class EmbedderService(embedder_service_pb2_grpc.EmbedderServiceServicer):
     async def ListModels(self, request: pb.ListModelsRequest, context: Any) -> pb.ListModelsResponse:  # noqa: ARG002
         """List what can be had, and what would have to be done for the rest."""
         models = await asyncio.to_thread(self._host.describe)
-        return pb.ListModelsResponse(
-            models=[
-                pb.Model(name=m.name, dim=m.dim, description=m.description, available=m.available, detail=m.detail)
-                for m in models
-            ]
-        )
+        return pb.ListModelsResponse(models=map(_to_listed, models))
+
+    async def TryFitted(self, request: pb.TryFittedRequest, context: Any) -> pb.TryFittedResponse:  # noqa: ARG002
+        """Load a model from a fitted file once, and tell what it makes."""
+        kind = fitted_kind_from_wire(request.kind)
+        tried = (request.name, request.base_model, request.content)
+        extractor = await asyncio.to_thread(self._host.try_fitted, kind, *tried)
+        base_model = "" if kind.is_codebook else extractor.name.rpartition(f"+{kind}:")[0]
+        return pb.TryFittedResponse(dim=extractor.dim, digest=bytes.fromhex(extractor.digest), base_model=base_model)
 
     async def ResolveModel(self, request: pb.ResolveModelRequest, context: Any) -> pb.ResolveModelResponse:  # noqa: ARG002
         """Load a model, fetching its weights if need be."""
@@ -159,8 +164,8 @@ class EmbedderService(embedder_service_pb2_grpc.EmbedderServiceServicer):
             raise
         return decoding
 
-    async def _model(self, name: str) -> Extractor:
-        found = self._host.find(name)
+    async def _model(self, name: str, digest: str = "") -> Extractor:
+        found = self._host.find(name, digest)
         if found is not None:
             return found
         # Others may wait for the same: it is not cancelled with this caller.
@@ -223,3 +228,19 @@ def _to_error(error: PictureError) -> image_service_pb2.ItemError:
 
 def _packed(vectors: Vectors) -> list[bytes]:
     return [vector.astype("<f4", copy=False).tobytes() for vector in vectors]
+
+
+def _to_listed(info: ModelInfo) -> pb.Model:
+    return pb.Model(
+        name=info.name,
+        dim=info.dim,
+        description=info.description,
+        available=info.available,
+        detail=info.detail,
+        parameters=info.parameters,
+        size_bytes=info.size_bytes,
+        source=info.source,
+        licence=info.licence,
+        kind=model_kind_to_wire(info.kind),
+        takes_text=info.takes_text,
+    )

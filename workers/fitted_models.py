@@ -1,5 +1,6 @@
 """Files of fitted models, fetched from the blob store when a model's text first names them, and kept here."""
 
+import dataclasses
 import hashlib
 import os
 import tempfile
@@ -8,10 +9,13 @@ from pathlib import Path
 
 from pixvec.blobs.store import BlobStore
 from pixvec.catalogue.trainings import ModelStore
-from pixvec.domain import FittedModel
+from pixvec.domain import FittedKind, FittedModel
 from pixvec.errors import ContentNotFound, ModelNotFound, WeightsUnavailable
 from pixvec.telemetry.logging import get_logger
 from pixvec.vision.digest import file_sha256
+from pixvec.vision.extractor import Extractor
+from pixvec.vision.registry import load
+from pixvec.vision.weights import WeightSource
 
 log = get_logger(__name__)
 
@@ -20,6 +24,13 @@ def fitted_folder() -> Path:
     """Return where this user's workers keep fetched files. Others may have put something there: every file is compared
     with the hash that it was registered with, each time."""
     return Path(tempfile.gettempdir()) / f"pixvec-fitted-{os.getuid()}"
+
+
+def try_out(weights: WeightSource, kind: FittedKind, name: str, base_model: str, path: Path) -> Extractor:
+    """Return the model that a fitted file makes, whatever is registered under its name. Raises as `registry.load`."""
+    family = kind if kind.is_codebook else FittedKind.PCA
+    files = {**weights.files, f"{family}:{name}": path}
+    return load(kind.model(name, base_model), dataclasses.replace(weights, files=files))
 
 
 class FittedModels:

@@ -1,15 +1,19 @@
 """Loaded models, by name."""
 
+import tempfile
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 
+from pixvec.domain import FittedKind
 from pixvec.errors import DigestMismatch
-from pixvec.vision.detectors import load_detector
+from pixvec.vision.detectors import describe_detectors, load_detector
 from pixvec.vision.extractor import Extractor
 from pixvec.vision.model_name import has_fitted
 from pixvec.vision.region_extractor import region_extractor
 from pixvec.vision.registry import ModelInfo, canonical, describe, load, resolve_auto
 from pixvec.vision.weights import WeightSource
+from workers.fitted_models import try_out
 from workers.region_models import RegionModels
 
 AUTO = "auto"
@@ -64,8 +68,17 @@ class ModelHost:
         return chosen, ""
 
     def describe(self) -> list[ModelInfo]:
-        """Return what there is."""
-        return describe(self._weights)
+        """Return what there is, detectors too."""
+        return describe(self._weights) + describe_detectors(self._weights)
+
+    def try_fitted(self, kind: FittedKind, name: str, base_model: str, content: bytes) -> Extractor:
+        """Return the model that a fitted file makes which nobody has registered yet; it is not kept. Raises
+        InvalidRequest and WeightsUnavailable for what is no such file, or does not go with the base model."""
+        base = canonical(base_model) if base_model else ""
+        with tempfile.TemporaryDirectory(prefix="pixvec-fitted-") as folder:
+            path = Path(folder) / "tried.safetensors"
+            path.write_bytes(content)
+            return try_out(self._weights, kind, name, base, path)
 
     def _let_go(self, name: str) -> None:
         with self._lock:

@@ -1,7 +1,6 @@
 """Trainings: leased, fitted, tried out, kept. A worker that is lost midway leaves nothing behind: the next one begins
 anew, with the same sample."""
 
-import dataclasses
 import datetime as dt
 import tempfile
 import threading
@@ -15,13 +14,12 @@ from celery.exceptions import SoftTimeLimitExceeded
 from pixvec.blobs.store import BlobStore
 from pixvec.catalogue.attempts import is_last, pause_s
 from pixvec.catalogue.trainings import LeasedTraining, TrainingStore
-from pixvec.domain import FittedModel, ItemError, TrainingSpec
+from pixvec.domain import FittedModel, ItemError
 from pixvec.errors import FailedPrecondition, PixvecError, Unavailable
 from pixvec.jobs.queue import ChunkQueue
 from pixvec.telemetry.logging import get_logger
-from pixvec.vision.extractor import Extractor
-from pixvec.vision.registry import load
 from pixvec.vision.weights import WeightSource
+from workers.fitted_models import try_out
 from workers.fitting import Fitting
 
 log = get_logger(__name__)
@@ -94,7 +92,7 @@ class TrainingRunner:
             path = self._fitting.fit(training, sample, Path(folder), tell)
             count.note()
             content = path.read_bytes()
-            made = self._tried_out(spec, path)
+            made = try_out(self._weights, spec.kind, spec.name, spec.base_model, path)
         model = FittedModel(
             spec.name,
             spec.kind,
@@ -108,12 +106,6 @@ class TrainingRunner:
         )
         done = self._trainings.complete(training.job_id, self._owner, model)
         log.info("training_ended", job=training.job_id, model=spec.model, registered=done)
-
-    def _tried_out(self, spec: TrainingSpec, path: Path) -> Extractor:
-        """Return the model that the file makes. Raises what a collection would be refused with."""
-        family = spec.kind.value if spec.kind.is_codebook else "pca"
-        files = {**self._weights.files, f"{family}:{spec.name}": path}
-        return load(spec.model, dataclasses.replace(self._weights, files=files))
 
     @contextmanager
     def _kept(self, training: LeasedTraining) -> Iterator[threading.Event]:

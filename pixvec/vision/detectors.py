@@ -3,12 +3,15 @@
 A name is one of torchvision's, or `detector:ARCHITECTURE[/LABEL]` for one that somebody trained (see `detector_file`).
 """
 
+from pixvec.domain import ModelKind
 from pixvec.errors import InvalidRequest, ModelNotFound
 from pixvec.vision import weights as weight_files
 from pixvec.vision.detector import Detector
-from pixvec.vision.detector_architectures import DETECTORS
+from pixvec.vision.detector_architectures import DETECTORS, DetectorArchitecture
+from pixvec.vision.model_families import listed
 from pixvec.vision.model_files import weight_file
 from pixvec.vision.model_name import parse
+from pixvec.vision.registry import ModelInfo, availability
 from pixvec.vision.weights import DETECTOR_CHECKPOINTS, DETECTOR_FAMILY, WeightSource
 
 
@@ -41,3 +44,31 @@ def load_detector(name: str, weights: WeightSource) -> Detector:
     from pixvec.vision.rcnn_loading import load_trained
 
     return load_trained(parsed.base, parsed.family[1].partition("/")[0], file)
+
+
+def describe_detectors(weights: WeightSource) -> list[ModelInfo]:
+    """Return all detectors, with what is here of their weights. `dim`: of a region's vector. Fetches nothing."""
+    published = [_described(each, weights) for each in DETECTORS.values()]
+    description = "A Faster or Mask R-CNN that somebody trained, from its file"
+    remedy = f"start with `pixvec up --weights {DETECTOR_FAMILY}:ARCHITECTURE/LABEL=FILE`"
+    kind = ModelKind.DETECTOR
+    owned = listed(
+        DETECTOR_FAMILY, weights, description, "a file", "the file's own", remedy, needs="torchvision", kind=kind
+    )
+    return [*published, *owned]
+
+
+def _described(architecture: DetectorArchitecture, weights: WeightSource) -> ModelInfo:
+    available, detail = availability(DETECTOR_CHECKPOINTS[architecture.name], weights)
+    return ModelInfo(
+        architecture.name,
+        architecture.dim,
+        architecture.description,
+        available,
+        detail,
+        architecture.parameters,
+        architecture.size_bytes,
+        "torchvision",
+        "BSD-3-Clause; trained on COCO",
+        kind=ModelKind.DETECTOR,
+    )

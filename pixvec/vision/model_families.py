@@ -3,8 +3,10 @@
 import dataclasses
 import importlib.util
 import sys
+from functools import partial
 from pathlib import Path
 
+from pixvec.domain import ModelKind
 from pixvec.errors import InvalidRequest
 from pixvec.vision.extractor import Extractor
 from pixvec.vision.fitted_file import shape_of
@@ -37,8 +39,17 @@ class SiftFamily:
     def describe(self, weights: WeightSource) -> list[ModelInfo]:
         """Return the codebooks that were named, and the family."""
         remedy = f"fit a codebook with `pixvec train`, or start with `pixvec up --weights {self._kind}:NAME=FILE`"
-        listed = _listed(self._kind, weights, _SIFT[self._kind], "OpenCV", "Apache-2.0", remedy, needs="cv2")
-        return [dataclasses.replace(info, dim=self._dim(weights.files.get(info.name))) for info in listed]
+        infos = listed(
+            self._kind,
+            weights,
+            _SIFT[self._kind],
+            "OpenCV",
+            "Apache-2.0",
+            remedy,
+            needs="cv2",
+            kind=ModelKind.HANDCRAFTED,
+        )
+        return [dataclasses.replace(info, dim=self._dim(weights.files.get(info.name))) for info in infos]
 
     def _dim(self, path: Path | None) -> int:
         words, *rest = (path and shape_of(path, "centroids")) or (0, 0)
@@ -57,7 +68,7 @@ class TimmFamily:
     def describe(self, weights: WeightSource) -> list[ModelInfo]:
         """Return the networks whose files were named, and the family."""
         remedy = "any network of timm by its name; downloaded from its hub, or --weights timm:NAME=FILE"
-        return _listed("timm", weights, "A network of timm, pooled as it asks", "timm", "the model's own", remedy)
+        return listed("timm", weights, "A network of timm, pooled as it asks", "timm", "the model's own", remedy)
 
 
 class CheckpointFamily:
@@ -73,7 +84,7 @@ class CheckpointFamily:
         """Return the checkpoints that were named, and the family."""
         description = "A backbone from a checkpoint of MoCo, SimCLR, BYOL, DINO, MAE or a VAE"
         remedy = "start with `pixvec up --weights checkpoint:ARCHITECTURE/LABEL=FILE`, as checkpoint:resnet50/moco=FILE"
-        return _listed("checkpoint", weights, description, "a file", "the file's own", remedy)
+        return listed("checkpoint", weights, description, "a file", "the file's own", remedy, needs="torch")
 
 
 class OpenClipFamily:
@@ -94,10 +105,11 @@ class OpenClipFamily:
             "open_clip:NAME/TAG from its hub, or a folder with open_clip_config.json: "
             "--weights open_clip:local-dir:NAME=FOLDER"
         )
-        return _listed("open_clip", weights, description, "open_clip", "the model's own", remedy)
+        kind = ModelKind.CROSS_MODAL
+        return listed("open_clip", weights, description, "open_clip", "the model's own", remedy, kind=kind)
 
 
-def _listed(
+def listed(
     family: str,
     weights: WeightSource,
     description: str,
@@ -106,15 +118,18 @@ def _listed(
     remedy: str,
     *,
     needs: str = "",
+    kind: ModelKind = ModelKind.NETWORK,
 ) -> list[ModelInfo]:
-    package = needs or {"checkpoint": "torch"}.get(family, family)
+    """Return the models of a family that files were named for, and the family as one entry; `needs`: the package."""
+    package = needs or family
     if package not in sys.modules and importlib.util.find_spec(package) is None:
         remedy = f"the package {package} is not installed: pip install 'pixvec[worker]'"
+    facts = partial(ModelInfo, source=source, licence=licence, kind=kind, takes_text=kind is ModelKind.CROSS_MODAL)
     named = [
-        ModelInfo(name, 0, description, path.exists(), _whereabouts(path), 0, _size(path), source, licence)
+        facts(name, 0, description, path.exists(), _whereabouts(path), size_bytes=_size(path))
         for name, path in declared(family, weights).items()
     ]
-    return [*named, ModelInfo(f"{family}:NAME", 0, description, False, remedy, 0, 0, source, licence)]
+    return [*named, facts(f"{family}:NAME", 0, description, False, remedy)]
 
 
 def _whereabouts(path: Path) -> str:

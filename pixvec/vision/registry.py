@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Protocol
 
+from pixvec.domain import ModelKind
 from pixvec.errors import InvalidRequest, ModelNotFound, WeightsUnavailable
 from pixvec.vision import weights as weight_files
 from pixvec.vision.extractor import Extractor
 from pixvec.vision.model_name import ModelName, PoolingChoice, parse
-from pixvec.vision.weights import CHECKPOINTS, NotHad, WeightFile, WeightSource
+from pixvec.vision.weights import CHECKPOINTS, Checkpoint, NotHad, WeightFile, WeightSource
 
 # Imported on first use, as it imports this module: it registers the models, in the order in which `auto` takes them.
 _MODELS_MODULE = "pixvec.vision.models"
@@ -25,7 +26,8 @@ class ModelInfo:
     """What there is to know of a model without loading it. `available`: usable now without fetching anything.
 
     `dim` is 0 where only loading tells, `parameters` and `size_bytes` (of the weights) where there are none or only
-    loading tells. A name that ends in `NAME` stands for its family. `is_candidate`: `auto` may choose it.
+    loading tells. A name that ends in `NAME` stands for its family. `is_candidate`: `auto` may choose it; `takes_text`:
+    it makes vectors of texts too.
     """
 
     name: str
@@ -38,6 +40,8 @@ class ModelInfo:
     source: str = ""
     licence: str = ""
     is_candidate: bool = False
+    kind: ModelKind = ModelKind.NETWORK
+    takes_text: bool = False
 
 
 class Family(Protocol):
@@ -74,7 +78,15 @@ def register(
 ) -> Callable[[Loader], Loader]:
     """Make known by name the loader of a model that has no pooling to choose and no weights."""
     info = ModelInfo(
-        name, dim, description, True, "needs no weights", 0, 0, source, "Apache-2.0", is_candidate=is_candidate
+        name,
+        dim,
+        description,
+        available=True,
+        detail="needs no weights",
+        source=source,
+        licence="Apache-2.0",
+        is_candidate=is_candidate,
+        kind=ModelKind.HANDCRAFTED,
     )
 
     def remember(load: Loader) -> Loader:
@@ -176,14 +188,13 @@ def _candidates() -> list[str]:
 
 
 def _described(info: ModelInfo, weights: WeightSource) -> ModelInfo:
-    available, detail = _availability(info.name, weights)
+    checkpoint = CHECKPOINTS.get(info.name)
+    available, detail = availability(checkpoint, weights) if checkpoint is not None else (True, "needs no weights")
     return dataclasses.replace(info, available=available, detail=detail)
 
 
-def _availability(name: str, weights: WeightSource) -> tuple[bool, str]:
-    checkpoint = CHECKPOINTS.get(name)
-    if checkpoint is None:
-        return True, "needs no weights"
+def availability(checkpoint: Checkpoint, weights: WeightSource) -> tuple[bool, str]:
+    """Return whether published weights are here, and where, or what would have to be done. Fetches nothing."""
     try:
         path = weight_files.find(checkpoint, weights)
     except WeightsUnavailable as error:
@@ -191,5 +202,5 @@ def _availability(name: str, weights: WeightSource) -> tuple[bool, str]:
     if path is not None:
         return True, f"weights: {path}"
     place = weight_files.cache_path(checkpoint)
-    remedy = f"put {checkpoint.file_name} at {place}, or start with `pixvec up --weights {name}=FILE`"
+    remedy = f"put {checkpoint.file_name} at {place}, or start with `pixvec up --weights {checkpoint.model}=FILE`"
     return False, f"its weights will be downloaded on first use; or {remedy}" if weights.download else remedy

@@ -4,6 +4,7 @@ What is not published by torchvision is a file named at start-up, or one in the 
 """
 
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -40,10 +41,13 @@ _PUBLISHED: Mapping[str, Checkpoint] = {**CHECKPOINTS, **DETECTOR_CHECKPOINTS}
 # Detectors that somebody trained.
 DETECTOR_FAMILY = "detector"
 
-# Of them those whose files are fitted on pictures or vectors.
+# Of the families those whose files are fitted on pictures or vectors.
 FITTED_FAMILIES = ("sift-bow", "sift-vlad", "pca")
 # Models and fitted files that are named together with a name of their own.
 FAMILIES = ("timm", "checkpoint", "open_clip", DETECTOR_FAMILY, *FITTED_FAMILIES)
+
+# As torchvision names its files, and as fitted files are saved.
+_HASH_IN_NAME = re.compile(r"-(?P<sha256>[0-9a-f]{8,64})$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +99,19 @@ def parse_weights(text: str) -> dict[str, Path]:
     return files
 
 
+def checked(path: Path) -> WeightFile:
+    """Return a file and its hash. Raises WeightsUnavailable if its name ends in the start of another hash."""
+    if not path.is_file():
+        raise WeightsUnavailable(f"{path} is not a file; name one that is")
+    sha256 = file_sha256(path)
+    said = _HASH_IN_NAME.search(path.stem)
+    if said and not sha256.startswith(said["sha256"]):
+        raise WeightsUnavailable(
+            f"{path} is damaged or was changed: its SHA-256 is {sha256[:16]}…, not the one in its name; copy it again"
+        )
+    return WeightFile(path, sha256)
+
+
 def find(checkpoint: Checkpoint, source: WeightSource) -> Path | None:
     """Return the file that is here already, or None. Raises WeightsUnavailable if a named file is missing."""
     named = source.files.get(checkpoint.model)
@@ -122,11 +139,13 @@ def obtain(checkpoint: Checkpoint, source: WeightSource) -> WeightFile:
 
 
 def attempt(checkpoint: Checkpoint, source: WeightSource) -> WeightFile | NotHad:
-    """Return the weights, or why there are none. Raises WeightsUnavailable if a named file is missing."""
+    """Return the weights, or why there are none. Raises WeightsUnavailable if a named file is missing or damaged."""
     path = find(checkpoint, source)
+    if path is not None and checkpoint.model in source.files:
+        return checked(path)
     if path is not None:
         found = WeightFile(path, file_sha256(path))
-        if checkpoint.model in source.files or found.sha256.startswith(checkpoint.sha256_prefix):
+        if found.sha256.startswith(checkpoint.sha256_prefix):
             return found
     why = f"{path} is damaged (its SHA-256 is not the one in its name)" if path else "there is no such file"
     if not source.download:
