@@ -4,29 +4,23 @@ import uuid
 import weakref
 from collections.abc import Iterable, Iterator
 from types import TracebackType
-from typing import Protocol, Self, TypeVar
+from typing import Self
 
 import grpc
 
 from pixvec.api.v1.collection_service_pb2_grpc import CollectionServiceStub
 from pixvec.api.v1.image_service_pb2_grpc import ImageServiceStub
 from pixvec.api.v1.job_service_pb2_grpc import JobServiceStub
-from pixvec.api.v1.search_service_pb2_grpc import SearchServiceStub
 from pixvec.client import answers, requests
 from pixvec.client.admin import Admin
-from pixvec.client.arguments import search_options
 from pixvec.client.channel import CREATE_TIMEOUT_S, DEFAULT_ADDRESS, channel_options
 from pixvec.client.failures import client_error
 from pixvec.client.ingest_run import IngestLimits, IngestRun
 from pixvec.client.jobs import IngestJob, UriJob
-from pixvec.client.parts import Part, PictureLike
-from pixvec.client.queries import batch_request, classify_request, query_request
+from pixvec.client.searches import Searches
 from pixvec.client.sources import AttributeSource, Sources, read_sources
-from pixvec.client.tokens import SessionTokens
-from pixvec.client.values import BatchResult, ClassifyResult, CollectionInfo, DeleteResult, Failure, SearchResult
-from pixvec.client.vectors import MatrixLike, VectorLike
+from pixvec.client.values import CollectionInfo, DeleteResult, Failure
 from pixvec.domain import (
-    Consistency,
     Image,
     IndexKind,
     IndexSettings,
@@ -36,19 +30,9 @@ from pixvec.domain import (
     OnExisting,
     VectorStorage,
 )
-from pixvec.errors import StaleToken
-
-_Request = TypeVar("_Request", contravariant=True)
-_Response = TypeVar("_Response", covariant=True)
-_ListRequest = TypeVar("_ListRequest", bound=requests.ListRequest)
-_Page = TypeVar("_Page", bound=requests.Page)
 
 
-class _Method(Protocol[_Request, _Response]):
-    def __call__(self, request: _Request, timeout: float | None = None) -> _Response: ...
-
-
-class Client:
+class Client(Searches):
     """Speaks to a pixvec gateway. Any number of threads may share one client; close it, or use it in a `with`.
 
     A client sees its own writes: it remembers where in the change feed they went, and its searches wait for that place.
@@ -56,14 +40,11 @@ class Client:
     """
 
     def __init__(self, address: str = DEFAULT_ADDRESS, *, timeout_s: float = 30.0) -> None:
-        self._address = address
-        self._timeout_s = timeout_s
         self._channel = grpc.insecure_channel(address, options=channel_options(address))
+        super().__init__(address, timeout_s, self._channel)
         self._collections = CollectionServiceStub(self._channel)
         self._images = ImageServiceStub(self._channel)
         self._jobs = JobServiceStub(self._channel)
-        self._search = SearchServiceStub(self._channel)
-        self._tokens = SessionTokens()
         self._admin = Admin(self._channel, self._call, self._tokens)
         self._runs: weakref.WeakSet[IngestRun] = weakref.WeakSet()
 
@@ -199,125 +180,6 @@ class Client:
         request = requests.get_content(collection, image_id, thumbnail=thumbnail)
         return self._call(self._images.GetContent, request).content
 
-    def search(
-        self,
-        collection: str,
-        *,
-        image: PictureLike | None = None,
-        image_id: str | None = None,
-        text: str | None = None,
-        vector: VectorLike | None = None,
-        combine: Iterable[Part] | None = None,
-        space: str = "",
-        limit: int = 10,
-        offset: int = 0,
-        min_score: float | None = None,
-        attributes: bool = False,
-        exact: bool = False,
-        ef: int = 0,
-        nprobe: int = 0,
-        rescore: float = 0.0,
-        consistency: Consistency | str = Consistency.SESSION,
-        timeout_s: float = 10.0,
-    ) -> SearchResult:
-        """Find images like a picture (bytes or a file), like one of the collection, of what a text says, or near a
-        vector; or like several of these at once: `combine` takes a weighted `Part` for each. A text takes a space whose
-        model reads texts, such as open_clip; by default the first one.
-
-        `exact` compares every vector. Otherwise `ef` (of a graph) and `nprobe` (of inverted lists) say how far to look,
-        and `rescore` how many times `limit` candidates are compared again as they are stored, -1 for none; 0 stands for
-        the default of each.
-
-        By default the answer has seen every write of this client; `eventual` takes what each shard has now and says in
-        `coverage` how many answered. Raises CollectionNotFound, ImageNotFound, InvalidVector, NoTextTower,
-        PictureError, ShardUnavailable, and OSError for a file that cannot be read.
-        """
-        request = query_request(
-            collection,
-            image,
-            image_id,
-            vector,
-            by_text=text,
-            combine=combine,
-            space=space,
-            limit=limit,
-            offset=offset,
-            min_score=min_score,
-            attributes=attributes,
-            options=search_options(exact=exact, ef=ef, nprobe=nprobe, rescore=rescore),
-            consistency=consistency,
-            token=self._tokens.newest(collection),
-        )
-        return answers.search_result(self._fresh(collection, self._search.Query, request, timeout_s))
-
-    def search_batch(
-        self,
-        collection: str,
-        *,
-        images: Iterable[PictureLike] | None = None,
-        image_ids: Iterable[str] | None = None,
-        texts: Iterable[str] | None = None,
-        vectors: MatrixLike | None = None,
-        space: str = "",
-        limit: int = 10,
-        min_score: float | None = None,
-        exact: bool = False,
-        ef: int = 0,
-        nprobe: int = 0,
-        rescore: float = 0.0,
-        consistency: Consistency | str = Consistency.SESSION,
-        timeout_s: float = 30.0,
-    ) -> BatchResult:
-        """Find images like each of up to 1,000 pictures, images, texts or vectors (rows of an array) in one call:
-        quicker than one by one. `limit` times their number is at most 100,000. One that cannot be answered fails them
-        all, and the error says which. See `search` for the rest.
-        """
-        request = batch_request(
-            collection,
-            images,
-            image_ids,
-            vectors,
-            by_texts=texts,
-            space=space,
-            limit=limit,
-            min_score=min_score,
-            options=search_options(exact=exact, ef=ef, nprobe=nprobe, rescore=rescore),
-            consistency=consistency,
-            token=self._tokens.newest(collection),
-        )
-        return answers.batch_result(self._fresh(collection, self._search.QueryBatch, request, timeout_s))
-
-    def classify(
-        self,
-        collection: str,
-        labels: Iterable[str],
-        *,
-        images: Iterable[PictureLike] | None = None,
-        image_ids: Iterable[str] | None = None,
-        templates: Iterable[str] = (),
-        space: str = "",
-        consistency: Consistency | str = Consistency.SESSION,
-        timeout_s: float = 60.0,
-    ) -> ClassifyResult:
-        """Say of which labels up to 1,000 pictures are, sent or of the collection, without any training: by a model of
-        pictures and texts, that of the collection's first space that reads texts.
-
-        `templates` are texts with `{}` where the label goes, such as `a photo of a {}.`; left out, a few of that sort.
-        Raises CollectionNotFound, ImageNotFound, NoTextTower, PictureError, and OSError for a file that cannot be read.
-        """
-        request = classify_request(
-            collection,
-            labels,
-            images,
-            image_ids,
-            templates=templates,
-            space=space,
-            consistency=consistency,
-            token=self._tokens.newest(collection),
-        )
-        response = self._fresh(collection, self._search.Classify, request, timeout_s)
-        return answers.classify_result(response, request.labels)
-
     def get_job(self, job_id: str) -> JobInfo:
         """Return a job. Raises JobNotFound."""
         return answers.job_info(self._call(self._jobs.GetJob, requests.get_job(job_id)).job)
@@ -341,28 +203,3 @@ class Client:
         """Yield a job's failed items, by ordinal."""
         for page in self._pages(self._jobs.ListFailures, requests.list_failures(job_id)):
             yield from map(answers.failure, page.failures)
-
-    def _pages(self, method: _Method[_ListRequest, _Page], request: _ListRequest) -> Iterator[_Page]:
-        while True:
-            page = self._call(method, request)
-            yield page
-            if not requests.turn_page(request, page):
-                return
-
-    def _fresh(
-        self, collection: str, method: _Method[_Request, _Response], request: _Request, timeout_s: float
-    ) -> _Response:
-        try:
-            return self._call(method, request, timeout_s)
-        except StaleToken:
-            # The writes it spoke of are no longer in the feed: the next search can only ask for what there is.
-            self._tokens.forget(collection)
-            raise
-
-    def _call(
-        self, method: _Method[_Request, _Response], request: _Request, timeout_s: float | None = None
-    ) -> _Response:
-        try:
-            return method(request, timeout=timeout_s or self._timeout_s)
-        except grpc.RpcError as error:
-            raise client_error(error, self._address) from error

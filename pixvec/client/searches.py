@@ -1,0 +1,142 @@
+"""What `Client` finds with."""
+
+from collections.abc import Iterable
+
+import grpc
+
+from pixvec.api.v1.search_service_pb2_grpc import SearchServiceStub
+from pixvec.client import answers
+from pixvec.client.arguments import search_options
+from pixvec.client.calls import Calls
+from pixvec.client.parts import Part, PictureLike
+from pixvec.client.queries import batch_request, classify_request, query_request
+from pixvec.client.values import BatchResult, ClassifyResult, SearchResult
+from pixvec.client.vectors import MatrixLike, VectorLike
+from pixvec.domain import Consistency
+
+
+class Searches(Calls):
+    """The searches of one client, each as fresh as its own writes."""
+
+    def __init__(self, address: str, timeout_s: float, channel: grpc.Channel) -> None:
+        super().__init__(address, timeout_s)
+        self._search = SearchServiceStub(channel)
+
+    def search(
+        self,
+        collection: str,
+        *,
+        image: PictureLike | None = None,
+        image_id: str | None = None,
+        text: str | None = None,
+        vector: VectorLike | None = None,
+        combine: Iterable[Part] | None = None,
+        space: str = "",
+        limit: int = 10,
+        offset: int = 0,
+        min_score: float | None = None,
+        attributes: bool = False,
+        exact: bool = False,
+        ef: int = 0,
+        nprobe: int = 0,
+        rescore: float = 0.0,
+        consistency: Consistency | str = Consistency.SESSION,
+        timeout_s: float = 10.0,
+    ) -> SearchResult:
+        """Find images like a picture (bytes or a file), like one of the collection, of what a text says, or near a
+        vector; or like several of these at once: `combine` takes a weighted `Part` for each. A text takes a space whose
+        model reads texts, such as open_clip; by default the first one.
+
+        `exact` compares every vector. Otherwise `ef` (of a graph) and `nprobe` (of inverted lists) say how far to look,
+        and `rescore` how many times `limit` candidates are compared again as they are stored, -1 for none; 0 stands for
+        the default of each.
+
+        By default the answer has seen every write of this client; `eventual` takes what each shard has now and says in
+        `coverage` how many answered. Raises CollectionNotFound, ImageNotFound, InvalidVector, NoTextTower,
+        PictureError, ShardUnavailable, and OSError for a file that cannot be read.
+        """
+        request = query_request(
+            collection,
+            image,
+            image_id,
+            vector,
+            by_text=text,
+            combine=combine,
+            space=space,
+            limit=limit,
+            offset=offset,
+            min_score=min_score,
+            attributes=attributes,
+            options=search_options(exact=exact, ef=ef, nprobe=nprobe, rescore=rescore),
+            consistency=consistency,
+            token=self._tokens.newest(collection),
+        )
+        return answers.search_result(self._fresh(collection, self._search.Query, request, timeout_s))
+
+    def search_batch(
+        self,
+        collection: str,
+        *,
+        images: Iterable[PictureLike] | None = None,
+        image_ids: Iterable[str] | None = None,
+        texts: Iterable[str] | None = None,
+        vectors: MatrixLike | None = None,
+        space: str = "",
+        limit: int = 10,
+        min_score: float | None = None,
+        exact: bool = False,
+        ef: int = 0,
+        nprobe: int = 0,
+        rescore: float = 0.0,
+        consistency: Consistency | str = Consistency.SESSION,
+        timeout_s: float = 30.0,
+    ) -> BatchResult:
+        """Find images like each of up to 1,000 pictures, images, texts or vectors (rows of an array) in one call:
+        quicker than one by one. `limit` times their number is at most 100,000. One that cannot be answered fails them
+        all, and the error says which. See `search` for the rest.
+        """
+        request = batch_request(
+            collection,
+            images,
+            image_ids,
+            vectors,
+            by_texts=texts,
+            space=space,
+            limit=limit,
+            min_score=min_score,
+            options=search_options(exact=exact, ef=ef, nprobe=nprobe, rescore=rescore),
+            consistency=consistency,
+            token=self._tokens.newest(collection),
+        )
+        return answers.batch_result(self._fresh(collection, self._search.QueryBatch, request, timeout_s))
+
+    def classify(
+        self,
+        collection: str,
+        labels: Iterable[str],
+        *,
+        images: Iterable[PictureLike] | None = None,
+        image_ids: Iterable[str] | None = None,
+        templates: Iterable[str] = (),
+        space: str = "",
+        consistency: Consistency | str = Consistency.SESSION,
+        timeout_s: float = 60.0,
+    ) -> ClassifyResult:
+        """Say of which labels up to 1,000 pictures are, sent or of the collection, without any training: by a model of
+        pictures and texts, that of the collection's first space that reads texts.
+
+        `templates` are texts with `{}` where the label goes, such as `a photo of a {}.`; left out, a few of that sort.
+        Raises CollectionNotFound, ImageNotFound, NoTextTower, PictureError, and OSError for a file that cannot be read.
+        """
+        request = classify_request(
+            collection,
+            labels,
+            images,
+            image_ids,
+            templates=templates,
+            space=space,
+            consistency=consistency,
+            token=self._tokens.newest(collection),
+        )
+        response = self._fresh(collection, self._search.Classify, request, timeout_s)
+        return answers.classify_result(response, request.labels)
