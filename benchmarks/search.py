@@ -1,8 +1,9 @@
 """Searches by vector through gRPC, beside FAISS alone on the very index the searcher built, and beside an echo.
 
 What one machine can at best serve is its cores over the CPU seconds of one call: those of an echo of the same bytes, at
-the server and at the client, and those of the search itself. All of it is measured in turns, and each ratio is the
-median of the rounds.
+the server and at the client, and those of the search itself. Callers who wait at the same time share calls, as the
+clients of searcher and gateway have it, which no echo does: so the searcher is also called once for each query, by a
+bare stub. All of it is measured in turns, and each ratio is the median of the rounds.
 """
 
 import statistics
@@ -72,8 +73,10 @@ def one_round(calls: Calls, raw: RawIndex, echo: Echo, vectors: VectorSet, secon
     search_cpu = alone.client_cpu_s / alone.calls
     raw_batch = raw.drive(vectors.queries, ROWS_A_CALL, CORES, seconds)
     echoed = uvloop.run(calls.direct(echo.address, calls.singles, CALLERS, seconds, echo.pid))
-    single = uvloop.run(calls.direct(serving.address, calls.singles, CALLERS, seconds, searcher))
-    many = uvloop.run(calls.direct(serving.address, calls.singles, MANY_CALLERS, seconds, searcher))
+    single = uvloop.run(serving.drive_as_gateway(vectors.queries, K, CALLERS, seconds))
+    many = uvloop.run(serving.drive_as_gateway(vectors.queries, K, MANY_CALLERS, seconds))
+    apart = uvloop.run(calls.direct(serving.address, calls.singles, CALLERS, seconds, searcher))
+    many_apart = uvloop.run(calls.direct(serving.address, calls.singles, MANY_CALLERS, seconds, searcher))
     batch = uvloop.run(calls.direct(serving.address, calls.batches, BATCH_CALLERS, seconds, searcher))
     gateway = uvloop.run(calls.gateway(CALLERS, seconds))
     gateway_many = uvloop.run(calls.gateway(MANY_CALLERS, seconds))
@@ -81,10 +84,12 @@ def one_round(calls: Calls, raw: RawIndex, echo: Echo, vectors: VectorSet, secon
     echo_cpu = (echoed.server_cpu_s + echoed.client_cpu_s) / echoed.calls
     return {
         "served over the best possible": single.rate * (echo_cpu + search_cpu) / CORES,
+        "served one query a call over the best possible": apart.rate * (echo_cpu + search_cpu) / CORES,
         "gateway over the best possible of two hops": gateway.rate * (2 * echo_cpu + search_cpu) / CORES,
         "64 a call over raw": batch.rate / raw_batch.rate,
         "64 a call over raw, gateway": gateway_batch.rate / raw_batch.rate,
         "p99 over p50, 64 callers": many.percentile(99) / many.percentile(50),
+        "p99 over p50, 64 callers, one query a call": many_apart.percentile(99) / many_apart.percentile(50),
         "p99 over p50, 64 callers, gateway": gateway_many.percentile(99) / gateway_many.percentile(50),
         "raw, 64 a call, vectors/s": raw_batch.rate * ROWS_A_CALL,
         "raw, one a call, CPU us": 1e6 * search_cpu,
@@ -92,12 +97,15 @@ def one_round(calls: Calls, raw: RawIndex, echo: Echo, vectors: VectorSet, secon
         "echo, CPU us, client": 1e6 * echoed.client_cpu_s / echoed.calls,
         "searcher, CPU us, server": 1e6 * single.server_cpu_s / single.calls,
         "searcher, CPU us, client": 1e6 * single.client_cpu_s / single.calls,
+        "searcher, one query a call, CPU us, server": 1e6 * apart.server_cpu_s / apart.calls,
+        "searcher, one query a call, CPU us, client": 1e6 * apart.client_cpu_s / apart.calls,
         "echo, calls/s": echoed.rate,
-        "searcher, calls/s": single.rate,
+        "searcher, queries/s": single.rate,
+        "searcher, one query a call, queries/s": apart.rate,
         "searcher, 64 a call, vectors/s": batch.rate * ROWS_A_CALL,
         "searcher, p50 ms, 64 callers": 1e3 * many.percentile(50),
         "searcher, p99 ms, 64 callers": 1e3 * many.percentile(99),
-        "gateway, calls/s": gateway.rate,
+        "gateway, queries/s": gateway.rate,
         "gateway, 64 a call, vectors/s": gateway_batch.rate * ROWS_A_CALL,
         "gateway, p50 ms, 64 callers": 1e3 * gateway_many.percentile(50),
         "gateway, p99 ms, 64 callers": 1e3 * gateway_many.percentile(99),
@@ -106,6 +114,7 @@ def one_round(calls: Calls, raw: RawIndex, echo: Echo, vectors: VectorSet, secon
 
 GOALS = {
     "served over the best possible": {"at_least": 0.85},
+    "served one query a call over the best possible": {"at_least": 0.85},
     "64 a call over raw": {"at_least": 0.8},
     "p99 over p50, 64 callers": {"at_most": 3.0},
     "p99 over p50, 64 callers, gateway": {"at_most": 3.0},

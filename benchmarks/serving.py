@@ -1,6 +1,7 @@
 """A searcher, and a gateway before it, that hold what is pushed to them: a system to measure without pictures."""
 
 import contextlib
+import dataclasses
 import json
 import os
 import shutil
@@ -12,24 +13,28 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import grpc
 import numpy as np
 import psutil
 
+from benchmarks.load import Load, drive
 from benchmarks.process import COLLECTION_ID, EPOCH, SHARD, SPACE
 from benchmarks.pushes import Pusher
 from benchmarks.vectors import Float32Array
-from pixvec.domain import Metric
+from pixvec.domain import Metric, SearchOptions
 from pixvec.embedded.ports import free_port
 from pixvec.embedded.process import die_with_parent
 from pixvec.index.manifest import MANIFEST, Manifest, read_manifest
 from pixvec.index.sealed import SegmentSeal
 from pixvec.internal.v1 import searcher_service_pb2 as pb
 from pixvec.internal.v1 import searcher_service_pb2_grpc
+from pixvec.rpc.searcher_client import GrpcSearchers
+from pixvec.rpc.shard_search import ShardSearch
 
 _START_LIMIT_S = 120.0
+_CALL_LIMIT_S = 60.0
 _BUILDER = "services.searcher.builder"
 # Fewer growing rows than this are left as they are.
 _LEAST_ROWS = 1_000
@@ -185,6 +190,24 @@ class Serving:
         for name, value in params.items():
             setattr(request.params, name, value)
         return request
+
+    async def drive_as_gateway(
+        self, queries: Float32Array, k: int, callers: int, seconds: float, **options: Any
+    ) -> Load:
+        """Search for one vector at a time with the gateways' client, which joins calls that wait, and with `options`,
+        those of SearchOptions."""
+        shared = ShardSearch(COLLECTION_ID, (SHARD,), SPACE, b"", k, options=SearchOptions(**options))
+        searches = [dataclasses.replace(shared, vector=row.tobytes()) for row in queries.astype("<f4")]
+        client = GrpcSearchers()
+        try:
+            return await drive(
+                lambda number: client.search(self.address, searches[number % len(searches)], _CALL_LIMIT_S),
+                callers,
+                seconds,
+                [self.pid("searcher")],
+            )
+        finally:
+            await client.close()
 
     def search(self, vectors: Float32Array, k: int, **params: float) -> list[list[int]]:
         """Return the numbers of the rows found for each of any number of vectors."""

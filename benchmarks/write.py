@@ -11,18 +11,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import grpc
 import numpy as np
 import psutil
 import uvloop
 
-from benchmarks.load import Load, drive
+from benchmarks.load import Load
 from benchmarks.pushing import Pushed, PushingProcess
 from benchmarks.report import Report, arguments
 from benchmarks.serving import Serving
 from benchmarks.vectors import Float32Array, K, VectorSet, add_vector_options, descriptor_set, in_parts
 from pixvec.index.kinds import EF_CONSTRUCTION
-from pixvec.internal.v1 import searcher_service_pb2_grpc
 
 CALLERS = 8
 ROWS_A_PUSH = 64
@@ -31,22 +29,15 @@ _SLACK = 1e-6
 
 
 class Searching:
-    """Eight callers who search for one vector at a time."""
+    """Eight callers who search for one vector at a time, as a gateway calls for them."""
 
     def __init__(self, serving: Serving, queries: Float32Array) -> None:
         self._serving = serving
         self._queries = queries
-        self._requests = [serving.search_request(row, K) for row in in_parts(queries, 1)]
 
     def run(self, seconds: float) -> Load:
         """Search for some seconds."""
-        return uvloop.run(self._run(seconds))
-
-    async def _run(self, seconds: float) -> Load:
-        async with grpc.aio.insecure_channel(self._serving.address) as channel:
-            search = searcher_service_pb2_grpc.SearcherServiceStub(channel).Search
-            requests = self._requests
-            return await drive(lambda number: search(requests[number % len(requests)]), CALLERS, seconds)
+        return uvloop.run(self._serving.drive_as_gateway(self._queries, K, CALLERS, seconds))
 
     def recall(self) -> float:
         """Return the share of the exact answer that searches find now: an image as near as the last of it counts."""

@@ -116,7 +116,9 @@ class PixvecSearcher(Peer):
         return [list(map(int, row.image_ids)) for row in answer.rows]
 
     def drive(self, queries: Float32Array, k: int, effort: int, rows_a_call: int, callers: int, seconds: float) -> Load:
-        """Search from one event loop."""
+        """Search from one event loop, with the gateways' client; one vector is no batch."""
+        if rows_a_call == 1:
+            return uvloop.run(self._serving.drive_as_gateway(queries, k, callers, seconds, ef=effort))
         requests = [self._serving.search_request(part, k, ef=effort) for part in in_parts(queries, rows_a_call)]
         return uvloop.run(self._drive(requests, callers, seconds))
 
