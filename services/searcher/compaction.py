@@ -16,7 +16,7 @@ from pixvec.index.space_rows import Build
 from pixvec.rpc.blocking import BlockingCalls
 from pixvec.telemetry.logging import get_logger
 from pixvec.telemetry.metrics import BUILD_FAILURES, BUILD_SECONDS
-from services.searcher.builder_process import BuildsEnded, IndexMaker
+from services.searcher.builder_process import BuildHurried, BuildsEnded, IndexMaker
 from services.searcher.data_folder import DataFolder
 from services.searcher.held_shard import HeldShard
 from services.searcher.shard_host import ShardHost
@@ -26,6 +26,8 @@ log = get_logger(__name__)
 
 # A shard that has not moved for so long is idle: then even a small growing part is worth an index.
 IDLE_S = 10.0
+# How soon a build that goes on learns that a shard is full.
+HURRY_INTERVAL_S = 1.0
 # A space whose build has failed is left alone for so long.
 RETRY_S = 30.0
 
@@ -76,11 +78,23 @@ class Compaction:
         build = await self._building.run(self._begin, held, index, policy, is_idle)
         if build is None:
             return False
-        built = await self._building.run(self._build, held, index, build)
+        is_urgent = self._is_one_full()
+        built = await self._hurried(self._building.start(self._build, held, index, build, is_urgent))
         if built:
             held.has_unsaved_build = True
             await self._snapshots.write(held)
         return built
+
+    async def _hurried(self, building: "asyncio.Future[bool | None]") -> bool | None:
+        """Wait for a build. It is hurried as soon as a shard is full, any: that one's turn is the next."""
+        while not (await asyncio.wait({building}, timeout=HURRY_INTERVAL_S))[0]:
+            if self._is_one_full():
+                self._make_index.hurry()
+        return building.result()
+
+    def _is_one_full(self) -> bool:
+        """Whether a shard takes no writes until it has been built: searches must not keep that from ever ending."""
+        return any(held.is_full for held in self._host)
 
     def _begin(self, held: HeldShard, index: Shard, policy: BuildPolicy, is_idle: bool) -> Build | None:
         # In the thread of builds: it waits for a batch that is being applied.
@@ -88,12 +102,14 @@ class Compaction:
         waiting = {space for space, since in failed.items() if now - since < RETRY_S}
         return index.begin_build(policy, is_idle=is_idle, without=waiting, alone=failed)
 
-    def _build(self, held: HeldShard, index: Shard, build: Build) -> bool | None:
+    def _build(self, held: HeldShard, index: Shard, build: Build, is_urgent: bool) -> bool | None:
         begun = time.perf_counter()
         try:
-            # Of a full shard no write is taken: searches must not keep it from ever being built.
-            make_index = functools.partial(self._make_index, is_urgent=True) if held.is_full else self._make_index
+            make_index = functools.partial(self._make_index, is_urgent=is_urgent)
             segment = seal(self._data.of_shard(held.key), build, make_index)
+        except BuildHurried:
+            index.abandon_build(build)
+            return True
         except (OSError, Damaged) as error:
             index.abandon_build(build)
             if held.dropped or isinstance(error, BuildsEnded):

@@ -21,7 +21,7 @@ from pixvec.index.building import INDEX, VECTORS, write_index, write_rows
 from pixvec.index.durable import FileSeal, check_sealed, seal_file
 from pixvec.index.interfaces import SpaceSpec
 from services.searcher import builder as builder_module
-from services.searcher.builder_process import BuilderProcess
+from services.searcher.builder_process import BuilderProcess, BuildHurried
 
 LIMIT_S = 60.0
 SETTINGS = IndexSettings(IndexKind.HNSW)
@@ -133,6 +133,35 @@ def test_a_builder_leaves_the_processor_to_others(long_rows: Path) -> None:
     thread.join(LIMIT_S)
 
 
+def test_a_hurried_builder_takes_turns_with_others(long_rows: Path) -> None:
+    builder = BuilderProcess(1)
+    thread, _ = start(builder, long_rows)
+    (process,) = builders(os.getpid())
+    until(lambda: os.sched_getscheduler(process.pid) == os.SCHED_IDLE)
+    builder.hurry()
+    threads = [each.id for each in process.threads()]
+    assert {os.sched_getscheduler(each) for each in threads} == {os.SCHED_OTHER}
+    builder.close()
+    thread.join(LIMIT_S)
+    builder.hurry()
+
+
+def test_a_builder_that_the_kernel_does_not_let_hurry_is_to_begin_again(
+    long_rows: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As for a searcher without privileges: nobody leaves SCHED_IDLE by itself."""
+
+    def refuse(*_: object) -> None:
+        raise PermissionError("not you")
+
+    builder = BuilderProcess(1)
+    thread, raised = start(builder, long_rows)
+    monkeypatch.setattr(os, "sched_setscheduler", refuse)
+    builder.hurry()
+    thread.join(LIMIT_S)
+    assert [type(each) for each in raised] == [BuildHurried]
+
+
 @pytest.mark.parametrize("is_urgent", [False, True])
 def test_an_urgent_build_takes_its_share(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], is_urgent: bool
@@ -140,7 +169,7 @@ def test_an_urgent_build_takes_its_share(
     """Else searches that keep every core busy would keep a full shard full."""
     orders: list[str] = []
 
-    def start_nothing(self: BuilderProcess, order: str) -> None:
+    def start_nothing(self: BuilderProcess, order: str, **_: object) -> None:
         orders.append(order)
         raise OSError("enough")
 
@@ -178,7 +207,7 @@ _PARENT = """
 import sys
 from pathlib import Path
 from pixvec.domain import IndexKind, IndexSettings, Metric
-from services.searcher.builder_process import BuilderProcess
+from services.searcher.builder_process import BuilderProcess, BuildHurried
 settings = IndexSettings(hnsw_m=64, ef_construction=2000)
 BuilderProcess(1)(Path(sys.argv[1]), IndexKind.HNSW, Metric.COSINE, settings)
 """

@@ -32,6 +32,7 @@ class Maker:
         self.error = error
         self.calls = 0
         self.urgent: list[bool] = []
+        self.hurried = threading.Event()
         self.begun, self.let_go = threading.Event(), threading.Event()
         if not waits:
             self.let_go.set()
@@ -46,6 +47,10 @@ class Maker:
         if self.calls <= self.failures:
             raise self.error
         return index_in_this_process(folder, kind, metric, settings)
+
+    def hurry(self) -> None:
+        self.hurried.set()
+        self.let_go.set()
 
 
 @contextmanager

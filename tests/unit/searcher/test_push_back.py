@@ -15,7 +15,9 @@ from pixvec.internal.v1 import searcher_service_pb2 as pb
 from pixvec.rpc.index_settings import standing_from_wire
 from pixvec.rpc.pusher import to_apply_request
 from pixvec.telemetry.metrics import WRITES_PUSHED_BACK
-from services.searcher.compaction import RETRY_S
+from services.searcher import compaction as compaction_module
+from services.searcher.builder_process import BuildHurried
+from services.searcher.compaction import IDLE_S, RETRY_S
 from services.searcher.shard_host import ShardHost
 from tests.in_loop import in_loop
 from tests.unit.searcher import searching
@@ -24,6 +26,8 @@ from tests.unit.searcher.compacting import (
     ROW_BYTES,
     Maker,
     compacting,
+    failures,
+    segments,
 )
 from tests.unit.searcher.searching import Bench, Context, a_turn, found, names
 
@@ -60,6 +64,45 @@ async def test_pushes_are_refused_while_growing_rows_are_full(tmp_path: Path, li
         response = await bench.service.Apply(to_apply_request(second), Context())
         assert response.outcome == pb.APPLY_OUTCOME_APPLIED
         assert found(held) == names(*range(12))
+
+
+@in_loop
+async def test_a_build_under_way_is_hurried_for_whichever_shard_is_full(
+    tmp_path: Path, little_room: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compaction_module, "HURRY_INTERVAL_S", 0.01)
+    make = Maker(waits=True)
+    with Bench(tmp_path) as bench, compacting(bench, make) as compaction:
+        building, full = (bench.collection(name, spaces=[GRAPH]) for name in ("building", "full"))
+        bench.index(building, *range(8))
+        held = await bench.ready(building)
+        bench.time += 2 * IDLE_S
+        await compaction.build_next(held)
+        bench.time += 2 * IDLE_S
+        build = asyncio.create_task(compaction.build_next(held))
+        await asyncio.to_thread(make.begun.wait, 30)
+        assert not make.hurried.is_set()
+        bench.index(full, *range(11))
+        await bench.ready(full)
+        assert await build is True
+        assert make.hurried.is_set()
+        assert make.urgent == [False]
+
+
+@in_loop
+async def test_a_build_that_had_to_be_ended_to_be_hurried_begins_again_at_once(
+    tmp_path: Path, little_room: None
+) -> None:
+    make = Maker(failures=1, error=BuildHurried("again"))
+    with Bench(tmp_path) as bench, compacting(bench, make) as compaction:
+        collection = bench.collection(spaces=[GRAPH])
+        bench.index(collection, *range(11))
+        held = await bench.ready(collection)
+        before = failures()
+        assert await compaction.build_next(held) is True
+        assert (segments(held), held.build_error, failures()) == ([], "", before)
+        assert await compaction.build_next(held) is True
+        assert (segments(held), make.urgent) == ([11], [True, True])
 
 
 @in_loop
