@@ -248,12 +248,21 @@ class OnExisting(StrEnum):
     FAIL = "fail"
 
 
+class OnDuplicate(StrEnum):
+    """What to do with a picture that the collection holds under another id."""
+
+    KEEP = "keep"
+    LINK = "link"
+    REJECT = "reject"
+
+
 class ImageState(StrEnum):
-    """Whether any version of an image can be found."""
+    """Whether any version of an image can be found; one that is linked is found by its original."""
 
     PENDING = "pending"
     INDEXED = "indexed"
     FAILED = "failed"
+    LINKED = "linked"
 
 
 class JobState(StrEnum):
@@ -374,7 +383,8 @@ class ItemError:
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """What the catalogue knows of one image. `width` and `height`: pixels of the upright picture, 0 until decoded."""
+    """What the catalogue knows of one image. `width` and `height`: pixels of the upright picture, 0 until decoded.
+    `duplicate_of`: the original of one that is linked."""
 
     image_id: str
     state: ImageState
@@ -387,6 +397,7 @@ class Image:
     created_at: dt.datetime
     updated_at: dt.datetime
     error: ItemError | None = None
+    duplicate_of: str = ""
 
 
 @dataclass(frozen=True, slots=True)

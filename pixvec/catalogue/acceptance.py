@@ -6,8 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum, auto
 
+from pixvec.catalogue.duplicates import duplicate_error
 from pixvec.catalogue.interfaces import NewItem
-from pixvec.domain import Attributes, ItemError, OnExisting
+from pixvec.domain import Attributes, ItemError, OnDuplicate, OnExisting
 from pixvec.errors import CollectionNotFound, FailedPrecondition, ImageExists, InvalidRequest, PixvecError
 
 MAX_IMAGE_ID_BYTES = 512
@@ -21,32 +22,43 @@ class Verdict(Enum):
     WORK = auto()
     UNCHANGED = auto()
     SUPERSEDED = auto()
+    LINKED = auto()
     FAILED = auto()
 
 
 @dataclass(frozen=True, slots=True)
 class StoredImage:
     """An image as it stands when items for it arrive: `live` when a version can be found, `pending` when one is on its
-    way."""
+    way, `duplicate_of` when it is linked to an original."""
 
     live: bool
     pending: bool
     content_hash: str
     attributes: Attributes
+    duplicate_of: str = ""
 
     @property
     def exists(self) -> bool:
-        """Whether the id is taken: a version can be found, or one is on its way."""
-        return self.live or self.pending
+        """Whether the id is taken: a version can be found, by itself or by its original, or one is on its way."""
+        return self.live or self.pending or self.duplicate_of != ""
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """A new item with its verdict, and with the error for FAILED."""
+    """A new item with its verdict, with the error for FAILED, and the original for a duplicate that is linked."""
 
     item: NewItem
     verdict: Verdict
     error: ItemError | None = None
+    duplicate_of: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What a job does with ids, and with pictures, that are there already."""
+
+    on_existing: OnExisting
+    on_duplicate: OnDuplicate = OnDuplicate.KEEP
 
 
 def screen(items: Iterable[NewItem]) -> tuple[list[NewItem], list[Decision]]:
@@ -70,28 +82,48 @@ def candidates(items: Sequence[NewItem], on_existing: OnExisting) -> dict[str, N
     return {item.image_id: item for item in ordered}
 
 
-def decide(items: Sequence[NewItem], stored: Mapping[str, StoredImage], on_existing: OnExisting) -> list[Decision]:
-    """Decide on sound items, in order of ordinals, against the images that were there before them."""
-    chosen = candidates(items, on_existing)
-    return [_decide_one(item, chosen[item.image_id], stored.get(item.image_id), on_existing) for item in items]
+def decide(
+    items: Sequence[NewItem],
+    stored: Mapping[str, StoredImage],
+    policy: Policy,
+    originals: Mapping[str, str] | None = None,
+) -> list[Decision]:
+    """Decide on sound items, in order of ordinals, against the images that were there before them. `originals`: of
+    which other image an item has the bytes, by the item's image id; none where the job keeps duplicates."""
+    chosen = candidates(items, policy.on_existing)
+    known = originals or {}
+    return [
+        _decide_one(item, chosen[item.image_id], stored.get(item.image_id), policy, known.get(item.image_id, ""))
+        for item in items
+    ]
 
 
-def _decide_one(item: NewItem, chosen: NewItem, image: StoredImage | None, on_existing: OnExisting) -> Decision:
+def _decide_one(item: NewItem, chosen: NewItem, image: StoredImage | None, policy: Policy, original: str) -> Decision:
     repeated = item is not chosen
     taken = repeated or (image is not None and image.exists)
-    if on_existing is OnExisting.FAIL:
-        return Decision(item, Verdict.FAILED, _exists(item)) if taken else Decision(item, Verdict.WORK)
-    if on_existing is OnExisting.SKIP:
-        return Decision(item, Verdict.UNCHANGED if taken else Verdict.WORK)
+    if policy.on_existing is OnExisting.FAIL and taken:
+        return Decision(item, Verdict.FAILED, _exists(item))
+    if policy.on_existing is OnExisting.SKIP and taken:
+        return Decision(item, Verdict.UNCHANGED, duplicate_of="" if repeated or image is None else image.duplicate_of)
     if repeated:
         return Decision(item, Verdict.SUPERSEDED)
-    same = image is not None and _is_live_as_given(item, image)
-    return Decision(item, Verdict.UNCHANGED if same else Verdict.WORK)
+    if image is not None and _is_there_as_given(item, image, policy.on_duplicate):
+        return Decision(item, Verdict.UNCHANGED, duplicate_of=image.duplicate_of)
+    return _meet_original(item, image, policy, original) if original else Decision(item, Verdict.WORK)
 
 
-def _is_live_as_given(item: NewItem, image: StoredImage) -> bool:
+def _meet_original(item: NewItem, image: StoredImage | None, policy: Policy, original: str) -> Decision:
+    if policy.on_duplicate is OnDuplicate.REJECT:
+        return Decision(item, Verdict.FAILED, duplicate_error(item.image_id, original))
+    # What can be found now, or is on its way, has to be taken back from the searchers first.
+    free = image is None or not (image.live or image.pending)
+    return Decision(item, Verdict.LINKED, duplicate_of=original) if free else Decision(item, Verdict.WORK)
+
+
+def _is_there_as_given(item: NewItem, image: StoredImage, on_duplicate: OnDuplicate) -> bool:
+    found = image.live or (image.duplicate_of != "" and on_duplicate is OnDuplicate.LINK)
     return (
-        image.live
+        found
         and not image.pending
         and item.content_hash != ""
         and item.content_hash == image.content_hash

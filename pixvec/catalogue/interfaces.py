@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from pixvec.catalogue.bases import BaseStore
+from pixvec.catalogue.duplicates import StoredPicture
 from pixvec.catalogue.topology import TopologyStore
 from pixvec.catalogue.trainings import ModelStore, TrainingStore
 from pixvec.domain import (
@@ -22,6 +23,7 @@ from pixvec.domain import (
     IngestStage,
     ItemError,
     Job,
+    OnDuplicate,
     OnExisting,
     Region,
     SeqToken,
@@ -45,7 +47,7 @@ class NewItem:
 @dataclass(frozen=True, slots=True)
 class ItemStatus:
     """How one item stands. `position` comes with INDEXED, except for an item that a delete or a newer version overtook
-    before it could be found."""
+    before it could be found, or that was linked to its original, `duplicate_of`."""
 
     ordinal: int
     image_id: str
@@ -53,6 +55,7 @@ class ItemStatus:
     error: ItemError | None = None
     position: ShardPosition | None = None
     unchanged: bool = False
+    duplicate_of: str = ""
 
     @property
     def ended(self) -> bool:
@@ -91,12 +94,13 @@ class LeasedItem:
 
 @dataclass(frozen=True, slots=True)
 class LeasedChunk:
-    """The open items of a chunk, leased to `owner`."""
+    """The open items of a chunk, leased to `owner`, and what their job does with duplicates."""
 
     ref: ChunkRef
     owner: str
     collection: Collection
     items: tuple[LeasedItem, ...]
+    on_duplicate: OnDuplicate = OnDuplicate.KEEP
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +120,7 @@ class ChunkProgress:
 @dataclass(frozen=True, slots=True)
 class EmbeddedItem:
     """A leased item with its packed feed record and what decoding told of the picture. `regions`: what was found in it,
-    in the order of its rows in the space of regions."""
+    in the order of its rows in the space of regions; `perceptual_hash`: 64 bits, None for a plain picture."""
 
     item: LeasedItem
     record: bytes
@@ -126,6 +130,7 @@ class EmbeddedItem:
     width: int
     height: int
     regions: tuple[Region, ...] = ()
+    perceptual_hash: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,12 +182,13 @@ class FeedPage:
 
 @dataclass(frozen=True, slots=True)
 class DeletedImages:
-    """What a delete did."""
+    """What a delete did. `chunks`: work it made, to be published: duplicates that take the place of their original."""
 
     deleted: int
     not_found: int
     token: SeqToken
     batches: tuple[FeedBatch, ...]
+    chunks: tuple[ChunkRef, ...] = ()
 
 
 class CollectionStore(Protocol):
@@ -233,6 +239,14 @@ class ImageReader(Protocol):
     ) -> dict[tuple[str, int], Region]:
         """Return those regions that are there, each named by its image's id and its ordinal."""
 
+    def pictures(self, collection_id: int, image_ids: Sequence[str]) -> dict[str, StoredPicture]:
+        """Return the pictures of those images that are there and were decoded."""
+
+    def pictures_like(
+        self, collection_id: int, content_hash: str, perceptual_hash: int | None, limit: int
+    ) -> list[StoredPicture]:
+        """Return up to `limit` pictures, linked ones too, of these bytes, then those whose hash differs in few bits."""
+
     def contents_in_use(self, content_hashes: Sequence[str]) -> set[str]:
         """Return those of the hashes whose bytes an image or an open item of a job refers to, in any collection that
         has not been purged, or a fitted model."""
@@ -248,6 +262,7 @@ class JobStore(Protocol):
         *,
         uri_prefix: str = "",
         idempotency_key: str = "",
+        on_duplicate: OnDuplicate = OnDuplicate.KEEP,
     ) -> Job:
         """Create a job: PLANNING with a `uri_prefix`, RUNNING and open-ended without. The same `idempotency_key` in the
         same collection again returns the job it made. Raises CollectionNotFound."""
@@ -264,10 +279,11 @@ class JobStore(Protocol):
     def add_items(self, job_id: str, items: Sequence[NewItem]) -> AddedItems:
         """Accept items as one new chunk. An ordinal accepted before is only reported. Each new item is resolved against
         the stored image by the job's OnExisting; what needs work gives its image a new generation. For SKIP and FAIL an
-        image on its way exists already. Of one id twice in a call one item counts, whatever becomes of it: for REPLACE
-        the last one. An item that fails here (ImageExists, or InvalidRequest for an id or attributes
-        that cannot be stored) is recorded as failed. Raises JobNotFound, or FailedPrecondition for new ordinals of a
-        closed job."""
+        image on its way exists already. Where the job does not keep duplicates, bytes that another image is searched by
+        need no work, but for an id that is taken: whether that is a duplicate is decided by `commit`. Of one id twice
+        in a call one item counts, whatever becomes of it: for REPLACE the last one. An item that fails here
+        (ImageExists, DuplicateImage, or InvalidRequest for an id or attributes that cannot be stored) is recorded as
+        failed. Raises JobNotFound, or FailedPrecondition for new ordinals of a closed job."""
 
     def close(self, job_id: str, error: ItemError | None = None) -> None:
         """Say that no more items will be added, or that the job failed as a whole. It ends when its items have."""
@@ -344,10 +360,13 @@ class FeedWriter(Protocol):
     ) -> list[FeedBatch]:
         """Write one transaction a shard: lock the images, drop items that were overtaken, write images and feed rows,
         draw sequence numbers last, end the items. Running it twice changes nothing. Of several versions on their way
-        the newest that works is found in the end, in whatever order they come."""
+        the newest that works is found in the end, in whatever order they come. Where the job does not keep duplicates, of several pictures that are the same one alone is written, whoever
+        commits them at once; the others are linked to it, or fail with DuplicateImage. When an original becomes another
+        picture, the oldest of its duplicates takes its place: it is taken in anew, by a job of its own."""
 
     def delete(self, collection_id: int, image_ids: Sequence[str]) -> DeletedImages:
-        """Delete images, leaving tombstones. An embed still under way for one of them will not bring it back."""
+        """Delete images, leaving tombstones. An embed still under way for one of them will not bring it back. The
+        oldest duplicate of an original takes its place."""
 
 
 class FeedReader(Protocol):

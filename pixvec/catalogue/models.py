@@ -88,6 +88,21 @@ class ImageRow(Base):
     __tablename__ = "images"
     __table_args__ = (
         Index("ix_images_content_hash", "content_hash", postgresql_where=text("content_hash <> ''")),
+        *(
+            Index(
+                f"ix_images_band_{shift}",
+                "collection_id",
+                text(f"((perceptual_hash >> {shift}) & 65535)"),
+                postgresql_where=text("perceptual_hash IS NOT NULL"),
+            )
+            for shift in (48, 32, 16, 0)
+        ),
+        Index(
+            "ix_images_duplicate_of",
+            "collection_id",
+            "duplicate_of",
+            postgresql_where=text("duplicate_of IS NOT NULL"),
+        ),
         {"postgresql_with": {"fillfactor": 80}},
     )
 
@@ -108,6 +123,9 @@ class ImageRow(Base):
     retryable: Mapped[bool] = mapped_column(server_default=text("false"))
     created_at: Mapped[dt.datetime] = mapped_column(_WHEN, server_default=func.now())
     updated_at: Mapped[dt.datetime] = mapped_column(_WHEN, server_default=func.now())
+    # The 64 bits as a signed number.
+    perceptual_hash: Mapped[int | None] = mapped_column(BigInteger)
+    duplicate_of: Mapped[str | None] = mapped_column(_ID)
 
 
 class RegionRow(Base):
@@ -186,6 +204,7 @@ class JobRow(Base):
     lease_owner: Mapped[str | None] = mapped_column(Text)
     lease_expires: Mapped[dt.datetime | None] = mapped_column(_WHEN)
     decoded: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
+    on_duplicate: Mapped[str] = mapped_column(Text, server_default="keep")
 
 
 class ChunkRow(Base):
@@ -239,6 +258,7 @@ class ItemRow(Base):
     shard: Mapped[int | None] = mapped_column(Integer)
     epoch: Mapped[uuid.UUID | None] = mapped_column(Uuid)
     seq: Mapped[int | None] = mapped_column(BigInteger)
+    duplicate_of: Mapped[str | None] = mapped_column(Text)
 
 
 class SearcherRow(Base):

@@ -20,6 +20,7 @@ from pixvec.domain import (
     ItemError,
     Mask,
     Metric,
+    OnDuplicate,
     OnExisting,
     Region,
     RegionSettings,
@@ -42,8 +43,13 @@ class Bench:
     def collection(self, name: str = "photos", shards: int = 1, spaces: Sequence[Space] = (SPACE,)) -> Collection:
         return self.catalogue.collections.create(name, spaces, shards)
 
-    def job(self, collection: Collection, on_existing: OnExisting = OnExisting.REPLACE) -> str:
-        return self.catalogue.jobs.create(collection.collection_id, on_existing).job_id
+    def job(
+        self,
+        collection: Collection,
+        on_existing: OnExisting = OnExisting.REPLACE,
+        on_duplicate: OnDuplicate = OnDuplicate.KEEP,
+    ) -> str:
+        return self.catalogue.jobs.create(collection.collection_id, on_existing, on_duplicate=on_duplicate).job_id
 
     def add(self, job_id: str, *items: NewItem) -> ChunkRef:
         added = self.catalogue.jobs.add_items(job_id, items)

@@ -120,3 +120,22 @@ def test_fitted_models_are_not_left_to_a_program_that_would_free_their_files(pos
         connection.execute(text("DELETE FROM models"))
         migrate(connection, "0006")
     engine.dispose()
+
+
+def test_linked_images_are_not_left_to_a_program_that_would_wait_for_them(postgres_server: PostgresServer) -> None:
+    postgres_server.create_database("linked")
+    engine = create_engine(postgres_server.url("linked"))
+    with engine.begin() as connection:
+        migrate(connection, "0008")
+        connection.execute(
+            text(
+                "INSERT INTO images (collection_id, image_id, content_hash, size_bytes, attributes, duplicate_of)"
+                " VALUES (1, 'copy', 'h', 1, '{}', 'original')"
+            )
+        )
+    with pytest.raises(RuntimeError, match="1 images are linked"), engine.begin() as connection:
+        migrate(connection, "0007")
+    with engine.begin() as connection:
+        connection.execute(text("DELETE FROM images"))
+        migrate(connection, "0007")
+    engine.dispose()

@@ -14,13 +14,13 @@ def fail_item(state: State, holding: Holding, item: Item, error: ItemError) -> N
         return
     image.updated_at = state.now()
     image.pending.remove(item.generation)
-    if image.live_generation is None and not image.pending:
+    if image.live_generation is None and not image.pending and not image.duplicate_of:
         image.error = error
 
 
-def index_item(item: Item, position: ShardPosition | None) -> None:
-    """End an open item as indexed: found at a position, or overtaken without one."""
-    item.indexed, item.position, item.attributes = True, position, {}
+def index_item(item: Item, position: ShardPosition | None, duplicate_of: str = "") -> None:
+    """End an open item as indexed: found at a position, or overtaken without one, or linked to its original."""
+    item.indexed, item.position, item.attributes, item.duplicate_of = True, position, {}, duplicate_of
 
 
 def finish_chunk(state: State, job: StoredJob, number: int) -> None:

@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from pixvec.catalogue.duplicates import Looks, duplicate_error, pair
 from pixvec.catalogue.interfaces import (
     DeletedImages,
     EmbeddedItem,
@@ -12,10 +13,11 @@ from pixvec.catalogue.interfaces import (
     FeedEntry,
     LeasedChunk,
 )
+from pixvec.catalogue.memory.duplicates import find_originals, succeed
 from pixvec.catalogue.memory.ending import fail_item, finish_chunk, index_item
 from pixvec.catalogue.memory.state import FeedRow, Holding, Item, Store, StoredJob, locked
 from pixvec.catalogue.sharding import shard_of
-from pixvec.domain import SeqToken, ShardPosition
+from pixvec.domain import OnDuplicate, SeqToken, ShardPosition
 
 
 class _Write(NamedTuple):
@@ -33,14 +35,18 @@ class MemoryFeedWriter(Store):
     ) -> list[FeedBatch]:
         """Make images searchable and end their items. Running it twice changes nothing."""
         job = self._state.jobs.get(chunk.ref.job_id)
-        holding = self._state.holdings[chunk.collection.collection_id]
+        collection_id = chunk.collection.collection_id
+        holding = self._state.holdings[collection_id]
         if job is None or holding.deleted:
             return []
+        items = [*(each.item for each in embedded), *(each.item for each in failed)]
+        ending = {item.image_id for item in items if _open_item(job, item.ordinal) is not None}
         for gone in failed:
             item = _open_item(job, gone.item.ordinal)
             if item is not None:
                 fail_item(self._state, holding, item, gone.error)
         batches = self._index(job, holding, embedded)
+        succeed(self._state, collection_id, ending)
         finish_chunk(self._state, job, chunk.ref.chunk)
         return batches
 
@@ -59,38 +65,73 @@ class MemoryFeedWriter(Store):
         absent = {shard_of(image_id, len(holding.shards)) for image_id in wanted - found.keys()}
         heads = ((number, holding.shards[number]) for number in sorted(absent | tombstones.keys()))
         positions = (ShardPosition(number, shard.epoch, shard.head_seq) for number, shard in heads if shard.head_seq)
-        return DeletedImages(len(found), len(wanted) - len(found), SeqToken(tuple(positions)), batches)
+        chunks = succeed(self._state, collection_id, found.keys())
+        return DeletedImages(len(found), len(wanted) - len(found), SeqToken(tuple(positions)), batches, tuple(chunks))
 
     def _index(self, job: StoredJob, holding: Holding, embedded: Sequence[EmbeddedItem]) -> list[FeedBatch]:
         writes: dict[int, list[_Write]] = defaultdict(list)
         current: dict[str, Item] = {}
-        for each in embedded:
-            item = _open_item(job, each.item.ordinal)
-            if item is None:
-                continue
-            if self._make_live(holding, item, each):
-                current[item.image_id] = item
-                writes[shard_of(item.image_id, len(holding.shards))].append(_Write(item.image_id, False, each.record))
-            else:
+        opened = [(each, item) for each in embedded if (item := _open_item(job, each.item.ordinal)) is not None]
+        duplicates = _duplicates(holding, job.on_duplicate, opened)
+        for each, item in opened:
+            original, shard = duplicates.get(item.image_id, ""), shard_of(item.image_id, len(holding.shards))
+            if not _is_current(holding, item):
                 index_item(item, None)
+            elif original and job.on_duplicate is OnDuplicate.REJECT:
+                fail_item(self._state, holding, item, duplicate_error(item.image_id, original))
+            elif original:
+                if self._link(holding, item, each, original):
+                    writes[shard].append(_Write(item.image_id, True, b""))
+                index_item(item, None, original)
+                current[item.image_id] = item
+            else:
+                self._make_live(holding, item, each)
+                current[item.image_id] = item
+                writes[shard].append(_Write(item.image_id, False, each.record))
         batches = [_write(holding, shard, writes[shard]) for shard in sorted(writes)]
         for batch in batches:
             for entry in batch.entries:
-                index_item(current[entry.image_id], ShardPosition(batch.shard, batch.epoch, entry.seq))
+                item, place = current[entry.image_id], ShardPosition(batch.shard, batch.epoch, entry.seq)
+                index_item(item, place, item.duplicate_of)
         return batches
 
-    def _make_live(self, holding: Holding, item: Item, embedded: EmbeddedItem) -> bool:
-        """Return False when a delete or a newer version that lives has overtaken the item."""
-        image = holding.images.get(item.image_id)
-        if image is None or item.generation not in image.pending:
-            return False
+    def _link(self, holding: Holding, item: Item, embedded: EmbeddedItem, original: str) -> bool:
+        """Let the image refer to another. Return whether a version of it could be found until now."""
+        image = holding.images[item.image_id]
+        was_live = image.live_generation is not None
+        self._make_live(holding, item, embedded)
+        image.live_generation, image.duplicate_of, image.regions = None, original, ()
+        return was_live
+
+    def _make_live(self, holding: Holding, item: Item, embedded: EmbeddedItem) -> None:
+        image = holding.images[item.image_id]
         image.pending = image.pending[image.pending.index(item.generation) + 1 :]
         image.live_generation, image.error, image.updated_at = item.generation, None, self._state.now()
+        image.perceptual_hash, image.duplicate_of = embedded.perceptual_hash, ""
         image.content_hash, image.size_bytes = embedded.content_hash, embedded.size_bytes
         image.format, image.width, image.height = embedded.format, embedded.width, embedded.height
         image.attributes = item.attributes
         image.regions = embedded.regions
-        return True
+
+
+def _is_current(holding: Holding, item: Item) -> bool:
+    """Return False when a delete or a newer version that lives has overtaken the item."""
+    image = holding.images.get(item.image_id)
+    return image is not None and item.generation in image.pending
+
+
+def _duplicates(
+    holding: Holding, on_duplicate: OnDuplicate, opened: Sequence[tuple[EmbeddedItem, Item]]
+) -> dict[str, str]:
+    """Return the duplicates among pictures that are about to live, each with its original."""
+    if on_duplicate is OnDuplicate.KEEP:
+        return {}
+    arriving = [
+        Looks(item.image_id, each.content_hash, each.perceptual_hash)
+        for each, item in opened
+        if _is_current(holding, item)
+    ]
+    return pair(arriving, find_originals(holding, arriving, {looks.image_id for looks in arriving}))
 
 
 def _open_item(job: StoredJob, ordinal: int) -> Item | None:

@@ -11,7 +11,17 @@ from pixvec.catalogue.memory.acceptance import accept
 from pixvec.catalogue.memory.ending import ended_at, has_ended
 from pixvec.catalogue.memory.state import Chunk, Item, State, StoredJob, StoredTraining, locked
 from pixvec.catalogue.memory.upkeep import MemoryUpkeep
-from pixvec.domain import IngestStage, ItemError, Job, JobKind, JobState, OnExisting, SeqToken, ShardPosition
+from pixvec.domain import (
+    IngestStage,
+    ItemError,
+    Job,
+    JobKind,
+    JobState,
+    OnDuplicate,
+    OnExisting,
+    SeqToken,
+    ShardPosition,
+)
 
 
 class MemoryJobStore(MemoryUpkeep):
@@ -19,7 +29,13 @@ class MemoryJobStore(MemoryUpkeep):
 
     @locked
     def create(
-        self, collection_id: int, on_existing: OnExisting, *, uri_prefix: str = "", idempotency_key: str = ""
+        self,
+        collection_id: int,
+        on_existing: OnExisting,
+        *,
+        uri_prefix: str = "",
+        idempotency_key: str = "",
+        on_duplicate: OnDuplicate = OnDuplicate.KEEP,
     ) -> Job:
         """Create a job, or return the one that the same key made before. Raises CollectionNotFound."""
         state = self._state
@@ -31,6 +47,7 @@ class MemoryJobStore(MemoryUpkeep):
         made = StoredJob(
             job_id, collection_id, on_existing, uri_prefix, idempotency_key, state.now(), active_at=state.clock()
         )
+        made.on_duplicate = on_duplicate
         state.jobs[job_id] = made
         return to_job(self._state, made)
 
@@ -108,7 +125,9 @@ class MemoryJobStore(MemoryUpkeep):
 
     def _to_status(self, job: StoredJob, item: Item) -> ItemStatus:
         stage = IngestStage.INDEXED if item.indexed else job.chunks[item.chunk].stage
-        return ItemStatus(item.ordinal, item.image_id, stage, item.error, item.position, item.unchanged)
+        return ItemStatus(
+            item.ordinal, item.image_id, stage, item.error, item.position, item.unchanged, item.duplicate_of
+        )
 
 
 def to_job(state: State, job: StoredJob) -> Job:

@@ -2,6 +2,7 @@
 
 from pixvec.catalogue.attempts import charged, exhausted, exhaustion, refunded
 from pixvec.catalogue.interfaces import ChunkRef, LeasedChunk, LeasedItem
+from pixvec.catalogue.memory.duplicates import succeed
 from pixvec.catalogue.memory.ending import fail_item, finish_chunk
 from pixvec.catalogue.memory.state import Chunk, Item, Store, locked
 from pixvec.domain import IngestStage
@@ -73,18 +74,20 @@ class MemoryLeases(Store):
         return chunk if chunk is not None and chunk.owner == owner else None
 
     def _lease(self, ref: ChunkRef, chunk: Chunk, owner: str, ttl_s: float) -> LeasedChunk | None:
-        holding = self._state.holdings[self._state.jobs[ref.job_id].collection_id]
+        job = self._state.jobs[ref.job_id]
+        holding = self._state.holdings[job.collection_id]
         spent = [chunk.open_items[place] for place in exhausted([item.attempt for item in chunk.open_items])]
         for item in spent:
             fail_item(self._state, holding, item, exhaustion(item.image_id, item.uri))
-        finish_chunk(self._state, self._state.jobs[ref.job_id], ref.chunk)
+        succeed(self._state, job.collection_id, {item.image_id for item in spent})
+        finish_chunk(self._state, job, ref.chunk)
         items = chunk.open_items
         if not items:
             return None
         for place in charged([item.attempt for item in items]):
             items[place].attempt += 1
         chunk.owner, chunk.expires, chunk.stage = owner, self._state.clock() + ttl_s, IngestStage.QUEUED
-        return LeasedChunk(ref, owner, holding.collection, tuple(map(_to_leased, items)))
+        return LeasedChunk(ref, owner, holding.collection, tuple(map(_to_leased, items)), job.on_duplicate)
 
 
 def _to_leased(item: Item) -> LeasedItem:

@@ -18,6 +18,7 @@ from pixvec.domain import (
     FittedModel,
     IngestStage,
     ItemError,
+    OnDuplicate,
     OnExisting,
     Region,
     ShardPosition,
@@ -68,10 +69,13 @@ class StoredRow:
     height: int = 0
     error: ItemError | None = None
     regions: tuple[Region, ...] = ()
+    perceptual_hash: int | None = None
+    duplicate_of: str = ""
 
     def as_stored(self) -> StoredImage:
         """Return what the rules of acceptance look at."""
-        return StoredImage(self.live_generation is not None, bool(self.pending), self.content_hash, self.attributes)
+        live, pending = self.live_generation is not None, bool(self.pending)
+        return StoredImage(live, pending, self.content_hash, self.attributes, self.duplicate_of)
 
 
 @dataclass(slots=True)
@@ -100,6 +104,7 @@ class Item:
     attempt: int = 0
     error: ItemError | None = None
     position: ShardPosition | None = None
+    duplicate_of: str = ""
 
     @property
     def open(self) -> bool:
@@ -153,6 +158,7 @@ class StoredJob:
     closed_at: dt.datetime | None = None
     error: ItemError | None = None
     training: StoredTraining | None = None
+    on_duplicate: OnDuplicate = OnDuplicate.KEEP
 
 
 @dataclass(slots=True)

@@ -15,7 +15,7 @@ SELECT image_id, live_generation, pending FROM images
 WHERE collection_id = :collection_id AND image_id = ANY(:image_ids) ORDER BY image_id FOR NO KEY UPDATE
 """
 # An image has failed when no version of it can be found and no other is on its way.
-_LAST = "m.live_generation IS NULL AND m.pending = ARRAY[n.generation]"
+_LAST = "m.live_generation IS NULL AND m.duplicate_of IS NULL AND m.pending = ARRAY[n.generation]"
 _FAIL_IMAGES = f"""
 UPDATE images m SET updated_at = now(), pending = array_remove(m.pending, n.generation),
     reason = CASE WHEN {_LAST} THEN n.reason END,
@@ -30,10 +30,11 @@ _END = """
 WITH ended AS (
     UPDATE job_items i SET state = CASE WHEN n.reason IS NULL THEN 'indexed' ELSE 'failed' END, reason = n.reason,
         message = n.message, retryable = n.retryable, shard = n.shard, epoch = n.epoch, seq = n.seq,
+        duplicate_of = n.duplicate_of,
         attributes = CASE WHEN n.reason IS NULL THEN '{}' ELSE i.attributes END
     FROM unnest(CAST(:ordinals AS bigint[]), CAST(:reasons AS text[]), CAST(:messages AS text[]),
-        CAST(:retryables AS boolean[]), CAST(:shards AS integer[]), CAST(:epochs AS uuid[]), CAST(:seqs AS bigint[]))
-        AS n(ordinal, reason, message, retryable, shard, epoch, seq)
+        CAST(:retryables AS boolean[]), CAST(:shards AS integer[]), CAST(:epochs AS uuid[]), CAST(:seqs AS bigint[]),
+        CAST(:originals AS text[])) AS n(ordinal, reason, message, retryable, shard, epoch, seq, duplicate_of)
     WHERE i.job_id = :job_id AND i.ordinal = n.ordinal AND i.state = 'open' RETURNING i.state
 ), counted AS (
     SELECT count(*) AS ended, count(*) FILTER (WHERE state = 'indexed') AS indexed,
@@ -52,14 +53,15 @@ RETURNING job_chunks.open_items
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How one open item ends: failed with an error, found at a position, or overtaken with neither: by a delete or by
-    a newer version that lives."""
+    """How one open item ends: failed with an error, found at a position, linked to its original, or overtaken with
+    none of that: by a delete or by a newer version that lives."""
 
     ordinal: int
     image_id: str
     generation: int
     error: ItemError | None = None
     position: ShardPosition | None = None
+    duplicate_of: str | None = None
 
 
 def lock_images(connection: Connection, collection_id: int, image_ids: Sequence[str]) -> dict[str, Row[Any]]:
@@ -90,6 +92,7 @@ def end_items(connection: Connection, ref: ChunkRef, endings: Sequence[Ending]) 
         "shards": [position and position.shard for position in positions],
         "epochs": [position and uuid.UUID(position.epoch) for position in positions],
         "seqs": [position and position.seq for position in positions],
+        "originals": [ending.duplicate_of for ending in endings],
     }
     return int(connection.execute(text(_END), values).scalar_one())
 

@@ -2,12 +2,13 @@
 
 import uuid
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import Connection, Row, text
 
+from pixvec.catalogue.duplicates import Looks, duplicate_error, pair
 from pixvec.catalogue.interfaces import (
     DeletedImages,
     EmbeddedItem,
@@ -18,13 +19,15 @@ from pixvec.catalogue.interfaces import (
     LeasedItem,
 )
 from pixvec.catalogue.postgres.database import Store, transaction
+from pixvec.catalogue.postgres.duplicates import find_originals, one_at_a_time, to_signed
 from pixvec.catalogue.postgres.ending import Ending, end_items, lock_images, mark_images_failed
 from pixvec.catalogue.postgres.feed_rows import FeedWrite, write_feed
 from pixvec.catalogue.postgres.jobs.lifecycle import settle
 from pixvec.catalogue.postgres.region_rows import delete_regions, write_regions
 from pixvec.catalogue.postgres.rows import to_json
+from pixvec.catalogue.postgres.succession import succeed
 from pixvec.catalogue.sharding import shard_of
-from pixvec.domain import SeqToken, ShardPosition
+from pixvec.domain import OnDuplicate, SeqToken, ShardPosition
 from pixvec.errors import CollectionNotFound
 
 _LOCK_CHUNK = """
@@ -36,13 +39,15 @@ WHERE job_id = :job_id AND ordinal = ANY(CAST(:ordinals AS bigint[])) AND state 
 """
 # Older versions on their way have been overtaken now; newer ones may still come to live.
 _MAKE_LIVE = """
-UPDATE images m SET live_generation = n.generation, updated_at = now(), content_hash = n.content_hash,
+UPDATE images m SET updated_at = now(), content_hash = n.content_hash, perceptual_hash = n.perceptual_hash,
+    live_generation = CASE WHEN n.duplicate_of IS NULL THEN n.generation END, duplicate_of = n.duplicate_of,
     pending = m.pending[array_position(m.pending, n.generation) + 1 :],
     size_bytes = n.size_bytes, format = n.format, width = n.width, height = n.height,
     attributes = CAST(n.attributes AS json), reason = NULL, message = NULL, retryable = FALSE
 FROM unnest(CAST(:image_ids AS text[]), CAST(:generations AS bigint[]), CAST(:hashes AS text[]),
     CAST(:sizes AS bigint[]), CAST(:formats AS text[]), CAST(:widths AS integer[]), CAST(:heights AS integer[]),
-    CAST(:attributes AS text[])) AS n(image_id, generation, content_hash, size_bytes, format, width, height, attributes)
+    CAST(:attributes AS text[]), CAST(:looks AS bigint[]), CAST(:originals AS text[])) AS n(image_id, generation,
+    content_hash, size_bytes, format, width, height, attributes, perceptual_hash, duplicate_of)
 WHERE m.collection_id = :collection_id AND m.image_id = n.image_id
 """
 _SHARD_COUNT = "SELECT shard_count FROM collections WHERE collection_id = :collection_id AND deleted_at IS NULL"
@@ -95,12 +100,13 @@ class PostgresFeedWriter(Store):
         found = lock_images(connection, collection_id, list(wanted))
         connection.execute(text(_DELETE_IMAGES), of_collection | {"image_ids": list(found)})
         delete_regions(connection, collection_id, found)
+        chunks = tuple(succeed(connection, collection_id, found))
         batches = _bury(connection, collection_id, shard_count, found.values())
         written = {batch.shard: ShardPosition(batch.shard, batch.epoch, batch.entries[-1].seq) for batch in batches}
         passed = {shard_of(image_id, shard_count) for image_id in wanted - found.keys()} - written.keys()
         positions = [*written.values(), *_heads(connection, collection_id, passed)]
         token = SeqToken(tuple(sorted(positions, key=lambda position: position.shard)))
-        return DeletedImages(len(found), len(wanted) - len(found), token, tuple(batches))
+        return DeletedImages(len(found), len(wanted) - len(found), token, tuple(batches), chunks)
 
     @transaction
     def _commit_shard(
@@ -111,6 +117,8 @@ class PostgresFeedWriter(Store):
         open_ordinals = _lock_open_items(connection, chunk, work.items)
         if not open_ordinals:
             return None, None
+        if chunk.on_duplicate is not OnDuplicate.KEEP:
+            one_at_a_time(connection, collection_id)
         images = lock_images(connection, collection_id, [item.image_id for item in work.items])
         failed = [
             Ending(each.item.ordinal, each.item.image_id, each.item.generation, each.error)
@@ -119,15 +127,20 @@ class PostgresFeedWriter(Store):
         ]
         embedded = [each for each in work.embedded if each.item.ordinal in open_ordinals]
         current = [each for each in embedded if _is_current(each.item, images)]
-        _make_live(connection, collection_id, current)
+        originals = _duplicates(connection, chunk, current)
+        if chunk.on_duplicate is OnDuplicate.REJECT:
+            failed += [_rejected(each.item, originals[each.item.image_id]) for each in current if _of(each, originals)]
+            embedded = [each for each in embedded if not _of(each, originals)]
+            current, originals = [each for each in current if not _of(each, originals)], {}
+        _make_live(connection, collection_id, current, originals)
         mark_images_failed(connection, collection_id, failed)
-        replaced = [each for each in current if images[each.item.image_id].live_generation is not None]
+        live = {each.item.image_id for each in current if images[each.item.image_id].live_generation is not None}
         if chunk.collection.region_space is not None:
-            delete_regions(connection, collection_id, [each.item.image_id for each in replaced])
-            write_regions(connection, collection_id, current)
-        newly_live = len(current) - len(replaced)
-        batch = _write_embedded(connection, collection_id, shard, current, newly_live)
-        return batch, end_items(connection, chunk.ref, [*failed, *_endings(embedded, batch)])
+            delete_regions(connection, collection_id, live)
+            write_regions(connection, collection_id, [each for each in current if not _of(each, originals)])
+        succeed(connection, collection_id, [ending.image_id for ending in failed] + [e.item.image_id for e in current])
+        batch = _write_embedded(connection, collection_id, shard, current, live, originals)
+        return batch, end_items(connection, chunk.ref, [*failed, *_endings(embedded, batch, originals)])
 
 
 def _lock_open_items(connection: Connection, chunk: LeasedChunk, items: Sequence[LeasedItem]) -> set[int]:
@@ -146,7 +159,27 @@ def _is_current(item: LeasedItem, images: dict[str, Row[Any]]) -> bool:
     return image is not None and item.generation in image.pending
 
 
-def _make_live(connection: Connection, collection_id: int, embedded: Sequence[EmbeddedItem]) -> None:
+def _duplicates(connection: Connection, chunk: LeasedChunk, current: Sequence[EmbeddedItem]) -> dict[str, str]:
+    """Return the duplicates among pictures that are about to live, each with its original."""
+    if chunk.on_duplicate is OnDuplicate.KEEP or not current:
+        return {}
+    arriving = [Looks(each.item.image_id, each.content_hash, each.perceptual_hash) for each in current]
+    passing_over = [looks.image_id for looks in arriving]
+    return pair(arriving, find_originals(connection, chunk.collection.collection_id, arriving, passing_over))
+
+
+def _of(each: EmbeddedItem, originals: Mapping[str, str]) -> bool:
+    return each.item.image_id in originals
+
+
+def _rejected(item: LeasedItem, original: str) -> Ending:
+    return Ending(item.ordinal, item.image_id, item.generation, duplicate_error(item.image_id, original))
+
+
+def _make_live(
+    connection: Connection, collection_id: int, embedded: Sequence[EmbeddedItem], originals: Mapping[str, str]
+) -> None:
+    """Let images be what they show now, and those that are duplicates refer to their originals."""
     if embedded:
         values = {
             "collection_id": collection_id,
@@ -158,25 +191,38 @@ def _make_live(connection: Connection, collection_id: int, embedded: Sequence[Em
             "widths": [each.width for each in embedded],
             "heights": [each.height for each in embedded],
             "attributes": [to_json(each.item.attributes) for each in embedded],
+            "looks": [to_signed(each.perceptual_hash) for each in embedded],
+            "originals": [originals.get(each.item.image_id) for each in embedded],
         }
         connection.execute(text(_MAKE_LIVE), values)
 
 
 def _write_embedded(
-    connection: Connection, collection_id: int, shard: int, embedded: Sequence[EmbeddedItem], newly_live: int
+    connection: Connection,
+    collection_id: int,
+    shard: int,
+    embedded: Sequence[EmbeddedItem],
+    live: Collection[str],
+    originals: Mapping[str, str],
 ) -> FeedBatch | None:
-    writes = [FeedWrite(each.item.image_id, each.item.generation, False, each.record) for each in embedded]
+    """Write records, and tombstones of what was `live` and is a duplicate now."""
+    searched = [each for each in embedded if not _of(each, originals)]
+    writes = [FeedWrite(each.item.image_id, each.item.generation, False, each.record) for each in searched]
+    hidden = [each for each in embedded if _of(each, originals) and each.item.image_id in live]
+    writes += [FeedWrite(each.item.image_id, each.item.generation, True, b"") for each in hidden]
+    newly_live = sum(each.item.image_id not in live for each in searched) - len(hidden)
     return write_feed(connection, collection_id, shard, writes, newly_live) if writes else None
 
 
-def _endings(embedded: Sequence[EmbeddedItem], batch: FeedBatch | None) -> list[Ending]:
-    """Return how embedded items end: found where the batch put them, or overtaken."""
+def _endings(embedded: Sequence[EmbeddedItem], batch: FeedBatch | None, originals: Mapping[str, str]) -> list[Ending]:
+    """Return how embedded items end: found where the batch put them, linked, or overtaken."""
     written: dict[str, FeedEntry] = {} if batch is None else {entry.image_id: entry for entry in batch.entries}
     endings = []
     for each in embedded:
         entry = written.get(each.item.image_id)
         position = ShardPosition(batch.shard, batch.epoch, entry.seq) if batch and entry else None
-        endings.append(Ending(each.item.ordinal, each.item.image_id, each.item.generation, None, position))
+        item, original = each.item, originals.get(each.item.image_id)
+        endings.append(Ending(item.ordinal, item.image_id, item.generation, None, position, original))
     return endings
 
 

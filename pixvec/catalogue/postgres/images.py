@@ -1,11 +1,14 @@
 """What is known of images."""
 
 from collections.abc import Sequence
+from typing import Any
 
-from sqlalchemy import Connection, select, text
+from sqlalchemy import Connection, Row, select, text
 
+from pixvec.catalogue.duplicates import StoredPicture
 from pixvec.catalogue.models import ImageRow
 from pixvec.catalogue.postgres.database import Store, reading
+from pixvec.catalogue.postgres.duplicates import pictures, pictures_like
 from pixvec.catalogue.postgres.rows import to_error, to_region
 from pixvec.domain import Attributes, Image, ImageState, Region
 from pixvec.errors import ImageNotFound
@@ -40,11 +43,9 @@ class PostgresImageReader(Store):
         row = connection.execute(select(ImageRow.__table__).where(*of_image)).one_or_none()
         if row is None:
             raise ImageNotFound(f"no image {image_id!r} in this collection", field="image_id")
-        live = row.live_generation is not None
-        failed = not live and row.reason is not None
         return Image(
             image_id=row.image_id,
-            state=ImageState.INDEXED if live else ImageState.FAILED if failed else ImageState.PENDING,
+            state=_state_of(row),
             content_hash=row.content_hash,
             size_bytes=row.size_bytes,
             format=row.format,
@@ -54,6 +55,7 @@ class PostgresImageReader(Store):
             created_at=row.created_at,
             updated_at=row.updated_at,
             error=to_error(row),
+            duplicate_of=row.duplicate_of or "",
         )
 
     @reading
@@ -89,6 +91,28 @@ class PostgresImageReader(Store):
         return {(row.image_id, row.ordinal): to_region(row) for row in rows}
 
     @reading
+    def pictures(
+        self, connection: Connection, collection_id: int, image_ids: Sequence[str]
+    ) -> dict[str, StoredPicture]:
+        """Return the pictures of those images that are there and were decoded."""
+        return pictures(connection, collection_id, image_ids)
+
+    @reading
+    def pictures_like(
+        self, connection: Connection, collection_id: int, content_hash: str, perceptual_hash: int | None, limit: int
+    ) -> list[StoredPicture]:
+        """Return up to `limit` pictures of the same bytes, or of nearly the same perceptual hash."""
+        return pictures_like(connection, collection_id, content_hash, perceptual_hash, limit)
+
+    @reading
     def contents_in_use(self, connection: Connection, content_hashes: Sequence[str]) -> set[str]:
         """Return those of the hashes whose bytes an image, an open item of a job or a fitted model refers to."""
         return set(connection.execute(text(_IN_USE), {"hashes": list(content_hashes)}).scalars())
+
+
+def _state_of(row: Row[Any]) -> ImageState:
+    if row.live_generation is not None:
+        return ImageState.INDEXED
+    if row.duplicate_of is not None:
+        return ImageState.LINKED
+    return ImageState.FAILED if row.reason is not None else ImageState.PENDING

@@ -32,7 +32,8 @@ from pixvec.domain import (
 from pixvec.errors import JobNotFound
 
 COLLECTION_COLUMNS = "c.collection_id, c.name, c.spaces, c.shard_count, c.created_at"
-ITEM_COLUMNS = """i.ordinal, i.image_id, i.state, i.unchanged, i.shard, i.epoch, i.seq, c.stage, i.uri,
+ITEM_COLUMNS = """i.ordinal, i.image_id, i.state, i.unchanged, i.shard, i.epoch, i.seq, i.duplicate_of,
+    c.stage, i.uri,
     coalesce(i.reason, CASE WHEN i.state = 'open' AND j.ended_at IS NOT NULL THEN j.reason END) AS reason,
     coalesce(i.message, j.message, '') AS message, i.retryable"""
 ITEM_TABLES = """job_items i JOIN job_chunks c ON c.job_id = i.job_id AND c.chunk = i.chunk
@@ -99,7 +100,8 @@ def to_status(row: Row[Any]) -> ItemStatus:
     """Read the columns of ITEM_COLUMNS."""
     position = None if row.seq is None else ShardPosition(row.shard, str(row.epoch), row.seq)
     stage = IngestStage.INDEXED if row.state == "indexed" else IngestStage(row.stage)
-    return ItemStatus(row.ordinal, row.image_id, stage, to_error(row), position, row.unchanged)
+    original = row.duplicate_of or ""
+    return ItemStatus(row.ordinal, row.image_id, stage, to_error(row), position, row.unchanged, original)
 
 
 def job_key(job_id: str) -> uuid.UUID:

@@ -1,6 +1,6 @@
 import pytest
 
-from pixvec.catalogue.acceptance import StoredImage, Verdict, decide, same_attributes, screen
+from pixvec.catalogue.acceptance import Policy, StoredImage, Verdict, decide, same_attributes, screen
 from pixvec.catalogue.interfaces import NewItem
 from pixvec.domain import OnExisting
 
@@ -24,13 +24,13 @@ SAME = NewItem(0, "x", {"a": 1}, content_hash="h")
 def test_what_becomes_of_the_same_picture_again(stored, replace, skip, fail):
     there = {} if stored is None else {"x": stored}
     for on_existing, verdict in zip(OnExisting, (replace, skip, fail), strict=True):
-        [decision] = decide([SAME], there, on_existing)
+        [decision] = decide([SAME], there, Policy(on_existing))
         assert decision.verdict is verdict
         assert (decision.error is not None) == (verdict is Verdict.FAILED)
 
 
 def test_a_picture_by_uri_is_always_work():
-    [decision] = decide([NewItem(0, "x", {"a": 1}, uri="file:///x")], {"x": LIVE}, OnExisting.REPLACE)
+    [decision] = decide([NewItem(0, "x", {"a": 1}, uri="file:///x")], {"x": LIVE}, Policy(OnExisting.REPLACE))
     assert decision.verdict is Verdict.WORK
 
 
@@ -44,7 +44,7 @@ def test_a_picture_by_uri_is_always_work():
 )
 def test_of_one_id_several_times_one_counts(on_existing, verdicts):
     items = [NewItem(n, "x", {}, content_hash=str(n)) for n in range(3)]
-    assert [decision.verdict for decision in decide(items, {}, on_existing)] == verdicts
+    assert [decision.verdict for decision in decide(items, {}, Policy(on_existing))] == verdicts
 
 
 def test_screening_keeps_the_first_of_an_ordinal_and_sorts():

@@ -1,7 +1,7 @@
 """Accepting items: each is decided on, its image gets a new generation, and the whole becomes one chunk."""
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Row, text
@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Row, text
 from pixvec.catalogue.acceptance import (
     MAX_PENDING,
     Decision,
+    Policy,
     StoredImage,
     Verdict,
     candidates,
@@ -16,11 +17,13 @@ from pixvec.catalogue.acceptance import (
     decide,
     screen,
 )
+from pixvec.catalogue.duplicates import Looks
 from pixvec.catalogue.interfaces import AddedItems, ItemStatus, NewItem
 from pixvec.catalogue.postgres.database import Overtaken, Store, transaction
+from pixvec.catalogue.postgres.duplicates import find_originals
 from pixvec.catalogue.postgres.rows import ITEM_COLUMNS, ITEM_TABLES, job_key, to_json, to_status
 from pixvec.catalogue.sharding import shard_of
-from pixvec.domain import ItemError, OnExisting
+from pixvec.domain import ItemError, OnDuplicate, OnExisting
 from pixvec.errors import JobNotFound
 
 _LOCK_JOB = "SELECT * FROM jobs WHERE job_id = :job_id FOR NO KEY UPDATE"
@@ -35,18 +38,34 @@ FROM (SELECT * FROM {_IMAGE_ARRAYS} ORDER BY image_id COLLATE "C") sorted
 ON CONFLICT DO NOTHING RETURNING image_id, pending[1] AS generation
 """
 _LOCK_IMAGES = """
-SELECT image_id, live_generation IS NOT NULL AS live, pending <> '{}' AS pending, content_hash, attributes FROM images
-WHERE collection_id = :collection_id AND image_id = ANY(:image_ids) ORDER BY image_id FOR NO KEY UPDATE
+SELECT image_id, live_generation IS NOT NULL AS live, pending <> '{}' AS pending, content_hash, attributes,
+    coalesce(duplicate_of, '') AS duplicate_of
+FROM images WHERE collection_id = :collection_id AND image_id = ANY(:image_ids) ORDER BY image_id FOR NO KEY UPDATE
 """
 # An image that can be found goes on being shown as it is; one that cannot takes on what is now on its way.
 _RENEW_IMAGES = f"""
-UPDATE images m SET updated_at = now(), reason = NULL, message = NULL, retryable = FALSE,
+UPDATE images m SET updated_at = now(), reason = NULL, message = NULL, retryable = FALSE, duplicate_of = NULL,
     pending = m.pending[cardinality(m.pending) - {MAX_PENDING - 2} :] || nextval('image_generation'),
     content_hash = CASE WHEN live_generation IS NULL THEN n.content_hash ELSE m.content_hash END,
     size_bytes = CASE WHEN live_generation IS NULL THEN n.size_bytes ELSE m.size_bytes END,
     attributes = CASE WHEN live_generation IS NULL THEN CAST(n.attributes AS json) ELSE m.attributes END
 FROM {_IMAGE_ARRAYS} WHERE m.collection_id = :collection_id AND m.image_id = n.image_id
 RETURNING m.image_id, m.pending[cardinality(m.pending)] AS generation
+"""
+# The same bytes: what decoding told of the original holds for it too.
+_LINK_IMAGES = f"""
+INSERT INTO images AS m (collection_id, image_id, content_hash, size_bytes, attributes, format, width, height,
+    perceptual_hash, duplicate_of)
+SELECT :collection_id, n.image_id, n.content_hash, n.size_bytes, CAST(n.attributes AS json), o.format, o.width,
+    o.height, o.perceptual_hash, o.image_id
+FROM {_IMAGE_ARRAYS} JOIN unnest(CAST(:image_ids AS text[]), CAST(:originals AS text[])) AS l(image_id, original)
+    USING (image_id) JOIN images o ON o.collection_id = :collection_id AND o.image_id = l.original
+ORDER BY n.image_id COLLATE "C"
+ON CONFLICT (collection_id, image_id) DO UPDATE SET updated_at = now(), reason = NULL, message = NULL,
+    retryable = FALSE, content_hash = excluded.content_hash, size_bytes = excluded.size_bytes,
+    attributes = excluded.attributes, format = excluded.format, width = excluded.width, height = excluded.height,
+    perceptual_hash = excluded.perceptual_hash, duplicate_of = excluded.duplicate_of
+WHERE m.live_generation IS NULL AND m.pending = '{{}}'
 """
 _POSITIONS = """
 SELECT f.image_id, f.shard, s.epoch, f.seq FROM feed f JOIN shards s USING (collection_id, shard)
@@ -66,21 +85,27 @@ VALUES (:job_id, :chunk, :size, :open_items, :indexed, :failed, CASE WHEN :open_
 """
 _INSERT_ITEMS = """
 INSERT INTO job_items (job_id, ordinal, chunk, image_id, generation, state, unchanged, attributes, content_hash, uri,
-    reason, message, retryable, shard, epoch, seq)
+    reason, message, retryable, shard, epoch, seq, duplicate_of)
 SELECT :job_id, ordinal, :chunk, image_id, generation, state, unchanged, CAST(attributes AS json), content_hash, uri,
-    reason, message, FALSE, shard, epoch, seq
+    reason, message, FALSE, shard, epoch, seq, duplicate_of
 FROM unnest(CAST(:ordinals AS bigint[]), CAST(:image_ids AS text[]), CAST(:generations AS bigint[]),
     CAST(:states AS text[]), CAST(:unchanged AS boolean[]), CAST(:attributes AS text[]), CAST(:hashes AS text[]),
     CAST(:uris AS text[]), CAST(:reasons AS text[]), CAST(:messages AS text[]), CAST(:shards AS integer[]),
-    CAST(:epochs AS uuid[]), CAST(:seqs AS bigint[]))
+    CAST(:epochs AS uuid[]), CAST(:seqs AS bigint[]), CAST(:originals AS text[]))
     AS n(ordinal, image_id, generation, state, unchanged, attributes, content_hash, uri, reason, message, shard, epoch,
-         seq)
+         seq, duplicate_of)
 """
 _ADVANCE_JOB = """
 UPDATE jobs SET next_chunk = next_chunk + 1, max_ordinal = greatest(max_ordinal, :max_ordinal), active_at = now()
 WHERE job_id = :job_id
 """
-_STATES = {Verdict.WORK: "open", Verdict.FAILED: "failed", Verdict.UNCHANGED: "indexed", Verdict.SUPERSEDED: "indexed"}
+_STATES = {
+    Verdict.WORK: "open",
+    Verdict.FAILED: "failed",
+    Verdict.UNCHANGED: "indexed",
+    Verdict.SUPERSEDED: "indexed",
+    Verdict.LINKED: "indexed",
+}
 
 
 class Acceptance(Store):
@@ -111,19 +136,37 @@ def _statuses(connection: Connection, job_id: uuid.UUID, ordinals: Sequence[int]
 
 def _store(connection: Connection, job: Row[Any], items: Sequence[NewItem]) -> int | None:
     sound, refused = screen(items)
-    on_existing = OnExisting(job.on_existing)
-    chosen = candidates(sound, on_existing)
-    generations = _insert_images(connection, job.collection_id, list(chosen.values()))
+    policy = Policy(OnExisting(job.on_existing), OnDuplicate(job.on_duplicate))
+    chosen = candidates(sound, policy.on_existing)
+    originals = _originals(connection, job.collection_id, policy, chosen.values())
+    fresh = [item for item in chosen.values() if item.image_id not in originals]
+    generations = _insert_images(connection, job.collection_id, fresh)
     stored = _lock_images(connection, job.collection_id, [each for each in chosen if each not in generations])
-    if len(generations) + len(stored) < len(chosen):
+    if len(generations) + len(stored.keys() - originals.keys()) < len(fresh):
         raise Overtaken("an image was deleted between being found and being locked")
-    decisions = decide(sound, stored, on_existing)
+    decisions = decide(sound, stored, policy, originals)
+    _link_images(connection, job.collection_id, [each for each in decisions if each.verdict is Verdict.LINKED])
     renewed = [each.item for each in decisions if each.verdict is Verdict.WORK and each.item.image_id in stored]
     generations |= _renew_images(connection, job.collection_id, renewed)
     unchanged = [each.item.image_id for each in decisions if each.verdict is Verdict.UNCHANGED]
     positions = _positions(connection, job.collection_id, unchanged)
-    _insert_items(connection, job, [*decisions, *refused], generations, positions)
+    insert_items(connection, job, [*decisions, *refused], generations, positions)
     return job.next_chunk if any(each.verdict is Verdict.WORK for each in decisions) else None
+
+
+def _originals(connection: Connection, collection_id: int, policy: Policy, items: Iterable[NewItem]) -> dict[str, str]:
+    if policy.on_duplicate is OnDuplicate.KEEP:
+        return {}
+    return find_originals(connection, collection_id, [Looks(item.image_id, item.content_hash) for item in items])
+
+
+def _link_images(connection: Connection, collection_id: int, decisions: Sequence[Decision]) -> None:
+    if not decisions:
+        return
+    values = _image_arrays(collection_id, [each.item for each in decisions])
+    values["originals"] = [each.duplicate_of for each in decisions]
+    if connection.execute(text(_LINK_IMAGES), values).rowcount < len(decisions):
+        raise Overtaken("an image came between being decided on and being linked")
 
 
 def _image_arrays(collection_id: int, items: Sequence[NewItem]) -> dict[str, Any]:
@@ -175,13 +218,14 @@ def _truncated_positions(connection: Connection, collection_id: int, image_ids: 
     return {image_id: place for image_id, place in places.items() if place.seq}
 
 
-def _insert_items(
+def insert_items(
     connection: Connection,
     job: Row[Any],
     decisions: Sequence[Decision],
     generations: Mapping[str, int],
     positions: Mapping[str, Row[Any]],
 ) -> None:
+    """Write items that were decided on as the next chunk of a job."""
     states = [_STATES[each.verdict] for each in decisions]
     values = {
         "job_id": job.job_id,
@@ -221,4 +265,5 @@ def _item_arrays(
         "shards": [place and place.shard for place in places],
         "epochs": [place and place.epoch for place in places],
         "seqs": [place and place.seq for place in places],
+        "originals": [each.duplicate_of or None for each in decisions],
     }

@@ -11,7 +11,8 @@ from pixvec.catalogue.postgres.database import Store, transaction
 from pixvec.catalogue.postgres.ending import Ending, end_items, lock_images, mark_images_failed
 from pixvec.catalogue.postgres.jobs.lifecycle import settle
 from pixvec.catalogue.postgres.rows import COLLECTION_COLUMNS, job_key, to_collection
-from pixvec.domain import IngestStage
+from pixvec.catalogue.postgres.succession import succeed
+from pixvec.domain import IngestStage, OnDuplicate
 
 _FREE = "open_items > 0 AND (lease_expires IS NULL OR lease_expires <= now())"
 _LOCK_ONE = f"SELECT chunk FROM job_chunks WHERE job_id = :job_id AND chunk = :chunk AND {_FREE} FOR NO KEY UPDATE"
@@ -41,7 +42,8 @@ WHERE {_OWNED}
 """
 _SET_STAGE = f"UPDATE job_chunks SET stage = :stage WHERE {_OWNED} AND open_items > 0"
 _COLLECTION = f"""
-SELECT {COLLECTION_COLUMNS} FROM jobs j JOIN collections c USING (collection_id) WHERE j.job_id = :job_id
+SELECT {COLLECTION_COLUMNS}, j.on_duplicate FROM jobs j JOIN collections c USING (collection_id)
+WHERE j.job_id = :job_id
 """
 
 
@@ -111,7 +113,8 @@ def _key(ref: ChunkRef) -> dict[str, Any]:
 
 def _lease(connection: Connection, ref: ChunkRef, owner: str, ttl_s: float) -> LeasedChunk | None:
     """Lease a chunk whose row is locked."""
-    collection = to_collection(connection.execute(text(_COLLECTION), _key(ref)).one())
+    row = connection.execute(text(_COLLECTION), _key(ref)).one()
+    collection = to_collection(row)
     items = _give_up_exhausted(connection, collection.collection_id, ref)
     if not items:
         return None
@@ -130,7 +133,7 @@ def _lease(connection: Connection, ref: ChunkRef, owner: str, ttl_s: float) -> L
         )
         for item in items
     )
-    return LeasedChunk(ref, owner, collection, tuple(leased))
+    return LeasedChunk(ref, owner, collection, tuple(leased), OnDuplicate(row.on_duplicate))
 
 
 def _give_up_exhausted(connection: Connection, collection_id: int, ref: ChunkRef) -> list[Row[Any]]:
@@ -144,6 +147,7 @@ def _give_up_exhausted(connection: Connection, collection_id: int, ref: ChunkRef
         lock_images(connection, collection_id, [item.image_id for item in spent])
         mark_images_failed(connection, collection_id, endings)
         end_items(connection, ref, endings)
+        succeed(connection, collection_id, {item.image_id for item in spent})
     return [item for item in items if item not in spent]
 
 

@@ -8,13 +8,23 @@ from sqlalchemy import Connection, Row, text
 
 from pixvec.catalogue.postgres.database import Database, Store, reading, transaction
 from pixvec.catalogue.postgres.rows import job_key, to_error, to_training
-from pixvec.domain import IngestStage, ItemError, Job, JobKind, JobState, OnExisting, SeqToken, ShardPosition
+from pixvec.domain import (
+    IngestStage,
+    ItemError,
+    Job,
+    JobKind,
+    JobState,
+    OnDuplicate,
+    OnExisting,
+    SeqToken,
+    ShardPosition,
+)
 from pixvec.errors import CollectionNotFound, DatabaseUnavailable, JobNotFound
 
 # FOR SHARE keeps the collection from being deleted in between.
 _CREATE = """
-INSERT INTO jobs (job_id, collection_id, on_existing, uri_prefix, idempotency_key)
-SELECT :job_id, collection_id, :on_existing, :uri_prefix, :idempotency_key FROM collections
+INSERT INTO jobs (job_id, collection_id, on_existing, uri_prefix, idempotency_key, on_duplicate)
+SELECT :job_id, collection_id, :on_existing, :uri_prefix, :idempotency_key, :on_duplicate FROM collections
 WHERE collection_id = :collection_id AND deleted_at IS NULL FOR SHARE
 ON CONFLICT (collection_id, idempotency_key) WHERE idempotency_key <> '' DO NOTHING RETURNING job_id
 """
@@ -77,6 +87,7 @@ class Lifecycle(Store):
         *,
         uri_prefix: str = "",
         idempotency_key: str = "",
+        on_duplicate: OnDuplicate = OnDuplicate.KEEP,
     ) -> Job:
         """Create a job, or return the one that the same key made before. Raises CollectionNotFound."""
         values = {
@@ -85,6 +96,7 @@ class Lifecycle(Store):
             "on_existing": on_existing.value,
             "uri_prefix": uri_prefix,
             "idempotency_key": idempotency_key,
+            "on_duplicate": on_duplicate.value,
         }
         job_id = connection.execute(text(_CREATE), values).scalar()
         if job_id is None and idempotency_key:

@@ -1,0 +1,389 @@
+"""Pictures that are the same: linked or rejected, whoever brings them and whenever, and never lost."""
+
+import threading
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+
+from pixvec.catalogue.interfaces import FeedBatch, ItemStatus, LeasedChunk, LeasedItem, NewItem
+from pixvec.domain import Collection, Image, ImageState, IngestStage, OnDuplicate, OnExisting
+from tests.contract.catalogues import BROKEN, REGION_SPACE, SPACE, Bench, embedded, item, region
+
+# Hashes of pictures by their content: the copies of one differ in a few bits.
+LOOKS = {"lake": 0xF0F0_1234_8765_0F0F, "lake again": 0xF0F0_1234_8765_0F0F ^ (1 << 63 | 1 << 40 | 1 << 3)}
+LOOKS["shore"] = LOOKS["lake"] ^ (1 << 63 | 1 << 40 | 1 << 20 | 1 << 3)
+LINK, REJECT, KEEP = OnDuplicate.LINK, OnDuplicate.REJECT, OnDuplicate.KEEP
+
+
+@pytest.fixture
+def photos(bench: Bench) -> Collection:
+    return bench.collection(shards=2)
+
+
+def picture(image_id: str, content: str = "lake", ordinal: int = 0) -> NewItem:
+    return item(ordinal, image_id, content=content)
+
+
+def commit(bench: Bench, leased: LeasedChunk, items: Sequence[LeasedItem] | None = None) -> list[FeedBatch]:
+    done = [
+        replace(embedded(each), perceptual_hash=LOOKS.get(each.content_hash))
+        for each in (leased.items if items is None else items)
+    ]
+    return bench.catalogue.feed_writer.commit(leased, done, [])
+
+
+def take_in(bench: Bench, photos: Collection, policy: OnDuplicate, *items: NewItem) -> list[ItemStatus]:
+    """Take items in from beginning to end, in a job of their own. Return how they ended."""
+    job_id = bench.job(photos, on_duplicate=policy)
+    added = bench.catalogue.jobs.add_items(job_id, items)
+    if added.chunk is not None:
+        leased = bench.catalogue.jobs.lease_next(job_id, "worker", 60.0)
+        assert leased is not None
+        commit(bench, leased)
+    return bench.catalogue.jobs.statuses(job_id)
+
+
+def image(bench: Bench, photos: Collection, image_id: str) -> Image:
+    return bench.catalogue.images.get(photos.collection_id, image_id)
+
+
+def found(bench: Bench, photos: Collection) -> list[str]:
+    """Return the ids that a follower of the feed would find, by id."""
+    pages = [bench.catalogue.feed_reader.read(photos.collection_id, shard, 0, 100) for shard in range(2)]
+    return sorted(entry.image_id for page in pages for entry in page.entries if not entry.deleted)
+
+
+def originals(bench: Bench, photos: Collection, *image_ids: str) -> list[str]:
+    return [image(bench, photos, each).duplicate_of for each in image_ids]
+
+
+def work_left(bench: Bench) -> list[LeasedChunk]:
+    """Lease what the last hour left undone."""
+    bench.expire_leases()
+    refs = bench.catalogue.jobs.unattended(60.0, 10)
+    return [leased for ref in refs if (leased := bench.catalogue.jobs.lease_chunk(ref, "later", 60.0)) is not None]
+
+
+@pytest.mark.parametrize("content", ["lake", "lake again"])
+def test_by_default_duplicates_are_kept(bench: Bench, photos: Collection, content: str) -> None:
+    take_in(bench, photos, KEEP, picture("a"))
+    [status] = take_in(bench, photos, KEEP, picture("b", content))
+    assert (status.duplicate_of, found(bench, photos)) == ("", ["a", "b"])
+
+
+def test_the_same_bytes_are_linked_without_work(bench: Bench, photos: Collection) -> None:
+    take_in(bench, photos, KEEP, picture("a"))
+    job_id = bench.job(photos, on_duplicate=LINK)
+    added = bench.catalogue.jobs.add_items(job_id, [item(7, "b", {"of": "me"}, "lake")])
+    assert added.chunk is None
+    [status] = added.statuses
+    assert (status.stage, status.duplicate_of, status.position) == (IngestStage.INDEXED, "a", None)
+    linked = image(bench, photos, "b")
+    assert (linked.state, linked.duplicate_of, linked.attributes) == (ImageState.LINKED, "a", {"of": "me"})
+    assert (linked.width, linked.height, linked.format, linked.content_hash) == (40, 30, "JPEG", "lake")
+    assert found(bench, photos) == ["a"]
+    assert bench.catalogue.collections.count_images(photos.collection_id) == 1
+
+
+def test_a_copy_is_linked_when_it_has_been_looked_at(bench: Bench, photos: Collection) -> None:
+    take_in(bench, photos, KEEP, picture("a"))
+    [status] = take_in(bench, photos, LINK, picture("b", "lake again"))
+    assert (status.stage, status.duplicate_of) == (IngestStage.INDEXED, "a")
+    assert image(bench, photos, "b").state is ImageState.LINKED
+    assert found(bench, photos) == ["a"]
+
+
+def test_a_picture_that_differs_in_four_bits_is_another(bench: Bench, photos: Collection) -> None:
+    take_in(bench, photos, KEEP, picture("a"))
+    [status] = take_in(bench, photos, LINK, picture("b", "shore"))
+    assert (status.duplicate_of, found(bench, photos)) == ("", ["a", "b"])
+
+
+def test_plain_pictures_are_known_by_their_bytes_alone(bench: Bench, photos: Collection) -> None:
+    take_in(bench, photos, KEEP, picture("a", "white"))
+    statuses = take_in(bench, photos, LINK, picture("b", "grey", 0), picture("c", "white", 1))
+    assert [status.duplicate_of for status in statuses] == ["", "a"]
+
+
+@pytest.mark.parametrize("content", ["lake", "lake again"])
+def test_a_duplicate_is_rejected_naming_the_original(bench: Bench, photos: Collection, content: str) -> None:
+    take_in(bench, photos, KEEP, picture("a"))
+    [status] = take_in(bench, photos, REJECT, picture("b", content))
+    assert status.error is not None
+    assert status.error.reason == "DUPLICATE_IMAGE"
+    assert "'b'" in status.error.message
+    assert "'a'" in status.error.message
+    assert found(bench, photos) == ["a"]
+
+
+def test_the_nearest_and_oldest_is_the_original(bench: Bench, photos: Collection) -> None:
+    for name, content in (("older", "lake again"), ("same", "lake"), ("younger", "lake")):
+        take_in(bench, photos, KEEP, picture(name, content))
+    statuses = take_in(bench, photos, LINK, picture("x", "lake", 0), picture("y", "lake again", 1))
+    assert [status.duplicate_of for status in statuses] == ["same", "older"]
+
+
+@pytest.mark.parametrize("content", ["lake", "lake again"])
+def test_of_two_in_one_chunk_one_is_written(bench: Bench, photos: Collection, content: str) -> None:
+    statuses = take_in(bench, photos, LINK, *(picture(f"p{n}", content, n) for n in range(6)))
+    [original] = found(bench, photos)
+    assert sorted(status.duplicate_of for status in statuses) == ["", *[original] * 5]
+    assert bench.catalogue.collections.count_images(photos.collection_id) == 1
+
+
+def test_of_many_committed_at_once_one_is_written(bench: Bench, photos: Collection) -> None:
+    chunks = [
+        bench.lease(bench.add(bench.job(photos, on_duplicate=LINK), picture(f"p{n}", content, n)), f"w{n}")
+        for n, content in enumerate(["lake", "lake again"] * 4)
+    ]
+    threads = [threading.Thread(target=commit, args=(bench, chunk)) for chunk in chunks]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    [original] = found(bench, photos)
+    links = originals(bench, photos, *(f"p{n}" for n in range(8) if f"p{n}" != original))
+    assert links == [original] * 7
+
+
+def test_of_many_rejected_at_once_one_is_written(bench: Bench, photos: Collection) -> None:
+    chunks = [
+        bench.lease(bench.add(bench.job(photos, on_duplicate=REJECT), picture(f"p{n}", "lake", n)), f"w{n}")
+        for n in range(6)
+    ]
+    threads = [threading.Thread(target=commit, args=(bench, chunk)) for chunk in chunks]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    statuses = [status for chunk in chunks for status in bench.catalogue.jobs.statuses(chunk.ref.job_id)]
+    assert len(found(bench, photos)) == 1
+    assert [status.error.reason for status in statuses if status.error] == ["DUPLICATE_IMAGE"] * 5
+    states = sorted(image(bench, photos, f"p{n}").state for n in range(6))
+    assert states == [ImageState.FAILED] * 5 + [ImageState.INDEXED]
+
+
+@pytest.mark.parametrize("policy", [LINK, REJECT])
+def test_an_image_is_no_duplicate_of_itself(bench: Bench, photos: Collection, policy: OnDuplicate) -> None:
+    take_in(bench, photos, policy, picture("a"))
+    [again] = take_in(bench, photos, policy, picture("a"))
+    assert (again.unchanged, again.error, again.duplicate_of) == (True, None, "")
+    [other] = take_in(bench, photos, policy, picture("a", "lake again"))
+    assert (other.error, other.duplicate_of, image(bench, photos, "a").content_hash) == (None, "", "lake again")
+    [new] = take_in(bench, photos, policy, item(0, "a", {"now": "with attributes"}, "lake again"))
+    assert (new.error, new.duplicate_of, found(bench, photos)) == (None, "", ["a"])
+
+
+def test_a_picture_that_becomes_a_duplicate_is_found_no_more(bench: Bench) -> None:
+    photos = bench.collection(shards=2)
+    take_in(bench, photos, KEEP, picture("a"))
+    take_in(bench, photos, KEEP, picture("b", "hill"))
+    assert bench.catalogue.collections.count_images(photos.collection_id) == 2
+    [status] = take_in(bench, photos, LINK, picture("b", "lake"))
+    assert status.duplicate_of == "a"
+    assert status.position is not None
+    assert (found(bench, photos), image(bench, photos, "b").state) == (["a"], ImageState.LINKED)
+    assert bench.catalogue.collections.count_images(photos.collection_id) == 1
+
+
+def test_a_rejected_replacement_leaves_the_image_as_it_is(bench: Bench, photos: Collection) -> None:
+    take_in(bench, photos, KEEP, picture("a"))
+    take_in(bench, photos, KEEP, picture("b", "hill"))
+    [status] = take_in(bench, photos, REJECT, picture("b", "lake again"))
+    assert status.error is not None
+    assert (image(bench, photos, "b").content_hash, found(bench, photos)) == ("hill", ["a", "b"])
+
+
+def test_the_same_again_is_left_as_it_is_linked(bench: Bench, photos: Collection) -> None:
+    take_in(bench, photos, KEEP, picture("a"))
+    take_in(bench, photos, LINK, picture("b"))
+    [status] = take_in(bench, photos, LINK, picture("b"))
+    assert (status.unchanged, status.duplicate_of) == (True, "a")
+    job_id = bench.job(photos, OnExisting.SKIP)
+    [skipped] = bench.catalogue.jobs.add_items(job_id, [picture("b", "hill")]).statuses
+    assert (skipped.unchanged, skipped.duplicate_of) == (True, "a")
+    failing = bench.job(photos, OnExisting.FAIL)
+    [refused] = bench.catalogue.jobs.add_items(failing, [picture("b", "hill")]).statuses
+    assert refused.error is not None
+    assert refused.error.reason == "IMAGE_EXISTS"
+
+
+def test_a_linked_image_can_be_taken_in_for_itself(bench: Bench, photos: Collection) -> None:
+    take_in(bench, photos, KEEP, picture("a"))
+    take_in(bench, photos, LINK, picture("b"))
+    [status] = take_in(bench, photos, KEEP, picture("b"))
+    assert (status.unchanged, status.duplicate_of, found(bench, photos)) == (False, "", ["a", "b"])
+    assert image(bench, photos, "b").state is ImageState.INDEXED
+
+
+def test_a_linked_image_is_nobodys_original(bench: Bench, photos: Collection) -> None:
+    take_in(bench, photos, KEEP, picture("a"))
+    take_in(bench, photos, LINK, picture("b", "lake again"))
+    [status] = take_in(bench, photos, LINK, picture("c", "lake again"))
+    assert status.duplicate_of == "a"
+
+
+def test_deleting_a_linked_image_leaves_the_original(bench: Bench, photos: Collection) -> None:
+    take_in(bench, photos, KEEP, picture("a"))
+    take_in(bench, photos, LINK, picture("b"))
+    deleted = bench.catalogue.feed_writer.delete(photos.collection_id, ["b"])
+    assert (deleted.deleted, deleted.batches, deleted.chunks, found(bench, photos)) == (1, (), (), ["a"])
+
+
+def test_the_oldest_duplicate_takes_the_place_of_a_deleted_original(bench: Bench, photos: Collection) -> None:
+    take_in(bench, photos, KEEP, picture("a"))
+    for name in ("first", "second", "third"):
+        take_in(bench, photos, LINK, item(0, name, {"name": name}, "lake"))
+    deleted = bench.catalogue.feed_writer.delete(photos.collection_id, ["a"])
+    assert image(bench, photos, "first").state is ImageState.PENDING
+    assert originals(bench, photos, "first", "second", "third") == ["", "first", "first"]
+    [ref] = deleted.chunks
+    leased = bench.lease(ref)
+    assert [(each.image_id, each.attributes) for each in leased.items] == [("first", {"name": "first"})]
+    commit(bench, leased)
+    assert (found(bench, photos), image(bench, photos, "first").state) == (["first"], ImageState.INDEXED)
+    assert bench.catalogue.jobs.get(ref.job_id).state == "completed"
+
+
+def test_what_takes_its_place_is_found_by_the_sweeper_too(bench: Bench, photos: Collection) -> None:
+    take_in(bench, photos, KEEP, picture("a"))
+    take_in(bench, photos, LINK, picture("b"))
+    bench.catalogue.feed_writer.delete(photos.collection_id, ["a"])
+    [leased] = work_left(bench)
+    commit(bench, leased)
+    assert found(bench, photos) == ["b"]
+
+
+def test_originals_and_duplicates_are_deleted_together(bench: Bench, photos: Collection) -> None:
+    take_in(bench, photos, KEEP, picture("a"))
+    take_in(bench, photos, LINK, picture("b"))
+    deleted = bench.catalogue.feed_writer.delete(photos.collection_id, ["a", "b"])
+    assert (deleted.deleted, deleted.chunks, found(bench, photos)) == (2, (), [])
+
+
+@pytest.mark.parametrize("content", ["hill", "lake again"])
+def test_duplicates_of_what_an_image_was_before_part_from_it(bench: Bench, photos: Collection, content: str) -> None:
+    take_in(bench, photos, KEEP, picture("a"))
+    take_in(bench, photos, LINK, picture("b"))
+    take_in(bench, photos, KEEP, picture("a", content))
+    if content == "lake again":
+        assert originals(bench, photos, "b") == ["a"]
+        return
+    [leased] = work_left(bench)
+    commit(bench, leased)
+    assert (found(bench, photos), originals(bench, photos, "b")) == (["a", "b"], [""])
+
+
+def test_an_original_that_becomes_a_duplicate_takes_nobody_with_it(bench: Bench, photos: Collection) -> None:
+    take_in(bench, photos, KEEP, picture("a"))
+    take_in(bench, photos, LINK, picture("b"))
+    take_in(bench, photos, KEEP, picture("c", "hill"))
+    take_in(bench, photos, LINK, picture("a", "hill"))
+    assert originals(bench, photos, "a", "b") == ["c", ""]
+    [leased] = work_left(bench)
+    commit(bench, leased)
+    assert found(bench, photos) == ["b", "c"]
+
+
+def test_the_next_takes_the_place_of_one_that_could_not(bench: Bench, photos: Collection) -> None:
+    take_in(bench, photos, KEEP, picture("a"))
+    for name in ("first", "second"):
+        take_in(bench, photos, LINK, picture(name))
+    bench.catalogue.feed_writer.delete(photos.collection_id, ["a"])
+    [leased] = work_left(bench)
+    bench.commit(leased, [], leased.items)
+    assert image(bench, photos, "first").error == BROKEN
+    [leased] = work_left(bench)
+    commit(bench, leased)
+    assert found(bench, photos) == ["second"]
+
+
+def test_a_newer_version_comes_after_taking_the_place(bench: Bench, photos: Collection) -> None:
+    take_in(bench, photos, KEEP, picture("a"))
+    old = bench.lease(bench.add(bench.job(photos, on_duplicate=LINK), picture("b", "lake again")))
+    new = bench.lease(bench.add(bench.job(photos), picture("b", "hill")))
+    commit(bench, old)
+    [ref] = bench.catalogue.feed_writer.delete(photos.collection_id, ["a"]).chunks
+    heir = bench.lease(ref)
+    commit(bench, new)
+    commit(bench, heir)
+    assert (image(bench, photos, "b").content_hash, found(bench, photos)) == ("hill", ["b"])
+
+
+def test_a_linked_image_whose_newer_version_fails_stays_linked(bench: Bench, photos: Collection) -> None:
+    take_in(bench, photos, KEEP, picture("a"))
+    old = bench.lease(bench.add(bench.job(photos, on_duplicate=LINK), picture("b", "lake again")))
+    new = bench.lease(bench.add(bench.job(photos), picture("b", "hill")))
+    commit(bench, old)
+    bench.commit(new, [], new.items)
+    assert (image(bench, photos, "b").state, image(bench, photos, "b").error) == (ImageState.LINKED, None)
+
+
+def test_linking_while_the_original_is_deleted_loses_nothing(bench: Bench, photos: Collection) -> None:
+    take_in(bench, photos, KEEP, picture("a"))
+    jobs = [bench.job(photos, on_duplicate=LINK) for _ in range(8)]
+    adding = [
+        threading.Thread(target=bench.catalogue.jobs.add_items, args=(job_id, [picture(f"p{n}")]))
+        for n, job_id in enumerate(jobs)
+    ]
+    deleting = threading.Thread(target=bench.catalogue.feed_writer.delete, args=(photos.collection_id, ["a"]))
+    threads = [*adding[:4], deleting, *adding[4:]]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    while left := work_left(bench):
+        for leased in left:
+            commit(bench, leased)
+    [original] = found(bench, photos)
+    assert originals(bench, photos, *(f"p{n}" for n in range(8) if f"p{n}" != original)) == [original] * 7
+
+
+def test_committing_twice_changes_nothing(bench: Bench, photos: Collection) -> None:
+    take_in(bench, photos, KEEP, picture("a"))
+    leased = bench.lease(bench.add(bench.job(photos, on_duplicate=LINK), picture("b", "lake again")))
+    commit(bench, leased)
+    assert commit(bench, leased) == []
+    assert originals(bench, photos, "b") == ["a"]
+
+
+def test_the_bytes_of_linked_images_are_in_use(bench: Bench, photos: Collection) -> None:
+    take_in(bench, photos, KEEP, picture("a"))
+    take_in(bench, photos, LINK, picture("b", "lake again"))
+    assert bench.catalogue.images.contents_in_use(["lake", "lake again", "hill"]) == {"lake", "lake again"}
+
+
+def test_pictures_are_looked_up_by_bytes_and_by_looks(bench: Bench, photos: Collection) -> None:
+    take_in(bench, photos, KEEP, picture("a"))
+    take_in(bench, photos, LINK, picture("b", "lake again"))
+    take_in(bench, photos, KEEP, picture("c", "shore"))
+    like = bench.catalogue.images.pictures_like
+    found = like(photos.collection_id, "lake", LOOKS["lake"], 10)
+    assert [(each.image_id, each.duplicate_of, each.perceptual_hash) for each in found] == [
+        ("a", "", LOOKS["lake"]),
+        ("b", "a", LOOKS["lake again"]),
+    ]
+    assert (found[0].width, found[0].height, found[0].content_hash) == (40, 30, "lake")
+    assert [each.image_id for each in like(photos.collection_id, "", LOOKS["shore"], 10)] == ["c", "b"]
+    assert [each.image_id for each in like(photos.collection_id, "lake again", None, 10)] == ["b"]
+    assert [each.image_id for each in like(photos.collection_id, "lake", LOOKS["lake"], 1)] == ["a"]
+    assert like(photos.collection_id, "hill", 0, 10) == []
+    assert like(photos.collection_id + 1, "lake", LOOKS["lake"], 10) == []
+
+
+def test_pictures_of_images_that_were_decoded(bench: Bench, photos: Collection) -> None:
+    take_in(bench, photos, KEEP, picture("a"))
+    bench.add(bench.job(photos), picture("waiting", "hill"))
+    found = bench.catalogue.images.pictures(photos.collection_id, ["a", "waiting", "nobody"])
+    assert set(found) == {"a"}
+    assert found["a"].perceptual_hash == LOOKS["lake"]
+
+
+def test_a_linked_image_has_no_regions(bench: Bench) -> None:
+    with_regions = bench.collection("with regions", spaces=(SPACE, REGION_SPACE))
+    for name, content, policy in (("a", "lake", KEEP), ("b", "hill", KEEP), ("b", "lake", LINK)):
+        leased = bench.lease(bench.add(bench.job(with_regions, on_duplicate=policy), picture(name, content)))
+        done = [replace(embedded(each), regions=(region(0),)) for each in leased.items]
+        bench.catalogue.feed_writer.commit(leased, done, [])
+    assert [len(bench.catalogue.images.regions(with_regions.collection_id, name)) for name in ("a", "b")] == [1, 0]
