@@ -41,7 +41,7 @@ class Classifications:
         model, digest = plan.space.model, plan.space.digest
         classified = []
         if query.image_ids:
-            vectors = await self._resolver.stored(query.image_ids, plan, deadline)
+            vectors = await self._resolver.stored(query.image_ids, plan, deadline, "picture")
             classified.append(await self._embedder.classify_vectors(model, digest, classes, vectors, deadline.left_s))
         for begin in range(0, len(query.images), IMAGES_A_CALL):
             some = query.images[begin : begin + IMAGES_A_CALL]

@@ -65,12 +65,15 @@ class QueryResolver:
             rows = await self._made(batch.images, plan, deadline, timings)
         return QueryVectors(b"".join(rows), bytes.fromhex(plan.space.digest), len(rows))
 
-    async def stored(self, image_ids: Sequence[str], plan: Plan, deadline: Deadline) -> list[bytes]:
-        """Return the first vector of each image. Raises ImageNotFound with the index of one that is not there."""
+    async def stored(
+        self, image_ids: Sequence[str], plan: Plan, deadline: Deadline, what: str = "query"
+    ) -> list[bytes]:
+        """Return the first vector of each image. Raises ImageNotFound for one that is not there, telling `what` it is
+        and which."""
         rows = []
         for index, vector in enumerate(await self._stored(image_ids, plan, deadline)):
             if vector is None:
-                raise _not_found(image_ids[index], plan, index)
+                raise _not_found(image_ids[index], plan, f"{what} {index}: ", f"image_ids.ids[{index}]")
             rows.append(vector)
         return rows
 
@@ -145,15 +148,11 @@ def _in_order(
             message = f"part {index}: {vector.message}"
             raise PixvecError.by_reason(vector.reason)(message, field=f"combination.parts[{index}].image")
         if vector is None:
-            raise ImageNotFound(
-                f"part {index}: {plan.collection.name} holds no searchable image {part.image_id!r}",
-                field=f"combination.parts[{index}].image_id",
-            )
+            raise _not_found(part.image_id, plan, f"part {index}: ", f"combination.parts[{index}].image_id")
         yield vector
 
 
-def _not_found(image_id: str, plan: Plan, index: int | None = None) -> ImageNotFound:
-    which, field = ("", "image_id") if index is None else (f"query {index}: ", f"image_ids.ids[{index}]")
+def _not_found(image_id: str, plan: Plan, which: str = "", field: str = "image_id") -> ImageNotFound:
     return ImageNotFound(
         f"{which}{plan.collection.name} holds no searchable image {image_id!r}; check the id, or wait until it is"
         " indexed",

@@ -20,15 +20,26 @@ from pixvec.errors import (
     ShardUnavailable,
     SpaceNotFound,
 )
+from pixvec.rpc.embedder_client import LabelTexts
 from pixvec.rpc.memory_embedder import vector_from_bytes
 from services.gateway.combination import weighted_sum
 from services.gateway.planner import plan_batch, plan_classification, plan_query
 from services.gateway.query import BatchQuery, ClassifyQuery, Deadline, Part, Query
-from services.gateway.query_converters import to_query
+from services.gateway.query_converters import to_classify_query, to_query
+from services.gateway.search_service import SearchService
 from tests.in_loop import in_loop
 from tests.unit.gateway.reading import DIM, ReadSide
 
 IDS = [f"p/{number}" for number in range(40)]
+
+
+class Call:
+    """Without a deadline."""
+
+    def time_remaining(self):
+        return None
+
+
 SEEING = Space("image", "resnet50", DIM, Metric.COSINE, "cd" * 32)
 READING = Space("clip", "open_clip:small", DIM, Metric.COSINE, "ab" * 32, takes_text=True)
 
@@ -184,6 +195,38 @@ async def test_a_collection_of_pictures_only_says_what_would_take_texts():
     assert side.embedder.calls == []
 
 
+@in_loop
+async def test_classes_travel_in_the_order_of_the_request():
+    side = reader()
+    service = SearchService(side.queries, side.batches, None, side.classifications)
+    request = pb.ClassifyRequest(
+        collection="photos", labels=["p/2", "p/1"], images=pb.Images(contents=[b"p/1"]), space="image"
+    )
+    answer = await service.Classify(request, Call())
+    truth = await classify(side, labels=("p/2", "p/1"), images=(b"p/1",))
+    assert answer.results[0].probabilities == pytest.approx(truth.results[0])
+    assert (answer.exclusive, answer.space) == (True, "image")
+    assert answer.timings.total > 0
+
+
+@in_loop
+async def test_templates_go_to_the_model_as_they_are(monkeypatch):
+    side = reader()
+    asked = []
+    vectors = side.embedder.classify_vectors
+
+    async def noted(model, digest, classes, *rest):
+        asked.append(classes)
+        return await vectors(model, digest, classes, *rest)
+
+    monkeypatch.setattr(side.embedder, "classify_vectors", noted)
+    request = pb.ClassifyRequest(
+        collection="photos", labels=["p/1"], templates=["no {}"], image_ids=pb.ImageIds(ids=["p/1"])
+    )
+    await side.classifications.run(to_classify_query(request), Deadline(10))
+    assert asked == [LabelTexts(("p/1",), ("no {}",))]
+
+
 def test_a_weight_that_is_left_out_is_one():
     part = pb.Combination.Part
     request = pb.QueryRequest(
@@ -220,7 +263,7 @@ async def test_a_picture_that_cannot_be_classified_is_named():
     with pytest.raises(PictureNotRecognised, match="picture 299:") as caught:
         await classify(side, labels=("cat",), images=(*[b"good"] * 299, b"bad"))
     assert caught.value.field == "images.contents[299]"
-    with pytest.raises(ImageNotFound, match="'nothing'") as caught:
+    with pytest.raises(ImageNotFound, match="picture 1: photos holds no searchable image 'nothing'") as caught:
         await classify(side, labels=("cat",), image_ids=("p/1", "nothing"))
     assert caught.value.field == "image_ids.ids[1]"
 
