@@ -360,9 +360,10 @@ class FeedWriter(Protocol):
     ) -> list[FeedBatch]:
         """Write one transaction a shard: lock the images, drop items that were overtaken, write images and feed rows,
         draw sequence numbers last, end the items. Running it twice changes nothing. Of several versions on their way
-        the newest that works is found in the end, in whatever order they come. Where the job does not keep duplicates, of several pictures that are the same one alone is written, whoever
-        commits them at once; the others are linked to it, or fail with DuplicateImage. When an original becomes another
-        picture, the oldest of its duplicates takes its place: it is taken in anew, by a job of its own."""
+        the newest that works is found in the end, in whatever order they come. Where the job does not keep
+        duplicates, of several pictures that are the same one alone is written, whoever commits them at once; the others
+        are linked to it, or fail with DuplicateImage. When an original becomes another picture, the oldest of its
+        duplicates takes its place: it is taken in anew, by a job of its own."""
 
     def delete(self, collection_id: int, image_ids: Sequence[str]) -> DeletedImages:
         """Delete images, leaving tombstones. An embed still under way for one of them will not bring it back. The
