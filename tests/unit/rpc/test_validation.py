@@ -136,3 +136,74 @@ def test_a_name_that_no_collection_can_have_is_told_what_it_may_be(name):
 @pytest.mark.parametrize("name", ["a", "0", "my-photos_2", "x" * 63])
 def test_a_name_that_a_collection_can_have(name):
     check(collection_service_pb2.CreateCollectionRequest(collection=name))
+
+
+def by_part(**part):
+    combination = {"parts": [{"image_id": "a"}, part]}
+    return search_service_pb2.QueryRequest(collection="a", combination=combination)
+
+
+@pytest.mark.parametrize("text", ["", " ", "\t\n", "x" * 2001])
+def test_texts_that_say_nothing_or_too_much(text):
+    for request, field in (
+        (search_service_pb2.QueryRequest(collection="a", text=text), "text"),
+        (search_service_pb2.QueryBatchRequest(collection="a", texts={"texts": ["a", text]}), "texts.texts[1]"),
+        (by_part(text=text), "combination.parts[1].text"),
+    ):
+        with pytest.raises(InvalidRequest, match=r"must have a word in it|must be at most 2000 characters") as caught:
+            check(request)
+        assert caught.value.field == field
+
+
+@pytest.mark.parametrize("text", ["a", "?", "ü", "  a  ", "x" * 2000])
+def test_texts_that_can_be_searched_by(text):
+    check(search_service_pb2.QueryRequest(collection="a", text=text))
+    check(by_part(text=text))
+
+
+@pytest.mark.parametrize("weights", [(0,), (-1,), (0, -2, 0), (float("nan"),), (1, 1001), (1, -1001)])
+def test_weights_that_no_combination_can_have(weights):
+    parts = [{"text": "a", "weight": weight} for weight in weights]
+    with pytest.raises(InvalidRequest, match="weight"):
+        check(search_service_pb2.QueryRequest(collection="a", combination={"parts": parts}))
+
+
+@pytest.mark.parametrize("weights", [(None,), (1,), (0, 1), (-1000, 1000), (None, -5)])
+def test_weights_that_a_combination_can_have(weights):
+    parts = [{"text": "a"} if weight is None else {"text": "a", "weight": weight} for weight in weights]
+    check(search_service_pb2.QueryRequest(collection="a", combination={"parts": parts}))
+
+
+def test_a_combination_has_some_parts_and_not_too_many():
+    for parts in ([], [{"text": "a"}] * 17, [{"weight": 1}]):
+        with pytest.raises(InvalidRequest, match=r"combination\.parts"):
+            check(search_service_pb2.QueryRequest(collection="a", combination={"parts": parts}))
+
+
+def classes(labels, templates=()):
+    pictures = {"contents": [b"x"]}
+    return search_service_pb2.ClassifyRequest(collection="a", labels=labels, templates=templates, images=pictures)
+
+
+@pytest.mark.parametrize(
+    ("labels", "templates", "field"),
+    [
+        ([], [], "labels"),
+        (["cat", "cat"], [], "labels"),
+        (["cat", " "], [], "labels[1]"),
+        (["x" * 201], [], "labels[0]"),
+        (["cat"], ["a {}", "a cat"], "templates[1]"),
+        (["cat"], ["{} or {}"], "templates[0]"),
+        (["cat"], ["{{}}"], "templates[0]"),
+        ([f"{number}" for number in range(101)], [f"{number} {{}}" for number in range(100)], None),
+    ],
+)
+def test_what_makes_no_classes(labels, templates, field):
+    with pytest.raises(InvalidRequest) as caught:
+        check(classes(labels, templates))
+    assert caught.value.field == field
+
+
+def test_what_makes_classes():
+    check(classes(["cat", "dog", "a {} in a box"], ["a photo of a {}.", "{}", "two\nlines of {}"]))
+    check(classes([f"{number}" for number in range(1000)], [f"{number} {{}}" for number in range(10)]))
