@@ -19,10 +19,11 @@ from pixvec.errors import ModelNotFound, WeightsUnavailable
 from pixvec.vision.clip_towers import ClipTowers
 from pixvec.vision.digest import model_digest
 from pixvec.vision.hub import fetch
-from pixvec.vision.model_files import checked, locate
+from pixvec.vision.model_files import locate
 from pixvec.vision.preprocess import Fit, Interpolation, Preprocess
+from pixvec.vision.state_dict import check_finite
 from pixvec.vision.torch_backbone import Normalisation
-from pixvec.vision.weights import WeightFile, WeightSource
+from pixvec.vision.weights import WeightFile, WeightSource, checked
 
 _VERSION = 1
 _LOCAL = "local-dir:"
@@ -45,6 +46,8 @@ _REFUSALS = (
     SafetensorError,
     pickle.UnpicklingError,
     ImportError,
+    EOFError,
+    StopIteration,
     RuntimeError,
     ValueError,
     LookupError,
@@ -79,6 +82,7 @@ def load(base: str, source: WeightSource) -> ClipTowers:
         raise WeightsUnavailable(
             f"{base}: {origin.weights.path} and its configuration make no model of open_clip ({_cause(error)})"
         ) from error
+    check_finite(network, origin.weights.path)
     taken = open_clip.get_model_preprocess_cfg(network)
     preprocess, normalisation = _preprocess(base, taken), Normalisation(tuple(taken["mean"]), tuple(taken["std"]))
     sha256 = _identity(origin, config, normalisation)

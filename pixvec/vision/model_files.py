@@ -5,16 +5,12 @@ a name given at start-up (`--weights pca:faces=FILE`), a file in the folder of m
 name that it was registered under.
 """
 
-import re
 from pathlib import Path
 
 from pixvec.errors import WeightsUnavailable
-from pixvec.vision.digest import file_sha256
-from pixvec.vision.weights import FITTED_FAMILIES, WeightFile, WeightSource
+from pixvec.vision.weights import FITTED_FAMILIES, WeightFile, WeightSource, checked
 
 _SUFFIXES = ("", ".safetensors", ".pth", ".pt", ".bin")
-# As torchvision names its files, and as fitted files are saved.
-_HASH_IN_NAME = re.compile(r"-(?P<sha256>[0-9a-f]{8,64})$")
 
 
 def locate(name: str, file: str, source: WeightSource) -> Path:
@@ -38,19 +34,6 @@ def locate(name: str, file: str, source: WeightSource) -> Path:
 def weight_file(name: str, file: str, source: WeightSource) -> WeightFile:
     """Return the file and its hash. Raises WeightsUnavailable: not there, or not of the hash in its name."""
     return checked(locate(name, file, source))
-
-
-def checked(path: Path) -> WeightFile:
-    """Return a file and its hash. Raises WeightsUnavailable if its name ends in the start of another hash."""
-    if not path.is_file():
-        raise WeightsUnavailable(f"{path} is not a file; name one that is")
-    sha256 = file_sha256(path)
-    said = _HASH_IN_NAME.search(path.stem)
-    if said and not sha256.startswith(said["sha256"]):
-        raise WeightsUnavailable(
-            f"{path} is damaged or was changed: its SHA-256 is {sha256[:16]}…, not the one in its name; copy it again"
-        )
-    return WeightFile(path, sha256)
 
 
 def declared(family: str, source: WeightSource) -> dict[str, Path]:

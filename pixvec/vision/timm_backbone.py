@@ -10,13 +10,12 @@ from pixvec.vision import timm_networks
 from pixvec.vision.checkpoint_layouts import backbone_state, unwrap
 from pixvec.vision.digest import model_digest
 from pixvec.vision.hub import fetch
-from pixvec.vision.model_files import checked
 from pixvec.vision.model_name import ModelName
 from pixvec.vision.pooling import learned_power
 from pixvec.vision.state_dict import assign, read_any
 from pixvec.vision.torch_backbone import TorchBackbone
 from pixvec.vision.torchvision_networks import str_of
-from pixvec.vision.weights import WeightFile, WeightSource
+from pixvec.vision.weights import WeightFile, WeightSource, checked
 
 _VERSION = 1
 _FILES = ("model.safetensors", "pytorch_model.bin")

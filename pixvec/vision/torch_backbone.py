@@ -65,7 +65,9 @@ class TorchBackbone:
     @torch.inference_mode()
     def _run(self, pixels: Pixels) -> Vectors:
         # The pixels' own order is channels-last already: the permutation copies nothing.
-        batch = torch.from_numpy(np.require(pixels, requirements="CW")).to(self._device).permute(0, 3, 1, 2).float()
+        batch = (
+            torch.from_numpy(np.require(pixels, requirements=("C", "W"))).to(self._device).permute(0, 3, 1, 2).float()
+        )
         # In place: fresh memory for each step would take three times as long as the steps themselves.
         features = self._network(batch.sub_(self._mean).mul_(self._scale).to(self._dtype))
         vectors: Vectors = torch.nn.functional.normalize(features.float(), dim=1).cpu().numpy()

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from pixvec.errors import WeightsUnavailable
-from pixvec.vision.model_files import checked, declared, locate, weight_file
-from pixvec.vision.weights import WeightFile, WeightSource
+from pixvec.vision.model_files import declared, locate, weight_file
+from pixvec.vision.weights import WeightFile, WeightSource, checked
 
 CONTENT = b"fitted"
 SHA256 = hashlib.sha256(CONTENT).hexdigest()

@@ -7,8 +7,8 @@ import pytest
 
 from pixvec.errors import FailedPrecondition, InvalidRequest, WeightsUnavailable
 from pixvec.vision import fitted_file
-from pixvec.vision.model_files import checked
 from pixvec.vision.pca import Pca, fit_pca, load_pca, save_pca
+from pixvec.vision.weights import checked
 
 RNG = np.random.default_rng(0)
 

@@ -10,10 +10,9 @@ from pixvec.vision import fitted_file
 from pixvec.vision.codebook import Codebook, fit_codebook, load_codebook, save_codebook
 from pixvec.vision.extractor import Extractor
 from pixvec.vision.local_features import DIM, RootSift
-from pixvec.vision.model_files import checked
 from pixvec.vision.registry import describe, load
 from pixvec.vision.sift import PREPROCESS, fit_sift_codebook, vlad
-from pixvec.vision.weights import WeightSource
+from pixvec.vision.weights import WeightSource, checked
 from tests.scenes import crop_of, scenes
 
 WORDS = 32

@@ -51,6 +51,17 @@ def test_a_named_file_is_taken_whatever_its_hash_and_the_cache(tmp_path: Path) -
     assert found.sha256 != SHA256
 
 
+def test_a_named_file_of_another_hash_than_the_one_in_its_name_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / CHECKPOINT.file_name
+    file.write_bytes(CONTENT)
+    source = WeightSource({"resnet50": file}, download=False)
+    assert obtain(CHECKPOINT, source) == WeightFile(file, SHA256)
+    file.write_bytes(CONTENT + b"!")
+    for look in (attempt, obtain):
+        with pytest.raises(WeightsUnavailable, match="is damaged or was changed"):
+            look(CHECKPOINT, source)
+
+
 def test_a_named_file_that_is_missing_is_not_replaced_by_another(tmp_path: Path) -> None:
     cached(CONTENT)
     source = WeightSource({"resnet50": tmp_path / "nowhere.pth"})
