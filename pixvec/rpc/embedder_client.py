@@ -7,13 +7,14 @@ from typing import Protocol
 
 import grpc
 
-from pixvec.domain import Box, ItemError, Region, RegionSettings, Space
+from pixvec.domain import Box, FittedKind, ItemError, Model, Region, RegionSettings, Space
 from pixvec.errors import EmbedderUnavailable, PixvecError, SpaceNotFound, Unavailable
 from pixvec.internal.v1 import embedder_service_pb2 as pb
 from pixvec.internal.v1 import embedder_service_pb2_grpc
 from pixvec.rpc.channels import AsyncChannels
 from pixvec.rpc.conversions import item_error_from_wire
 from pixvec.rpc.errors import from_rpc_error
+from pixvec.rpc.models import fitted_kind_to_wire, listed_model_from_wire
 from pixvec.rpc.regions import box_to_wire, region_from_wire, region_settings_to_wire
 
 
@@ -128,6 +129,15 @@ class EmbedderClient(Protocol):
     async def resolve_model(self, model: str, timeout_s: float) -> ResolvedModel:
         """Load a model, or the best that can be had for `auto`. Raises ModelNotFound, WeightsUnavailable."""
 
+    async def list_models(self, timeout_s: float) -> list[Model]:
+        """Return what workers know, detectors too, but no fitted models."""
+
+    async def try_fitted(
+        self, kind: FittedKind, name: str, base_model: str, content: bytes, timeout_s: float
+    ) -> ResolvedModel:
+        """Load a model from a fitted file that nobody has registered; its `model` is that of its vectors, `base_model`
+        being in its canonical form. Raises InvalidRequest, ModelNotFound, WeightsUnavailable."""
+
     async def render_thumbnail(self, image: bytes, max_side: int, timeout_s: float) -> bytes:
         """Render an upright JPEG of at most `max_side` pixels a side. Raises PictureError."""
 
@@ -231,6 +241,22 @@ class GrpcEmbedder:
         with _translated(self._target):
             response = await self._stub.ResolveModel(pb.ResolveModelRequest(model=model), timeout=timeout_s)
         return ResolvedModel(response.model, response.dim, response.digest.hex(), response.reason, response.takes_text)
+
+    async def list_models(self, timeout_s: float) -> list[Model]:
+        """See EmbedderClient."""
+        with _translated(self._target):
+            response = await self._stub.ListModels(pb.ListModelsRequest(), timeout=timeout_s)
+        return [listed_model_from_wire(each) for each in response.models]
+
+    async def try_fitted(
+        self, kind: FittedKind, name: str, base_model: str, content: bytes, timeout_s: float
+    ) -> ResolvedModel:
+        """See EmbedderClient."""
+        wire = fitted_kind_to_wire(kind)
+        request = pb.TryFittedRequest(kind=wire, name=name, base_model=base_model, content=content)
+        with _translated(self._target):
+            response = await self._stub.TryFitted(request, timeout=timeout_s)
+        return ResolvedModel(kind.model(name, response.base_model), response.dim, response.digest.hex())
 
     async def render_thumbnail(self, image: bytes, max_side: int, timeout_s: float) -> bytes:
         """See EmbedderClient."""

@@ -6,7 +6,7 @@ import struct
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from pixvec.domain import Box, ItemError, Region, RegionEmbedding, RegionSettings, Space
+from pixvec.domain import Box, FittedKind, ItemError, Model, ModelKind, Region, RegionEmbedding, RegionSettings, Space
 from pixvec.errors import (
     BoxOutside,
     DigestMismatch,
@@ -15,6 +15,7 @@ from pixvec.errors import (
     NoTextTower,
     PictureEmpty,
     PictureNotRecognised,
+    WeightsUnavailable,
 )
 from pixvec.rpc.embedder_client import (
     Classified,
@@ -138,6 +139,31 @@ class MemoryEmbedder:
                 best.model, best.dim, best.digest, f"{best.model}: the first there is", best.takes_text
             )
         return self._find(model)
+
+    async def list_models(self, timeout_s: float) -> list[Model]:  # noqa: ARG002
+        """See EmbedderClient: models and detectors, each needing no weights."""
+        self.calls.append("list_models")
+        models = [
+            Model(each.model, ModelKind.HANDCRAFTED, each.dim, "stands in", takes_text=each.takes_text)
+            for each in self.models.values()
+        ]
+        detectors = [Model(each.model, ModelKind.DETECTOR, each.dim, "stands in") for each in self.detectors.values()]
+        return models + detectors
+
+    async def try_fitted(
+        self,
+        kind: FittedKind,
+        name: str,
+        base_model: str,
+        content: bytes,
+        timeout_s: float,  # noqa: ARG002
+    ) -> ResolvedModel:
+        """See EmbedderClient: a file that begins with `b"bad"` is none, any other one makes vectors of 8 numbers."""
+        self.calls.append("try_fitted")
+        base = self._find(base_model).model if base_model else ""
+        if content.startswith(b"bad"):
+            raise WeightsUnavailable("the file cannot be read as safetensors: fit it again")
+        return ResolvedModel(kind.model(name, base), 8, hashlib.sha256(content).hexdigest())
 
     async def render_thumbnail(self, image: bytes, max_side: int, timeout_s: float) -> bytes:  # noqa: ARG002
         """See EmbedderClient. The thumbnail names its side and its source."""

@@ -12,6 +12,7 @@ from pixvec.api.v1 import (
     collection_service_pb2_grpc,
     image_service_pb2_grpc,
     job_service_pb2_grpc,
+    model_service_pb2_grpc,
     search_service_pb2_grpc,
 )
 from pixvec.blobs.store import FileStore, FsspecBlobStore
@@ -45,6 +46,8 @@ from services.gateway.ingest_stream import StreamLimits
 from services.gateway.ingests import Ingests
 from services.gateway.intake import Intake
 from services.gateway.job_service import JobService
+from services.gateway.model_service import ModelService
+from services.gateway.models import Models
 from services.gateway.pictures import StoredPictures
 from services.gateway.publisher import ChunkPublisher
 from services.gateway.queries import Queries
@@ -53,6 +56,7 @@ from services.gateway.scenes import Scenes
 from services.gateway.search_service import SearchService
 from services.gateway.snapshots import Snapshots
 from services.gateway.topology import Topology
+from services.gateway.trainings import Trainings
 from services.gateway.watcher import OutcomeWatcher
 
 SERVICES = (
@@ -60,6 +64,7 @@ SERVICES = (
     "pixvec.api.v1.CollectionService",
     "pixvec.api.v1.ImageService",
     "pixvec.api.v1.JobService",
+    "pixvec.api.v1.ModelService",
     "pixvec.api.v1.SearchService",
 )
 DATABASE_THREADS = 8
@@ -190,7 +195,10 @@ def add_services(
     image_service_pb2_grpc.add_ImageServiceServicer_to_server(images, server)
 
     jobs = IngestJobs(directory, catalogue.jobs, backends.sources, publisher, sql, files)
-    job_service_pb2_grpc.add_JobServiceServicer_to_server(JobService(jobs, closing), server)
+    trainings = Trainings(directory, catalogue, embedder, publisher, sql)
+    job_service_pb2_grpc.add_JobServiceServicer_to_server(JobService(jobs, trainings, closing), server)
+    models = Models(catalogue.models, embedder, blobs, sql, files)
+    model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelService(models), server)
 
     scatter = Scatter(directory, backends.searchers, partial_after_s=settings.query_partial_after_s)
     pictures = StoredPictures(catalogue.images, blobs, sql, files)

@@ -21,6 +21,7 @@ from pixvec.rpc.conversions import (
     token_to_wire,
 )
 from pixvec.rpc.index_settings import index_from_wire
+from pixvec.rpc.models import job_kind_to_wire, training_to_wire
 from pixvec.rpc.regions import region_settings_from_wire, region_to_wire
 from pixvec.rpc.spaces import regions_to_wire, spaces_to_wire
 from services.gateway.new_spaces import IMAGE_SPACE, NewRegions, NewSpace, NewSpaces
@@ -105,6 +106,8 @@ def to_job(job: Job) -> job_service_pb2.Job:
         end_time=time_to_wire(job.ended_at) if job.ended_at else None,
         error=item_error_to_wire(job.error) if job.error else None,
         token=token_to_wire(job.token),
+        kind=job_kind_to_wire(job.kind),
+        training=training_to_wire(job.training) if job.training else None,
     )
 
 

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 from pixvec.api.v1 import image_service_pb2 as pb
 from pixvec.catalogue.interfaces import JobStore
-from pixvec.domain import Collection
+from pixvec.domain import Collection, JobKind
 from pixvec.errors import InvalidRequest, Overloaded
 from pixvec.rpc.blocking import BlockingCalls
 from pixvec.rpc.conversions import on_existing_from_wire, stage_from_wire
@@ -76,6 +76,8 @@ class Ingests:
                 f"job {job.job_id} belongs to collection {job.collection!r}, not to {collection.name!r}",
                 field="open.job_id",
             )
+        if job.kind is not JobKind.INGEST:
+            raise InvalidRequest(f"job {job.job_id} is a {job.kind} and takes no pictures", field="open.job_id")
         # It may be about to be closed as abandoned, and the next heartbeat is far.
         await self._sql.run(self._jobs.touch, [job.job_id])
         return job.job_id

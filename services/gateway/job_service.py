@@ -7,13 +7,18 @@ from typing import Any
 from pixvec.api.v1 import job_service_pb2 as pb
 from pixvec.api.v1 import job_service_pb2_grpc
 from pixvec.rpc.conversions import on_existing_from_wire
+from pixvec.rpc.deadlines import time_left_s
+from pixvec.rpc.models import fitted_kind_from_wire
 from services.gateway.closing import Closing
 from services.gateway.converters import to_failure, to_job
 from services.gateway.ingest_jobs import IngestJobs
 from services.gateway.page_tokens import DEFAULT_PAGE_SIZE, decode_page_token, encode_page_token
+from services.gateway.trainings import Trainings, TrainingWish
 
 _POLL_S = 0.2
 _LONGEST_POLL_S = 1.0
+# For callers who name no deadline: the weights of a PCA's model may have to be fetched.
+_DEFAULT_DEADLINE_S = 360.0
 _JOB_PAGES = "jobs"
 _FAILURE_PAGES = "failures"
 
@@ -21,8 +26,9 @@ _FAILURE_PAGES = "failures"
 class JobService(job_service_pb2_grpc.JobServiceServicer):
     """Long work that outlives the call that asked for it."""
 
-    def __init__(self, jobs: IngestJobs, closing: Closing) -> None:
+    def __init__(self, jobs: IngestJobs, trainings: Trainings, closing: Closing) -> None:
         self._jobs = jobs
+        self._trainings = trainings
         self._closing = closing
 
     async def CreateIngest(self, request: pb.CreateIngestRequest, context: Any) -> pb.CreateIngestResponse:  # noqa: ARG002
@@ -30,6 +36,20 @@ class JobService(job_service_pb2_grpc.JobServiceServicer):
         on_existing = on_existing_from_wire(request.on_existing)
         job = await self._jobs.create(request.collection, request.uri_prefix, on_existing, request.idempotency_key)
         return pb.CreateIngestResponse(job=to_job(job))
+
+    async def CreateTraining(self, request: pb.CreateTrainingRequest, context: Any) -> pb.CreateTrainingResponse:
+        """Fit a codebook or a PCA on a sample of a collection."""
+        wish = TrainingWish(
+            request.collection,
+            request.name,
+            fitted_kind_from_wire(request.kind),
+            request.model,
+            request.size,
+            request.sample_size,
+            request.idempotency_key,
+        )
+        job = await self._trainings.create(wish, time_left_s(context, _DEFAULT_DEADLINE_S))
+        return pb.CreateTrainingResponse(job=to_job(job))
 
     async def GetJob(self, request: pb.GetJobRequest, context: Any) -> pb.GetJobResponse:  # noqa: ARG002
         """Describe one job."""

@@ -37,6 +37,13 @@ class ChunkPublisher:
         except (Unavailable, Overloaded) as error:
             log.warning("publish_failed", job=job_id, error=error.message)
 
+    async def publish_training(self, job_id: str) -> None:
+        """Ask for a training to be worked on, now."""
+        try:
+            await self._broker.run(self._queue.publish_training, job_id)
+        except (Unavailable, Overloaded) as error:
+            log.warning("publish_failed", job=job_id, error=error.message)
+
     async def run(self) -> None:
         """Send what comes, until cancelled."""
         while True:

@@ -10,9 +10,11 @@ import pytest
 
 from pixvec.domain import (
     Box,
+    FittedKind,
     Hit,
     ItemError,
     Metric,
+    ModelKind,
     Region,
     RegionEmbedding,
     RegionSettings,
@@ -32,6 +34,7 @@ from pixvec.errors import (
     ShardUnavailable,
     SpaceNotFound,
     StaleToken,
+    WeightsUnavailable,
 )
 from pixvec.index.brute import NumpyShard
 from pixvec.index.interfaces import Change, SpaceSpec
@@ -42,6 +45,7 @@ from pixvec.rpc.conversions import item_error_to_wire, params_from_wire, positio
 from pixvec.rpc.embedder_client import GrpcEmbedder, LabelTexts, ResolvedModel
 from pixvec.rpc.memory_embedder import MemoryEmbedder, vector_from_bytes
 from pixvec.rpc.memory_searchers import MemorySearchers
+from pixvec.rpc.models import fitted_kind_from_wire, model_kind_to_wire
 from pixvec.rpc.regions import box_from_wire, region_settings_from_wire, region_to_wire
 from pixvec.rpc.searcher_client import GrpcSearchers
 from pixvec.rpc.shard_search import ShardScores, ShardSearch, ShardVectors, best_first
@@ -146,7 +150,27 @@ class EmbedderService(embedder_service_pb2_grpc.EmbedderServiceServicer):
         )
 
     async def ListModels(self, request, context):
-        return embedder_pb.ListModelsResponse()
+        models = await self.twin.list_models(10)
+        return embedder_pb.ListModelsResponse(
+            models=[
+                embedder_pb.Model(
+                    name=each.name,
+                    kind=model_kind_to_wire(each.kind),
+                    dim=each.dim,
+                    description=each.description,
+                    available=each.available,
+                    takes_text=each.takes_text,
+                )
+                for each in models
+            ]
+        )
+
+    async def TryFitted(self, request, context):
+        kind = fitted_kind_from_wire(request.kind)
+        found = await self.twin.try_fitted(kind, request.name, request.base_model, request.content, 10)
+        return embedder_pb.TryFittedResponse(
+            dim=found.dim, digest=bytes.fromhex(found.digest), base_model=request.base_model
+        )
 
 
 def region_space(settings=WORDS, digest="cd" * 32):
@@ -286,6 +310,27 @@ async def test_models_are_resolved(kind):
         best = await client.resolve_model("auto", 10)
         assert best.model == "big"
         assert best.reason
+
+
+@in_loop
+async def test_models_are_listed(kind):
+    async with embedder(kind) as client:
+        listed = {each.name: each for each in await client.list_models(10)}
+    assert {name: each.dim for name, each in listed.items()} == {"big": 8, "small": 4, "words": 8}
+    assert listed["words"].kind is ModelKind.DETECTOR
+    assert (listed["big"].takes_text, listed["small"].takes_text, listed["big"].available) == (True, False, True)
+
+
+@in_loop
+async def test_fitted_files_are_tried_out(kind):
+    async with embedder(kind) as client:
+        made = await client.try_fitted(FittedKind.PCA, "axes", "big", b"a file", 10)
+        assert (made.model, made.dim) == ("big+pca:axes", 8)
+        assert (await client.try_fitted(FittedKind.SIFT_VLAD, "words", "", b"a file", 10)).model == "sift-vlad:words"
+        with pytest.raises(WeightsUnavailable, match="safetensors"):
+            await client.try_fitted(FittedKind.PCA, "axes", "big", b"bad", 10)
+        with pytest.raises(ModelNotFound):
+            await client.try_fitted(FittedKind.PCA, "axes", "other", b"a file", 10)
 
 
 @in_loop

@@ -10,6 +10,7 @@ from pixvec.rpc.blocking import BlockingCalls
 from services.gateway import job_service as job_service_module
 from services.gateway.ingest_jobs import IngestJobs
 from services.gateway.job_service import JobService
+from services.gateway.trainings import Trainings
 from tests.in_loop import in_loop
 from tests.unit.gateway.writing import FakeContext, WriteSide
 
@@ -20,7 +21,8 @@ UNKNOWN = "6f2ab2a5-7c8e-4b0f-9d8e-0f0f0f0f0f0f"
 def service_of(side):
     files = BlockingCalls("files", 1)
     jobs = IngestJobs(side.directory, side.jobs, side.sources, side.publisher, side.sql, files)
-    return JobService(jobs, side.closing)
+    trainings = Trainings(side.directory, side.catalogue, side.embedder, side.publisher, side.sql)
+    return JobService(jobs, trainings, side.closing)
 
 
 def create(side, root, **fields):

@@ -38,6 +38,7 @@ class FakeQueue:
     def __init__(self):
         self.chunks: list[ChunkRef] = []
         self.plans: list[str] = []
+        self.trainings: list[str] = []
         self.error = None
 
     def publish(self, refs):
@@ -49,6 +50,11 @@ class FakeQueue:
         if self.error:
             raise self.error
         self.plans.append(job_id)
+
+    def publish_training(self, job_id):
+        if self.error:
+            raise self.error
+        self.trainings.append(job_id)
 
     def depth(self):
         return len(self.chunks)
