@@ -5,6 +5,7 @@ from pixvec.client.async_client import AsyncClient
 from pixvec.client.async_jobs import AsyncIngestJob, AsyncUriJob
 from pixvec.client.jobs import IngestJob, UriJob
 from pixvec.client.parts import Part
+from pixvec.client.scene_values import ObjectMatch, SceneHit, SceneObject, SceneResult
 from pixvec.client.sources import NewImage
 from pixvec.client.sync_client import Client
 from pixvec.client.values import (
@@ -16,6 +17,7 @@ from pixvec.client.values import (
     Coverage,
     DeleteResult,
     Failure,
+    FoundRegion,
     Hit,
     IngestCounts,
     SearchResult,
@@ -36,6 +38,7 @@ __all__ = [
     "Coverage",
     "DeleteResult",
     "Failure",
+    "FoundRegion",
     "Hit",
     "IndexKind",
     "IndexSettings",
@@ -43,8 +46,12 @@ __all__ = [
     "IngestJob",
     "JobInfo",
     "NewImage",
+    "ObjectMatch",
     "Part",
     "RestoredShard",
+    "SceneHit",
+    "SceneObject",
+    "SceneResult",
     "SearchResult",
     "ShardSnapshot",
     "SnapshotInfo",

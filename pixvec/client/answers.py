@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from pixvec.api.v1 import collection_service_pb2, image_service_pb2, job_service_pb2, search_service_pb2
+from pixvec.api.v1 import collection_service_pb2, common_pb2, image_service_pb2, job_service_pb2, search_service_pb2
+from pixvec.client.scene_values import ObjectMatch, SceneHit, SceneObject, SceneResult
 from pixvec.client.values import (
     BatchHits,
     BatchResult,
@@ -12,6 +13,7 @@ from pixvec.client.values import (
     Coverage,
     DeleteResult,
     Failure,
+    FoundRegion,
     Hit,
     SearchResult,
     Timings,
@@ -25,6 +27,7 @@ from pixvec.rpc.conversions import (
     time_from_wire,
     token_from_wire,
 )
+from pixvec.rpc.regions import region_from_wire
 from pixvec.rpc.spaces import spaces_from_wire
 
 _NO_ATTRIBUTES: dict[str, bool] = {}
@@ -96,13 +99,14 @@ def search_result(message: search_service_pb2.QueryResponse) -> SearchResult:
         timings=_timings(message.timings),
         space=message.space,
         attributes_missing=message.attributes_missing,
+        regions_missing=message.regions_missing,
     )
 
 
 def batch_result(message: search_service_pb2.QueryBatchResponse) -> BatchResult:
     """Return the answers to a batch."""
     return BatchResult(
-        results=tuple(BatchHits(tuple(hits.image_ids), tuple(hits.scores)) for hits in message.results),
+        results=tuple(map(_batch_hits, message.results)),
         coverage=_coverage(message.coverage),
         timings=_timings(message.timings),
         space=message.space,
@@ -117,6 +121,31 @@ def classify_result(message: search_service_pb2.ClassifyResponse, labels: Sequen
         timings=_timings(message.timings),
         space=message.space,
     )
+
+
+def scene_result(message: search_service_pb2.QuerySceneResponse) -> SceneResult:
+    """Return the answer to a search for a whole scene."""
+    return SceneResult(
+        objects=tuple(SceneObject(_region(each.region), tuple(map(_hit, each.hits))) for each in message.objects),
+        pictures=tuple(map(_scene_hit, message.pictures)),
+        objects_found=message.objects_found,
+        coverage=_coverage(message.coverage),
+        timings=_timings(message.timings),
+        space=message.space,
+        width=message.width,
+        height=message.height,
+        attributes_missing=message.attributes_missing,
+        regions_missing=message.regions_missing,
+    )
+
+
+def _scene_hit(message: search_service_pb2.SceneHit) -> SceneHit:
+    objects = tuple(ObjectMatch(each.score, _region(each.region)) for each in message.objects)
+    return SceneHit(message.image_id, message.score, objects, from_values(message.attributes))
+
+
+def _batch_hits(message: search_service_pb2.PackedHits) -> BatchHits:
+    return BatchHits(tuple(message.image_ids), tuple(message.scores), tuple(message.ordinals))
 
 
 def _classification(message: search_service_pb2.Classification, labels: Sequence[str]) -> Classification:
@@ -142,6 +171,13 @@ def _timings(message: search_service_pb2.Timings) -> Timings:
 
 
 def _hit(message: search_service_pb2.Hit) -> Hit:
-    return Hit(
-        message.image_id, message.score, from_values(message.attributes) if message.attributes else _NO_ATTRIBUTES
-    )
+    attributes = from_values(message.attributes) if message.attributes else _NO_ATTRIBUTES
+    region = _region(message.region) if message.HasField("region") else None
+    return Hit(message.image_id, message.score, attributes, region)
+
+
+def _region(message: common_pb2.Region) -> FoundRegion:
+    if not message.HasField("box"):
+        return FoundRegion(message.region_id, message.ordinal)
+    found = region_from_wire(message)
+    return FoundRegion(message.region_id, found.ordinal, found.box, found.class_name, found.score, found.mask)

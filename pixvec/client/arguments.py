@@ -1,12 +1,15 @@
 """Arguments that can never work are refused before they are sent."""
 
 import operator
-from collections.abc import Iterable
-from typing import TypeVar
+from collections.abc import Iterable, Sequence
+from typing import TypeAlias, TypeVar
 
-from pixvec.domain import Consistency, IndexKind, IndexSettings, Metric, OnExisting, SearchOptions, VectorStorage
+from pixvec.domain import Box, Consistency, IndexKind, IndexSettings, Metric, OnExisting, SearchOptions, VectorStorage
 from pixvec.errors import InvalidRequest, PictureTooLarge
 from pixvec.rpc.channels import MAX_MESSAGE_BYTES
+
+# A Box, or x1, y1, x2, y2 in pixels of the upright picture.
+BoxLike: TypeAlias = Box | Sequence[float]
 
 _Choice = TypeVar("_Choice", Metric, OnExisting, Consistency, IndexKind, VectorStorage)
 
@@ -42,6 +45,17 @@ def number(field: str, value: float) -> float:
         return value * 1.0
     except TypeError:
         raise InvalidRequest(f"{field} must be a number, not {value!r}", field=field) from None
+
+
+def box(field: str, value: BoxLike) -> Box:
+    """Return a part of a picture. Raises InvalidRequest for what is not x1, y1, x2, y2."""
+    if isinstance(value, Box):
+        value = (value.x1, value.y1, value.x2, value.y2)
+    try:
+        x1, y1, x2, y2 = (float(number(field, each)) for each in value)
+    except (TypeError, ValueError):
+        raise InvalidRequest(f"{field} must be x1, y1, x2, y2 in pixels, not {value!r}", field=field) from None
+    return Box(x1, y1, x2, y2)
 
 
 def text(field: str, value: str) -> str:

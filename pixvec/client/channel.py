@@ -15,7 +15,7 @@ _RETRY_SAFE = {
     "pixvec.api.v1.CollectionService": ["GetCollection", "ListCollections", "UpdateCollection"],
     "pixvec.api.v1.ImageService": ["GetImage", "GetContent", "DeleteImages"],
     "pixvec.api.v1.JobService": ["CreateIngest", "GetJob", "ListJobs", "WatchJob", "ListFailures"],
-    "pixvec.api.v1.SearchService": ["Query", "QueryBatch"],
+    "pixvec.api.v1.SearchService": ["Query", "QueryBatch", "QueryScene"],
 }
 
 

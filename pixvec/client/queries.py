@@ -4,12 +4,14 @@ import os
 from collections.abc import Iterable
 
 from pixvec.api.v1 import search_service_pb2
-from pixvec.client.arguments import check_size, choice, not_negative, number, text, texts
+from pixvec.client.arguments import BoxLike, check_size, choice, not_negative, number, text, texts
+from pixvec.client.arguments import box as to_box
 from pixvec.client.parts import Part, PictureLike, read_picture, to_combination
 from pixvec.client.vectors import MatrixLike, VectorLike, pack_vector, pack_vectors
 from pixvec.domain import Consistency, SearchOptions, SeqToken
 from pixvec.errors import InvalidRequest
 from pixvec.rpc.conversions import consistency_to_wire, params_to_wire, token_to_wire
+from pixvec.rpc.regions import box_to_wire
 
 
 def query_request(
@@ -18,6 +20,8 @@ def query_request(
     image_id: str | None,
     vector: VectorLike | None,
     *,
+    region_id: str | None,
+    box: BoxLike | None,
     by_text: str | None,
     combine: Iterable[Part] | None,
     space: str,
@@ -25,14 +29,20 @@ def query_request(
     offset: int,
     min_score: float | None,
     attributes: bool,
+    regions: bool,
+    masks: bool,
     options: SearchOptions,
     consistency: Consistency | str,
     token: SeqToken,
 ) -> search_service_pb2.QueryRequest:
-    """Build a search by exactly one of `image`, `image_id`, `by_text`, `vector` and `combine`. Raises InvalidRequest,
-    InvalidVector, and OSError for a picture file that cannot be read."""
-    if sum(given is not None for given in (image, image_id, by_text, vector, combine)) != 1:
-        raise InvalidRequest("search needs exactly one of image, image_id, text, vector and combine", field="query")
+    """Build a search by exactly one of `image`, `image_id`, `region_id`, `by_text`, `vector` and `combine`. Raises
+    InvalidRequest, InvalidVector, and OSError for a picture file that cannot be read."""
+    if sum(given is not None for given in (image, image_id, region_id, by_text, vector, combine)) != 1:
+        raise InvalidRequest(
+            "search needs exactly one of image, image_id, region_id, text, vector and combine", field="query"
+        )
+    if box is not None and image is None and image_id is None:
+        raise InvalidRequest("a box needs the picture that it is drawn on: image or image_id", field="box")
     request = search_service_pb2.QueryRequest(
         collection=text("collection", collection),
         space=text("space", space),
@@ -44,16 +54,55 @@ def query_request(
         request.vector.data = pack_vector(vector)
     elif image_id is not None:
         request.image_id = text("image_id", image_id)
+    elif region_id is not None:
+        request.region_id = text("region_id", region_id)
     elif by_text is not None:
         request.text = text("text", by_text)
     elif combine is not None:
         request.combination.CopyFrom(to_combination(combine))
     elif image is not None:
         request.image = read_picture(image)
+    if box is not None:
+        request.box.CopyFrom(box_to_wire(to_box("box", box)))
     if min_score is not None:
         request.min_score = number("min_score", min_score)
-    if attributes:
-        request.include.attributes = True
+    _include(request, attributes=attributes, regions=regions, masks=masks)
+    _ask_consistency(request, consistency, token)
+    return request
+
+
+def scene_request(
+    collection: str,
+    image: PictureLike | None,
+    image_id: str | None,
+    *,
+    max_objects: int,
+    limit: int,
+    min_score: float | None,
+    attributes: bool,
+    regions: bool,
+    masks: bool,
+    options: SearchOptions,
+    consistency: Consistency | str,
+    token: SeqToken,
+) -> search_service_pb2.QuerySceneRequest:
+    """Build a search for all objects of exactly one of `image` and `image_id`. Raises InvalidRequest, and OSError for a
+    picture file that cannot be read."""
+    if (image is None) == (image_id is None):
+        raise InvalidRequest("a scene needs exactly one of image and image_id", field="query")
+    request = search_service_pb2.QuerySceneRequest(
+        collection=text("collection", collection),
+        max_objects=not_negative("max_objects", max_objects),
+        limit=not_negative("limit", limit),
+        params=params_to_wire(options),
+    )
+    if image_id is not None:
+        request.image_id = text("image_id", image_id)
+    elif image is not None:
+        request.image = read_picture(image)
+    if min_score is not None:
+        request.min_score = number("min_score", min_score)
+    _include(request, attributes=attributes, regions=regions, masks=masks)
     _ask_consistency(request, consistency, token)
     return request
 
@@ -135,8 +184,25 @@ def classify_request(
     return request
 
 
+def _include(
+    request: search_service_pb2.QueryRequest | search_service_pb2.QuerySceneRequest,
+    *,
+    attributes: bool,
+    regions: bool,
+    masks: bool,
+) -> None:
+    # An empty message is one too, and asks for nothing.
+    if attributes:
+        request.include.attributes = True
+    if regions or masks:
+        request.include.regions = True
+    if masks:
+        request.include.masks = True
+
+
 def _ask_consistency(
     request: search_service_pb2.QueryRequest
+    | search_service_pb2.QuerySceneRequest
     | search_service_pb2.QueryBatchRequest
     | search_service_pb2.ClassifyRequest,
     consistency: Consistency | str,

@@ -6,10 +6,11 @@ import grpc
 
 from pixvec.api.v1.search_service_pb2_grpc import SearchServiceStub
 from pixvec.client import answers
-from pixvec.client.arguments import search_options
+from pixvec.client.arguments import BoxLike, search_options
 from pixvec.client.calls import Calls
 from pixvec.client.parts import Part, PictureLike
-from pixvec.client.queries import batch_request, classify_request, query_request
+from pixvec.client.queries import batch_request, classify_request, query_request, scene_request
+from pixvec.client.scene_values import SceneResult
 from pixvec.client.values import BatchResult, ClassifyResult, SearchResult
 from pixvec.client.vectors import MatrixLike, VectorLike
 from pixvec.domain import Consistency
@@ -28,6 +29,8 @@ class Searches(Calls):
         *,
         image: PictureLike | None = None,
         image_id: str | None = None,
+        region_id: str | None = None,
+        box: BoxLike | None = None,
         text: str | None = None,
         vector: VectorLike | None = None,
         combine: Iterable[Part] | None = None,
@@ -36,6 +39,8 @@ class Searches(Calls):
         offset: int = 0,
         min_score: float | None = None,
         attributes: bool = False,
+        regions: bool = False,
+        masks: bool = False,
         exact: bool = False,
         ef: int = 0,
         nprobe: int = 0,
@@ -46,6 +51,10 @@ class Searches(Calls):
         """Find images like a picture (bytes or a file), like one of the collection, of what a text says, or near a
         vector; or like several of these at once: `combine` takes a weighted `Part` for each. A text takes a space whose
         model reads texts, such as open_clip; by default the first one.
+
+        In a collection of regions, `region_id` finds what is like an object of a picture, and `box`, x1, y1, x2, y2 in
+        pixels of the upright `image` or `image_id`, what is like that part of it; in other spaces a box is cut out.
+        `regions` asks where the objects are that were found, `masks` for their pixels too.
 
         `exact` compares every vector. Otherwise `ef` (of a graph) and `nprobe` (of inverted lists) say how far to look,
         and `rescore` how many times `limit` candidates are compared again as they are stored, -1 for none; 0 stands for
@@ -60,6 +69,8 @@ class Searches(Calls):
             image,
             image_id,
             vector,
+            region_id=region_id,
+            box=box,
             by_text=text,
             combine=combine,
             space=space,
@@ -67,11 +78,55 @@ class Searches(Calls):
             offset=offset,
             min_score=min_score,
             attributes=attributes,
+            regions=regions,
+            masks=masks,
             options=search_options(exact=exact, ef=ef, nprobe=nprobe, rescore=rescore),
             consistency=consistency,
             token=self._tokens.newest(collection),
         )
         return answers.search_result(self._fresh(collection, self._search.Query, request, timeout_s))
+
+    def search_scene(
+        self,
+        collection: str,
+        *,
+        image: PictureLike | None = None,
+        image_id: str | None = None,
+        max_objects: int = 10,
+        limit: int = 10,
+        min_score: float | None = None,
+        attributes: bool = False,
+        regions: bool = True,
+        masks: bool = False,
+        exact: bool = False,
+        ef: int = 0,
+        nprobe: int = 0,
+        rescore: float = 0.0,
+        consistency: Consistency | str = Consistency.SESSION,
+        timeout_s: float = 30.0,
+    ) -> SceneResult:
+        """Find each object of a picture by itself, and `pictures` that hold all of them, by the mean of their scores.
+
+        The collection's detector finds the objects, or found them when the image was taken in; the `max_objects` of the
+        best detector score are searched for. With `min_score` a picture in which an object scores less does not hold
+        it. A picture without any object has an empty answer. See `search` for the rest. Raises NoRegions where the
+        collection finds no objects, ImageNotFound, PictureError.
+        """
+        request = scene_request(
+            collection,
+            image,
+            image_id,
+            max_objects=max_objects,
+            limit=limit,
+            min_score=min_score,
+            attributes=attributes,
+            regions=regions,
+            masks=masks,
+            options=search_options(exact=exact, ef=ef, nprobe=nprobe, rescore=rescore),
+            consistency=consistency,
+            token=self._tokens.newest(collection),
+        )
+        return answers.scene_result(self._fresh(collection, self._search.QueryScene, request, timeout_s))
 
     def search_batch(
         self,

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import overload
 
-from pixvec.domain import Attributes, ItemError, SeqToken, Space
+from pixvec.domain import Attributes, Box, ItemError, Mask, SeqToken, Space, region_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +45,28 @@ class IngestCounts:
 
 
 @dataclass(frozen=True, slots=True)
+class FoundRegion:
+    """One object in a picture. `region_id` is what to search by it with; `ordinal` counts within the picture. `box`, in
+    pixels of the upright picture, `class_name` and the detector's `score` are filled when asked for, and so is `mask`
+    of a detector that makes them."""
+
+    region_id: str
+    ordinal: int
+    box: Box | None = None
+    class_name: str = ""
+    score: float = 0.0
+    mask: Mask | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Hit:
-    """One found image. A larger score is better for every metric; `attributes` is filled when asked for."""
+    """One found image. A larger score is better for every metric; `attributes` is filled when asked for; `region`, in a
+    space of regions, is the one of the picture that was found."""
 
     image_id: str
     score: float
     attributes: Attributes = field(default_factory=dict)
+    region: FoundRegion | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +109,7 @@ class SearchResult(Sequence[Hit]):
     timings: Timings
     space: str
     attributes_missing: bool = False
+    regions_missing: bool = False
 
     def __iter__(self) -> Iterator[Hit]:
         return iter(self.hits)
@@ -112,10 +129,12 @@ class SearchResult(Sequence[Hit]):
 
 @dataclass(frozen=True, slots=True)
 class BatchHits(Sequence[Hit]):
-    """The hits of one query of a batch, best first: ids and scores side by side, or a `Hit` each when asked for one."""
+    """The hits of one query of a batch, best first: ids and scores side by side, or a `Hit` each when asked for one. In
+    a space of regions `ordinals` says which of its image's each hit is."""
 
     image_ids: tuple[str, ...]
     scores: tuple[float, ...]
+    ordinals: tuple[int, ...] = ()
 
     def __len__(self) -> int:
         return len(self.image_ids)
@@ -128,8 +147,12 @@ class BatchHits(Sequence[Hit]):
 
     def __getitem__(self, index: int | slice) -> Hit | Sequence[Hit]:
         if isinstance(index, slice):
-            return BatchHits(self.image_ids[index], self.scores[index])
-        return Hit(self.image_ids[index], self.scores[index])
+            return BatchHits(self.image_ids[index], self.scores[index], self.ordinals[index])
+        image_id, score = self.image_ids[index], self.scores[index]
+        if not self.ordinals:
+            return Hit(image_id, score)
+        ordinal = self.ordinals[index]
+        return Hit(image_id, score, region=FoundRegion(region_id(image_id, ordinal), ordinal))
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,8 @@ import grpc
 from pixvec.api.v1 import common_pb2
 from pixvec.api.v1 import search_service_pb2 as pb
 from pixvec.api.v1.search_service_pb2_grpc import SearchServiceServicer
+from pixvec.client.testing.regions import best_regions, check_regions, drawn_region, region_hit, stored_region
+from pixvec.client.testing.scenes import scene_response
 from pixvec.client.testing.servicers import Servicer
 from pixvec.client.testing.store import DIM, Store, StoredCollection, StoredImage, cosine, embed, unpack
 from pixvec.errors import InvalidVector, PixvecError, StaleToken
@@ -25,21 +27,22 @@ class FakeSearch(Servicer, SearchServiceServicer):
         """Answer one query."""
         with self._server.answering("Query", request, context) as store:
             collection = _fresh(store, request.collection, request.token)
-            found = _ranked(collection, _query_vector(store, request), _min_score(request))
+            in_regions = _is_in_regions(collection, request)
+            hits = _region_hits(store, request) if in_regions else _hits(store, request)
             limit = request.limit if request.HasField("limit") else _DEFAULT_LIMIT
             return pb.QueryResponse(
-                hits=[
-                    pb.Hit(
-                        image_id=image.message.image_id,
-                        score=score,
-                        attributes=image.message.attributes if request.include.attributes else None,
-                    )
-                    for score, image in found[request.offset : request.offset + limit]
-                ],
+                hits=hits[request.offset : request.offset + limit],
                 coverage=pb.Coverage(shards_total=1, shards_answered=1),
                 timings=pb.Timings(total=0.001, search=0.001),
-                space="image",
+                space="region" if in_regions else "image",
             )
+
+    def QueryScene(self, request: pb.QuerySceneRequest, context: grpc.ServicerContext) -> pb.QuerySceneResponse:
+        """Answer for each object of a picture, and for all of them."""
+        with self._server.answering("QueryScene", request, context) as store:
+            collection = _fresh(store, request.collection, request.token)
+            content = request.image or store.image(request.collection, request.image_id).content
+            return scene_response(collection, content, request)
 
     def Classify(self, request: pb.ClassifyRequest, context: grpc.ServicerContext) -> pb.ClassifyResponse:
         """Say of which label each picture is: the likelier, the nearer its vector is to that of the label."""
@@ -82,6 +85,45 @@ def _fresh(store: Store, name: str, token: common_pb2.SeqToken) -> StoredCollect
         if position.epoch != collection.epoch:
             raise StaleToken("the token is from before the collection was made anew")
     return collection
+
+
+def _is_in_regions(collection: StoredCollection, request: pb.QueryRequest) -> bool:
+    if request.region_id:
+        check_regions(collection, "region_id")
+        return True
+    is_part = request.HasField("box") and collection.message.HasField("regions")
+    return request.space == "region" or (is_part and not request.space)
+
+
+def _region_hits(store: Store, request: pb.QueryRequest) -> list[pb.Hit]:
+    collection = store.collection(request.collection)
+    if request.region_id:
+        vector = stored_region(collection, request.region_id)
+    elif request.HasField("box"):
+        vector = drawn_region(_content(store, request), request.box)
+    else:
+        vector = _checked(unpack(request.vector.data))
+    found = best_regions(collection, vector, _min_score(request))
+    return [region_hit(score, image, ordinal, request.include) for score, image, ordinal in found]
+
+
+def _hits(store: Store, request: pb.QueryRequest) -> list[pb.Hit]:
+    if request.HasField("box"):
+        vector = drawn_region(_content(store, request), request.box)
+    else:
+        vector = _query_vector(store, request)
+    return [
+        pb.Hit(
+            image_id=image.message.image_id,
+            score=score,
+            attributes=image.message.attributes if request.include.attributes else None,
+        )
+        for score, image in _ranked(store.collection(request.collection), vector, _min_score(request))
+    ]
+
+
+def _content(store: Store, request: pb.QueryRequest) -> bytes:
+    return request.image or store.image(request.collection, request.image_id).content
 
 
 def _ranked(collection: StoredCollection, vector: Sequence[float], min_score: float) -> list[tuple[float, StoredImage]]:

@@ -11,6 +11,7 @@ from pixvec.api.v1 import collection_service_pb2, common_pb2, image_service_pb2,
 from pixvec.api.v1.collection_service_pb2_grpc import CollectionServiceServicer
 from pixvec.api.v1.image_service_pb2_grpc import ImageServiceServicer
 from pixvec.api.v1.job_service_pb2_grpc import JobServiceServicer
+from pixvec.client.testing.regions import region_space
 from pixvec.client.testing.store import DIM, Store, StoredCollection, StoredJob
 from pixvec.errors import SpaceNotFound, Unavailable
 from pixvec.rpc.index_settings import index_change, index_from_wire, index_to_wire
@@ -51,11 +52,13 @@ class FakeCollections(Servicer, CollectionServiceServicer):
                 index=index_to_wire(index_from_wire(request.index)),
                 takes_text=True,
             )
-            created = store.create(
-                collection_service_pb2.Collection(
-                    name=request.collection, spaces=[space], shard_count=request.shard_count or 1
-                )
+            message = collection_service_pb2.Collection(
+                name=request.collection, spaces=[space], shard_count=request.shard_count or 1
             )
+            if request.HasField("regions"):
+                message.regions.CopyFrom(request.regions)
+                message.spaces.append(region_space(request.regions))
+            created = store.create(message)
             choice = "fake: there is no other." if request.model in ("", "auto") else ""
             return collection_service_pb2.CreateCollectionResponse(collection=created.message, model_choice=choice)
 
@@ -86,11 +89,13 @@ class FakeCollections(Servicer, CollectionServiceServicer):
         """Note other index settings."""
         with self._server.answering("UpdateCollection", request, context) as store:
             collection = store.collection(request.collection)
-            (space,) = collection.message.spaces
-            if request.space not in ("", space.name):
-                raise SpaceNotFound(f"no space {request.space!r}; the collection has {space.name}", field="space")
+            changed = [space for space in collection.message.spaces if request.space in ("", space.name)]
+            if not changed:
+                known = ", ".join(space.name for space in collection.message.spaces)
+                raise SpaceNotFound(f"no space {request.space!r}; the collection has {known}", field="space")
             change = index_change(request.index, request.update_mask.paths)
-            space.index.CopyFrom(index_to_wire(change(index_from_wire(space.index))))
+            for space in changed:
+                space.index.CopyFrom(index_to_wire(change(index_from_wire(space.index))))
             return collection_service_pb2.UpdateCollectionResponse(collection=_counted(collection))
 
     def DeleteCollection(

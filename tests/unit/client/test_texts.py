@@ -68,7 +68,7 @@ def test_parts_that_can_never_work_are_refused_before_they_are_sent(stored, serv
 
 
 def test_one_thing_is_searched_by(stored):
-    with pytest.raises(InvalidRequest, match="exactly one of image, image_id, text, vector and combine"):
+    with pytest.raises(InvalidRequest, match="exactly one of image, image_id, region_id, text, vector and combine"):
         stored.search("photos", text="a", image=b"a")
     with pytest.raises(InvalidRequest, match="exactly one of images, image_ids, texts and vectors"):
         stored.search_batch("photos", texts=["a"], image_ids=["a"])
