@@ -76,7 +76,7 @@ async def resolve_spaces(embedder: EmbedderClient, wanted: NewSpaces, deadline_s
         spaces.append(_to_space(space, found))
     if wanted.regions:
         left_s = give_up_at - time.monotonic()
-        spaces.append(await _resolve_regions(embedder, wanted.regions, spaces[0].model, left_s))
+        spaces.append(await _resolve_regions(embedder, wanted.regions, spaces[0], left_s))
     return ResolvedSpaces(tuple(spaces), reasons[0])
 
 
@@ -92,7 +92,9 @@ def _to_space(wanted: NewSpace, found: ResolvedModel) -> Space:
     )
 
 
-async def _resolve_regions(embedder: EmbedderClient, wanted: NewRegions, image_model: str, deadline_s: float) -> Space:
-    found = await embedder.resolve_regions(wanted.settings, image_model, deadline_s)
+async def _resolve_regions(embedder: EmbedderClient, wanted: NewRegions, image: Space, deadline_s: float) -> Space:
+    found = await embedder.resolve_regions(wanted.settings, image.model, deadline_s)
     settings = replace(wanted.settings, detector=found.model)
-    return Space(REGION_SPACE, found.model, found.dim, Metric.COSINE, found.digest, wanted.index, settings)
+    # Crops lie where the image model puts pictures, and so texts.
+    takes_text = image.takes_text and settings.embedding is RegionEmbedding.CROP
+    return Space(REGION_SPACE, found.model, found.dim, Metric.COSINE, found.digest, wanted.index, settings, takes_text)

@@ -26,6 +26,12 @@ class Plan:
     wait_for: tuple[ShardPosition, ...]
     complete: bool
 
+    @property
+    def reader(self) -> Space:
+        """The space whose model reads texts for this one: objects that take texts are crops, embedded by the model of
+        the collection's first space."""
+        return self.collection.spaces[0] if self.space.kind is SpaceKind.REGION else self.space
+
 
 def plan_query(query: Query, collection: Collection) -> Plan:
     """Raise SpaceNotFound, NoTextTower, InvalidVector or InvalidRequest for a query that cannot be answered here."""

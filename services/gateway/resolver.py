@@ -102,7 +102,7 @@ class QueryResolver:
         return weighted_sum(vectors, [part.weight for part in parts])
 
     async def _read(self, texts: Sequence[str], plan: Plan, deadline: Deadline, timings: Timings) -> list[bytes]:
-        space, rows = plan.space, list[bytes]()
+        space, rows = plan.reader, list[bytes]()
         for begin in range(0, len(texts), _TEXTS_A_CALL):
             some = texts[begin : begin + _TEXTS_A_CALL]
             embedded = await self._embedder.embed_texts(space.model, space.digest, some, deadline.left_s)

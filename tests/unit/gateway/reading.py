@@ -7,7 +7,7 @@ from pixvec.catalogue.interfaces import EmbeddedItem, NewItem
 from pixvec.catalogue.memory import in_memory
 from pixvec.catalogue.sharding import shard_of
 from pixvec.catalogue.topology import ShardReport
-from pixvec.domain import Box, Mask, Metric, OnExisting, Region, Space
+from pixvec.domain import Box, Mask, Metric, OnExisting, Region, RegionEmbedding, Space
 from pixvec.index.brute import NumpyShard
 from pixvec.index.interfaces import Change, SpaceSpec
 from pixvec.rpc.blocking import BlockingCalls
@@ -33,7 +33,9 @@ class ReadSide:
         self.catalogue = in_memory()
         spaces = [Space("image", "fake", DIM, metric, DIGEST, takes_text=takes_text)]
         if regions is not None:
-            spaces.append(Space("region", regions.detector, DIM, metric, "cd" * 32, regions=regions))
+            crops = takes_text and regions.embedding is RegionEmbedding.CROP
+            region = Space("region", regions.detector, DIM, metric, "cd" * 32, regions=regions, takes_text=crops)
+            spaces.append(region)
         self.addresses = [f"searcher-{number}" for number in range(searchers)]
         for address in self.addresses:
             self.catalogue.topology.heartbeat(address, address, [], lease_s=3600)

@@ -83,6 +83,18 @@ async def test_a_space_says_whether_it_takes_texts():
         assert (await side.directory.collection(model)).spaces[0].takes_text is takes_text
 
 
+@pytest.mark.parametrize("model", ["towers", "small"])
+@in_loop
+async def test_objects_take_texts_where_their_crops_are_embedded_by_a_model_of_texts(model):
+    side = Side()
+    for embedding in (pb.REGION_EMBEDDING_ROI, pb.REGION_EMBEDDING_CROP):
+        made = await side.create(
+            f"{model}-{embedding}", model=model, regions=pb.RegionSettings(detector="words", embedding=embedding)
+        )
+        wanted = model == "towers" and embedding == pb.REGION_EMBEDDING_CROP
+        assert made.collection.spaces[1].takes_text is wanted
+
+
 @in_loop
 async def test_the_defaults_say_why():
     made = await Side().create()

@@ -10,7 +10,16 @@ import numpy as np
 import pytest
 
 from pixvec.api.v1 import search_service_pb2 as pb
-from pixvec.domain import Collection, Consistency, Metric, SeqToken, ShardPosition, Space
+from pixvec.domain import (
+    Collection,
+    Consistency,
+    Metric,
+    RegionEmbedding,
+    RegionSettings,
+    SeqToken,
+    ShardPosition,
+    Space,
+)
 from pixvec.errors import (
     ImageNotFound,
     InvalidRequest,
@@ -147,6 +156,24 @@ async def test_a_batch_of_texts_equals_its_queries_one_by_one():
         alone = (await ask(side, text=name, limit=3)).hits
         assert (hits.image_ids, hits.scores) == ([hit.image_id for hit in alone], [hit.score for hit in alone])
     assert [hits.image_ids[0] for hits in answer.results] == list(names)
+
+
+@in_loop
+async def test_a_text_finds_objects_whose_crops_the_model_of_texts_embeds():
+    side = ReadSide(2, takes_text=True, regions=RegionSettings("words", embedding=RegionEmbedding.CROP))
+    side.put_words(street="car tree", yard="dog")
+    found = await ask(side, text="tree", space="region")
+    assert (found.hits[0].image_id, found.hits[0].ordinal) == ("street", 1)
+    assert (await ask(side, text="car tree")).hits[0].image_id == "street"
+    part = Part(text="dog", weight=2)
+    assert (await ask(side, parts=(part, Part(text="car")), space="region")).hits[0].image_id == "yard"
+
+
+@in_loop
+async def test_objects_of_the_detectors_own_vectors_take_no_text():
+    side = ReadSide(takes_text=True, regions=RegionSettings("words"))
+    with pytest.raises(NoTextTower, match=r"space 'region' of photos takes pictures only.*in space 'image'"):
+        await ask(side, text="tree", space="region")
 
 
 def collection(*spaces):
