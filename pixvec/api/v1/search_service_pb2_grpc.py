@@ -89,7 +89,8 @@ class SearchServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Classify(self, request, context):
-        """Says of which of some labels pictures are, by a model of pictures and texts and without training (zero-shot).
+        """Says of which of some labels pictures are, by a model of pictures and texts and without training (zero-shot). The
+        probabilities are calibrated as the model was trained; a projection in its name (`+pca:…`) moves them.
         FAILED_PRECONDITION where no space of the collection takes texts.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

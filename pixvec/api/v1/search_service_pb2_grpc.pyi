@@ -43,7 +43,8 @@ class SearchServiceStub:
     collection has no regions; a picture without any object is answered with none.
     """
     Classify: _grpc.UnaryUnaryMultiCallable[_search_service_pb2.ClassifyRequest, _search_service_pb2.ClassifyResponse]
-    """Says of which of some labels pictures are, by a model of pictures and texts and without training (zero-shot).
+    """Says of which of some labels pictures are, by a model of pictures and texts and without training (zero-shot). The
+    probabilities are calibrated as the model was trained; a projection in its name (`+pca:…`) moves them.
     FAILED_PRECONDITION where no space of the collection takes texts.
     """
     FindDuplicates: _grpc.UnaryUnaryMultiCallable[_search_service_pb2.FindDuplicatesRequest, _search_service_pb2.FindDuplicatesResponse]
@@ -64,7 +65,8 @@ class SearchServiceAsyncStub(SearchServiceStub):
     collection has no regions; a picture without any object is answered with none.
     """
     Classify: _aio.UnaryUnaryMultiCallable[_search_service_pb2.ClassifyRequest, _search_service_pb2.ClassifyResponse]  # type: ignore[assignment]
-    """Says of which of some labels pictures are, by a model of pictures and texts and without training (zero-shot).
+    """Says of which of some labels pictures are, by a model of pictures and texts and without training (zero-shot). The
+    probabilities are calibrated as the model was trained; a projection in its name (`+pca:…`) moves them.
     FAILED_PRECONDITION where no space of the collection takes texts.
     """
     FindDuplicates: _aio.UnaryUnaryMultiCallable[_search_service_pb2.FindDuplicatesRequest, _search_service_pb2.FindDuplicatesResponse]  # type: ignore[assignment]
@@ -106,7 +108,8 @@ class SearchServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _search_service_pb2.ClassifyRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_search_service_pb2.ClassifyResponse, _abc.Awaitable[_search_service_pb2.ClassifyResponse]]:
-        """Says of which of some labels pictures are, by a model of pictures and texts and without training (zero-shot).
+        """Says of which of some labels pictures are, by a model of pictures and texts and without training (zero-shot). The
+        probabilities are calibrated as the model was trained; a projection in its name (`+pca:…`) moves them.
         FAILED_PRECONDITION where no space of the collection takes texts.
         """
 
