@@ -19,6 +19,7 @@ from pixvec.telemetry.logging import configure_logging
 from pixvec.vision.decode import DecodeLimits
 from pixvec.vision.weights import WeightSource, parse_weights
 from workers.batcher import Batcher
+from workers.comparing import Comparing
 from workers.decode_pool import DecodePool
 from workers.embedder import EmbedderService
 from workers.fitted_models import FittedModels, fitted_folder
@@ -98,7 +99,8 @@ def start_child(settings: WorkerSettings) -> Child:
         lease_s=settings.worker_lease_s,
         batch_images=settings.worker_batch_images,
     )
-    server = ServerThread(settings.worker_listen, EmbedderService(host, decoder, batcher), grace_s=SERVER_GRACE_S)
+    service = EmbedderService(host, decoder, batcher, Comparing(decoder, blobs))
+    server = ServerThread(settings.worker_listen, service, grace_s=SERVER_GRACE_S)
     fitting = Fitting(catalogue.trainings, Sampler(blobs, decoder), host, batcher)
     trainer = TrainingRunner(
         catalogue.trainings, blobs, queue, fitting, weights, owner=owner, lease_s=settings.worker_lease_s

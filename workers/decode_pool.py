@@ -36,8 +36,10 @@ class Decoder(Protocol):
         """Cancel what has not begun, and end every process."""
         ...
 
-    def decode(self, content: bytes, preprocess: AnyPreprocess, *, priority: bool = False) -> "Future[Picture]":
-        """Decode for a model; with `priority`, ahead of what is queued without."""
+    def decode(
+        self, content: bytes, preprocess: AnyPreprocess, *, priority: bool = False, hashed: bool = False
+    ) -> "Future[Picture]":
+        """Decode for a model; with `priority`, ahead of what is queued without; `hashed`: with its hash."""
         ...
 
     def thumbnail(self, content: bytes, max_side: int) -> "Future[bytes]":
@@ -110,10 +112,12 @@ class DecodePool:
         while not self._queue.empty():
             self._queue.get_nowait().future.cancel()
 
-    def decode(self, content: bytes, preprocess: AnyPreprocess, *, priority: bool = False) -> "Future[Picture]":
-        """Decode for a model; with `priority`, ahead of what is queued without."""
+    def decode(
+        self, content: bytes, preprocess: AnyPreprocess, *, priority: bool = False, hashed: bool = False
+    ) -> "Future[Picture]":
+        """Decode for a model; with `priority`, ahead of what is queued without; `hashed`: with its hash."""
         rank = _INTERACTIVE if priority else _BULK
-        return self._submit(content, rank, lambda process: process.decode(content, preprocess))
+        return self._submit(content, rank, lambda process: process.decode(content, preprocess, hashed=hashed))
 
     def thumbnail(self, content: bytes, max_side: int) -> "Future[bytes]":
         """Render an upright JPEG of at most `max_side` pixels a side; goes with priority."""
@@ -170,9 +174,16 @@ class InlineDecoder:
     def close(self) -> None:
         """Nothing to end."""
 
-    def decode(self, content: bytes, preprocess: AnyPreprocess, *, priority: bool = False) -> "Future[Picture]":  # noqa: ARG002
+    def decode(
+        self,
+        content: bytes,
+        preprocess: AnyPreprocess,
+        *,
+        priority: bool = False,  # noqa: ARG002
+        hashed: bool = False,
+    ) -> "Future[Picture]":
         """Decode now; `priority` changes nothing."""
-        return _ended(lambda: decode(content, preprocess, self._limits))
+        return _ended(lambda: decode(content, preprocess, self._limits, hashed=hashed))
 
     def thumbnail(self, content: bytes, max_side: int) -> "Future[bytes]":
         """Render now."""

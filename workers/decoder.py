@@ -52,10 +52,12 @@ def _serve(requests: BinaryIO, replies: Any, shared: mmap.mmap, limits: DecodeLi
 
 
 def _decode(request: Request, shared: mmap.mmap, limits: DecodeLimits) -> dict[str, Any]:
-    picture = decode(shared[: request["size"]], preprocess_from_json(request["preprocess"]), limits)
+    preprocess, hashed = preprocess_from_json(request["preprocess"]), request["hashed"]
+    picture = decode(shared[: request["size"]], preprocess, limits, hashed=hashed)
     shared[: picture.pixels.nbytes] = picture.pixels.tobytes()
     shape = picture.pixels.shape
-    return {"shape": shape, "width": picture.width, "height": picture.height, "format": picture.format}
+    told = {"shape": shape, "width": picture.width, "height": picture.height, "format": picture.format}
+    return told | {"perceptual_hash": picture.perceptual_hash}
 
 
 def _thumbnail(request: Request, shared: mmap.mmap, limits: DecodeLimits) -> dict[str, Any]:

@@ -52,12 +52,12 @@ class DecoderProcess:
         """The process's id."""
         return self._process.pid
 
-    def decode(self, content: bytes, preprocess: AnyPreprocess) -> Picture:
+    def decode(self, content: bytes, preprocess: AnyPreprocess, *, hashed: bool = False) -> Picture:
         """Return the decoded picture. Raises a PictureError, DecoderDied or DecoderOverran."""
-        reply = self._ask(content, {"kind": "decode", "preprocess": preprocess.to_json()})
+        reply = self._ask(content, {"kind": "decode", "preprocess": preprocess.to_json(), "hashed": hashed})
         shape = reply["shape"]
         pixels = np.frombuffer(self._shared[: math.prod(shape)], dtype=np.uint8).reshape(shape)
-        return Picture(pixels, reply["width"], reply["height"], reply["format"])
+        return Picture(pixels, reply["width"], reply["height"], reply["format"], reply["perceptual_hash"])
 
     def thumbnail(self, content: bytes, max_side: int) -> bytes:
         """Return an upright JPEG of at most `max_side` pixels a side. Raises as `decode` does."""

@@ -11,7 +11,7 @@ import numpy as np
 
 from pixvec.api.v1 import collection_service_pb2, image_service_pb2
 from pixvec.domain import Box
-from pixvec.errors import PictureError, PixvecError
+from pixvec.errors import FailedPrecondition, PictureError, PixvecError
 from pixvec.internal.v1 import embedder_service_pb2 as pb
 from pixvec.internal.v1 import embedder_service_pb2_grpc
 from pixvec.rpc.models import fitted_kind_from_wire, model_kind_to_wire
@@ -23,6 +23,7 @@ from pixvec.vision.preprocess import AnyPreprocess, BoxPreprocess
 from pixvec.vision.registry import ModelInfo
 from pixvec.vision.zero_shot import Probabilities
 from workers.batcher import Batcher, Embedded
+from workers.comparing import Compared, Comparing
 from workers.decode_pool import Decoder
 from workers.detecting import Detecting, SeenPicture
 from workers.model_host import ModelHost, check_digest
@@ -42,12 +43,13 @@ class _Seen:
 class EmbedderService(embedder_service_pb2_grpc.EmbedderServiceServicer):
     """Answers ahead of queued work. A picture that cannot be decoded is an error inside the answer."""
 
-    def __init__(self, host: ModelHost, decoder: Decoder, batcher: Batcher) -> None:
+    def __init__(self, host: ModelHost, decoder: Decoder, batcher: Batcher, comparing: Comparing | None = None) -> None:
         self._host = host
         self._decoder = decoder
         self._batcher = batcher
         self._zero_shot = ZeroShot(batcher)
         self._detecting = Detecting(decoder, batcher)
+        self._comparing_here = comparing
 
     async def EmbedImages(self, request: pb.EmbedImagesRequest, context: Any) -> pb.EmbedImagesResponse:  # noqa: ARG002
         """Decode, embed in one submission, and answer in order."""
@@ -139,6 +141,22 @@ class EmbedderService(embedder_service_pb2_grpc.EmbedderServiceServicer):
         jpeg = await asyncio.wrap_future(self._decoder.thumbnail(request.image, request.max_side))
         return pb.RenderThumbnailResponse(jpeg=jpeg)
 
+    async def HashImage(self, request: pb.HashImageRequest, context: Any) -> pb.HashImageResponse:  # noqa: ARG002
+        """Hash what a picture shows."""
+        return pb.HashImageResponse(perceptual_hash=await self._comparing.perceptual_hash(request.image))
+
+    async def CompareImages(self, request: pb.CompareImagesRequest, context: Any) -> pb.CompareImagesResponse:  # noqa: ARG002
+        """Look for a picture in stored ones."""
+        query = request.image or request.content_hash
+        compared = await self._comparing.compare(query, request.candidates, request.limit_seconds)
+        return pb.CompareImagesResponse(comparisons=[_comparison(each) for each in compared])
+
+    @property
+    def _comparing(self) -> Comparing:
+        if self._comparing_here is None:
+            raise FailedPrecondition("this model host has no blob store: ask a worker")
+        return self._comparing_here
+
     async def _see(self, images: Sequence[bytes], extractor: Extractor, boxes: Sequence[Box] = ()) -> "_Seen":
         begun = time.monotonic()
         outcomes = await _settled(self._decode(images, extractor, boxes))
@@ -179,6 +197,12 @@ class EmbedderService(embedder_service_pb2_grpc.EmbedderServiceServicer):
         if found is not None:
             return found
         return await asyncio.shield(asyncio.wrap_future(self._host.regions.begin(key)))
+
+
+def _comparison(compared: Compared | None) -> pb.Comparison:
+    if compared is None or compared.copy is None:
+        return pb.Comparison(compared=compared is not None)
+    return pb.Comparison(compared=True, inliers=compared.copy.inliers, quad_xy=compared.copy.quad_xy.ravel())
 
 
 async def _settled(decoding: "Sequence[Future[Picture]]") -> list[Picture | PictureError]:

@@ -166,7 +166,7 @@ class GrpcEmbedder:
         request = pb.EmbedImagesRequest(
             model=model, digest=bytes.fromhex(digest), images=images, boxes=map(box_to_wire, boxes)
         )
-        with _translated(self._target):
+        with translated(self._target):
             response = await self._stub.EmbedImages(request, timeout=timeout_s)
         return Embeddings(
             tuple(_to_result(embedding) for embedding in response.embeddings),
@@ -178,7 +178,7 @@ class GrpcEmbedder:
     async def embed_texts(self, model: str, digest: str, texts: Sequence[str], timeout_s: float) -> TextEmbeddings:
         """See EmbedderClient."""
         request = pb.EmbedTextsRequest(model=model, digest=bytes.fromhex(digest), texts=texts)
-        with _translated(self._target):
+        with translated(self._target):
             response = await self._stub.EmbedTexts(request, timeout=timeout_s)
         return TextEmbeddings(tuple(response.vectors), response.queue_seconds, response.inference_seconds)
 
@@ -199,7 +199,7 @@ class GrpcEmbedder:
         return await self._classify(request, timeout_s)
 
     async def _classify(self, request: pb.ClassifyImagesRequest, timeout_s: float) -> Classified:
-        with _translated(self._target):
+        with translated(self._target):
             response = await self._stub.ClassifyImages(request, timeout=timeout_s)
         return Classified(
             tuple(map(_to_probabilities, response.results)),
@@ -220,7 +220,7 @@ class GrpcEmbedder:
             images=images,
             boxes=map(box_to_wire, boxes),
         )
-        with _translated(self._target):
+        with translated(self._target):
             response = await self._stub.DetectRegions(request, timeout=timeout_s)
         return DetectedRegions(
             tuple(map(_to_regions, response.results)),
@@ -232,19 +232,19 @@ class GrpcEmbedder:
     async def resolve_regions(self, settings: RegionSettings, image_model: str, timeout_s: float) -> ResolvedModel:
         """See EmbedderClient."""
         request = pb.ResolveRegionsRequest(settings=region_settings_to_wire(settings), image_model=image_model)
-        with _translated(self._target):
+        with translated(self._target):
             response = await self._stub.ResolveRegions(request, timeout=timeout_s)
         return ResolvedModel(response.detector, response.dim, response.digest.hex())
 
     async def resolve_model(self, model: str, timeout_s: float) -> ResolvedModel:
         """See EmbedderClient."""
-        with _translated(self._target):
+        with translated(self._target):
             response = await self._stub.ResolveModel(pb.ResolveModelRequest(model=model), timeout=timeout_s)
         return ResolvedModel(response.model, response.dim, response.digest.hex(), response.reason, response.takes_text)
 
     async def list_models(self, timeout_s: float) -> list[Model]:
         """See EmbedderClient."""
-        with _translated(self._target):
+        with translated(self._target):
             response = await self._stub.ListModels(pb.ListModelsRequest(), timeout=timeout_s)
         return [listed_model_from_wire(each) for each in response.models]
 
@@ -254,14 +254,14 @@ class GrpcEmbedder:
         """See EmbedderClient."""
         wire = fitted_kind_to_wire(kind)
         request = pb.TryFittedRequest(kind=wire, name=name, base_model=base_model, content=content)
-        with _translated(self._target):
+        with translated(self._target):
             response = await self._stub.TryFitted(request, timeout=timeout_s)
         return ResolvedModel(kind.model(name, response.base_model), response.dim, response.digest.hex())
 
     async def render_thumbnail(self, image: bytes, max_side: int, timeout_s: float) -> bytes:
         """See EmbedderClient."""
         request = pb.RenderThumbnailRequest(image=image, max_side=max_side)
-        with _translated(self._target):
+        with translated(self._target):
             response = await self._stub.RenderThumbnail(request, timeout=timeout_s)
         return response.jpeg
 
@@ -302,7 +302,8 @@ def _to_result(embedding: pb.ImageEmbedding) -> bytes | ItemError:
 
 
 @contextmanager
-def _translated(target: str) -> Iterator[None]:
+def translated(target: str) -> Iterator[None]:
+    """Raise what a call to the workers at `target` failed with as an error of ours."""
     try:
         yield
     except grpc.aio.AioRpcError as error:

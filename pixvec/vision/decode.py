@@ -24,6 +24,7 @@ from pixvec.errors import (
 )
 from pixvec.vision.colour import orientation_of, to_rgb, upright
 from pixvec.vision.formats import ALLOWED, ends_early, sniff
+from pixvec.vision.perceptual_hash import perceptual_hash
 from pixvec.vision.preprocess import AnyPreprocess, Pixels
 
 # Part of every model's digest: to be raised with any change that moves pixels.
@@ -46,18 +47,21 @@ class DecodeLimits:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A decoded picture: uint8 RGB pixels as the model takes them, and the size in pixels of the upright original."""
+    """A decoded picture: uint8 RGB pixels as the model takes them, and the size in pixels of the upright original.
+    `perceptual_hash`: of the whole picture, None where it was not asked for or there is too little to be seen."""
 
     pixels: Pixels
     width: int
     height: int
     format: str
+    perceptual_hash: int | None = None
 
 
-def decode(content: bytes, preprocess: AnyPreprocess, limits: DecodeLimits) -> Picture:
+def decode(content: bytes, preprocess: AnyPreprocess, limits: DecodeLimits, *, hashed: bool = False) -> Picture:
     """Return the pixels that a model takes. Raises a PictureError that says what is wrong with the file."""
     picture, image_format, size = _load(content, limits, preprocess.resize)
-    return Picture(preprocess.apply(picture), *size, image_format)
+    looks = perceptual_hash(picture) if hashed else None
+    return Picture(preprocess.apply(picture), *size, image_format, looks)
 
 
 def render_thumbnail(content: bytes, max_side: int, limits: DecodeLimits) -> bytes:

@@ -18,6 +18,7 @@ from pixvec.errors import (
     PictureUndecodable,
 )
 from pixvec.vision.decode import DecodeLimits, decode, render_thumbnail
+from pixvec.vision.perceptual_hash import distance, perceptual_hash
 from pixvec.vision.preprocess import (
     MOST_DETECTOR_SIDE,
     AnyPreprocess,
@@ -27,6 +28,7 @@ from pixvec.vision.preprocess import (
     Preprocess,
 )
 from tests.pictures import encode, make_jpeg, make_picture
+from tests.scenes import make_scene
 from workers.decode_pool import DecodePool, Decoder, InlineDecoder
 
 LIMITS = DecodeLimits(max_bytes=200_000, max_pixels=200_000)
@@ -59,6 +61,21 @@ def test_pixels_size_and_format(decoder: Decoder, preprocess: AnyPreprocess, pri
         found, truth = future.result(LIMIT_S), decode(content, preprocess, LIMITS)
         assert np.array_equal(found.pixels, truth.pixels)
         assert (found.width, found.height, found.format) == (truth.width, truth.height, truth.format)
+
+
+@pytest.mark.parametrize("preprocess", PREPROCESSES, ids=["crop", "squash", "detector", "box"])
+def test_the_hash_is_of_the_whole_upright_picture(decoder: Decoder, preprocess: AnyPreprocess) -> None:
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    scene = make_scene(5, (320, 240)).picture
+    contents = [encode(scene), encode(scene.rotate(90, expand=True), exif=turned)]
+    hashes = [decoder.decode(each, preprocess, hashed=True).result(LIMIT_S).perceptual_hash for each in contents]
+    truth = perceptual_hash(scene)
+    assert truth is not None
+    assert all(each is not None and distance(each, truth) <= 3 for each in hashes)
+    assert decoder.decode(contents[0], preprocess).result(LIMIT_S).perceptual_hash is None
+    plain = encode(Image.new("RGB", (320, 240)))
+    assert decoder.decode(plain, preprocess, hashed=True).result(LIMIT_S).perceptual_hash is None
 
 
 def test_a_detector_is_given_pictures_in_their_own_shapes(decoder: Decoder) -> None:
