@@ -3,8 +3,9 @@
 Known, by what is published or by the code that writes it: MoCo (`module.encoder_q.`, v3 `module.base_encoder.` and
 `module.momentum_encoder.`), SimCLR and BYOL (`backbone.`, `encoder.`, `convnet.`, `online_network.`), lightly's
 (`backbone.0.` for a network taken apart into a sequence), DINO (`teacher`, `backbone.`), MAE (`model`, beside a
-decoder), VAE (`encoder.`, beside `decoder.`, `fc_mu.`, `fc_var.`). They differ in what is around the backbone's names,
-so that is what is looked for: the wrapper, the prefix under which most of the names are, and heads to be left out.
+decoder), VAE (`encoder.`, beside `decoder.`, `fc_mu.`, `fc_var.`), vissl's (`base_model`, `trunk`). They differ in what
+is around the backbone's names, so that is what is looked for: the wrapper, the prefix under which most of the names
+are, and heads to be left out.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -22,7 +23,10 @@ _WRAPPERS = (
     "state_dict",
     "model_state_dict",
     "model_state",
+    "classy_state_dict",
+    "base_model",
     "model",
+    "trunk",
     "network",
     "net",
     "module",

@@ -21,22 +21,13 @@ from pixvec.vision.registry import load
 from pixvec.vision.weights import WeightSource
 from tests.towers import write_towers
 from tests.unit.vision.networks import one_thread, saved
+from tests.unit.vision.test_state_dict import Sentinel
 
 
 @pytest.fixture(scope="module", autouse=True)
 def threads() -> Iterator[None]:
     with one_thread():
         yield
-
-
-class Sentinel:
-    """A pickle of it leaves a file where it is unpickled."""
-
-    def __init__(self, mark: Path) -> None:
-        self._mark = mark
-
-    def __reduce__(self) -> tuple[object, ...]:
-        return (Path.touch, (self._mark,))
 
 
 @dataclass(frozen=True)

@@ -89,6 +89,27 @@ def lightly(state: State) -> dict[str, object]:
     return {"state_dict": {**numbered, "projection_head.layers.0.weight": torch.ones(3, 3)}, "epoch": 1}
 
 
+def swav(state: State) -> dict[str, torch.Tensor]:
+    heads = {"projection_head.0.weight": torch.ones(3, 3), "prototypes.weight": torch.ones(3, 3)}
+    return under("module.", {**without("fc", state), **heads})
+
+
+def solo(state: State) -> dict[str, object]:
+    kept = without("fc", state)
+    both = {**under("momentum_backbone.", other(kept)), **under("backbone.", kept)}
+    heads = {"projector.0.weight": torch.ones(3, 3), "momentum_projector.0.weight": torch.ones(3, 3)}
+    return {"state_dict": {**both, **heads, "classifier.weight": torch.ones(2, 2)}, "global_step": 9}
+
+
+def vissl(state: State) -> dict[str, object]:
+    parts = {"trunk": under("_feature_blocks.", without("fc", state)), "heads": {"0.clf.0.weight": torch.ones(2, 2)}}
+    return {"classy_state_dict": {"base_model": {"model": parts}, "loss": {}}, "iteration": 9}
+
+
+def compiled(state: State) -> dict[str, object]:
+    return {"model": under("module._orig_mod.", state), "ema": under("module._orig_mod.", other(state))}
+
+
 def dino(state: State) -> dict[str, object]:
     heads = {"head.mlp.0.weight": torch.ones(3, 3), "head.last_layer.weight_v": torch.ones(3, 3)}
     return {
@@ -121,7 +142,10 @@ def vae(state: State) -> dict[str, object]:
     return {"state_dict": {**under("encoder.", without("fc", state)), **around}}
 
 
-CONVOLUTIONAL = (moco, moco_v3, simclr, byol, lightly, vae, dict, lambda state: {"backbone": dict(state)})
+CONVOLUTIONAL = (
+    *(moco, moco_v3, simclr, byol, lightly, swav, solo, vissl, compiled, vae, dict),
+    lambda state: {"backbone": dict(state)},
+)
 TRANSFORMERS = (dino, dino_lightning, mae, lambda state: {"model": under("module.base_encoder.", state)})
 
 
