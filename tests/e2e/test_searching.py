@@ -58,6 +58,22 @@ def test_the_async_client_asks_in_batches_too(system: RunningSystem, client: Cli
     assert asyncio.run(ask()) == [(name,) for name in NAMES]
 
 
+def test_searches_that_wait_at_the_same_time_are_answered_as_one_by_one(
+    system: RunningSystem, client: Client, filled: str
+) -> None:
+    dim = client.get_collection(filled).spaces[0].dim
+    vectors = np.random.default_rng(7).standard_normal((60, dim)).astype(np.float32)
+
+    async def ask() -> list[SearchResult]:
+        async with AsyncClient(system.address) as remote:
+            return await asyncio.gather(*(remote.search(filled, vector=vector, limit=5) for vector in vectors))
+
+    alone = [ranking(client.search(filled, vector=vector, limit=5)) for vector in vectors]
+    together = asyncio.run(ask())
+    assert [[(hit.image_id, hit.score) for hit in found] for found in together] == alone
+    assert all(found.coverage.complete and found.space == "image" for found in together)
+
+
 def test_a_batch_keeps_thresholds_and_sees_what_was_written(client: Client, filled: str) -> None:
     client.delete_images(filled, ["p/1"])
     found = client.search_batch(filled, images=[make_jpeg(0), make_jpeg(1)], min_score=0.999)
