@@ -90,6 +90,7 @@ def _packed(chunk: LeasedChunk, each: Decoded, row: int, vectors: Sequence[Vecto
         format=picture.format,
         width=picture.width,
         height=picture.height,
+        perceptual_hash=picture.perceptual_hash,
     )
 
 

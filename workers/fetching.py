@@ -52,7 +52,11 @@ class Fetcher:
             content_hash = self._blobs.put(content)
         else:
             content, content_hash = self._blobs.get(item.content_hash), item.content_hash
-        pictures = tuple(self._decoder.decode(content, extractor.preprocess) for extractor in extractors)
+        # What a picture shows is the same in every space: the first one's decoder tells of it.
+        pictures = tuple(
+            self._decoder.decode(content, extractor.preprocess, hashed=place == 0)
+            for place, extractor in enumerate(extractors)
+        )
         return Fetched(content_hash, len(content), pictures)
 
 
