@@ -72,6 +72,22 @@ def test_crops_are_taken_of_a_larger_square(taken: Preprocess, around: Preproces
     assert model.embed(shown) == pytest.approx(truth, abs=1e-6)
 
 
+@pytest.mark.parametrize(("count", "passes"), [(1, [10]), (3, [30]), (4, [4] * 10)])
+def test_few_views_share_a_pass_and_many_do_not(count: int, passes: list[int]) -> None:
+    base, given = Model(Preprocess(8, 8)), []
+
+    class Noting(Model):
+        def embed(self, pixels: np.ndarray) -> np.ndarray:
+            given.append(len(pixels))
+            return super().embed(pixels)
+
+    model = post_process(Noting(Preprocess(8, 8)), parse("own+crops+flip"), SOURCE)
+    shown = pixels(count, 9)
+    truth = unit(sum(base.embed(crop) + base.embed(crop[:, :, ::-1]) for crop in crops_of(shown, 8)))
+    assert model.embed(shown) == pytest.approx(truth, abs=1e-6)
+    assert given == passes
+
+
 def test_the_crops_are_the_corners_and_the_middle() -> None:
     shown = np.arange(25, dtype=np.uint8).reshape(1, 5, 5, 1)
     firsts = [int(crop[0, 0, 0, 0]) for crop in crops_of(shown, 3)]
