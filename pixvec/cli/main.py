@@ -9,7 +9,7 @@ import typer
 from rich.table import Column, Table
 from rich.text import Text
 
-from pixvec.cli import classify, collections, doctor, local, search, snapshots, topology
+from pixvec.cli import classify, collections, doctor, local, scene, search, snapshots, topology
 from pixvec.cli.console import Address, AsJson, plain_console, print_json
 from pixvec.client import Client
 from pixvec.client.channel import DEFAULT_ADDRESS
@@ -23,6 +23,7 @@ app.add_typer(collections.app, name="collection")
 app.add_typer(jobs, name="jobs")
 app.add_typer(snapshots.app, name="snapshot")
 app.command("search")(search.search)
+app.command("scene")(scene.scene)
 app.command("classify")(classify.classify)
 app.command("up")(local.up)
 app.command("down")(local.down)

@@ -1,4 +1,4 @@
-"""`pixvec search`: find pictures by a picture, by a text, or by both."""
+"""`pixvec search`: find pictures by a picture or a part of one, by a text, or by both."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -7,10 +7,12 @@ from typing import Annotated, Any
 import typer
 
 from pixvec.cli.console import Address, AsJson, plain_console, print_json
-from pixvec.cli.contact_sheet import show_contact_sheet
+from pixvec.cli.contact_sheet import draw_regions, show_contact_sheet
 from pixvec.cli.hits import print_hits
-from pixvec.client import Client, Part
+from pixvec.cli.sheet_page import Drawing, box_outline
+from pixvec.client import Client, Part, SearchResult
 from pixvec.client.channel import DEFAULT_ADDRESS
+from pixvec.domain import Box
 
 console = plain_console()
 
@@ -19,6 +21,8 @@ def search(
     collection: str,
     picture: Annotated[Path | None, typer.Argument(exists=True, dir_okay=False, help="A picture to search by.")] = None,
     like: Annotated[str | None, typer.Option(help="Search by an image of the collection.")] = None,
+    region: Annotated[str | None, typer.Option(help="Search by a region of an image, as hits name them.")] = None,
+    box: Annotated[str | None, typer.Option(help="Search by this part of the picture: x1,y1,x2,y2 in pixels.")] = None,
     text: Annotated[str | None, typer.Option(help="Search by what a text says; with a picture, by both.")] = None,
     text_weight: Annotated[float, typer.Option(help="What the text counts beside the picture's 1.")] = 1.0,
     space: Annotated[str, typer.Option(help="The space to search in; default: the first that fits.")] = "",
@@ -34,8 +38,8 @@ def search(
     address: Address = DEFAULT_ADDRESS,
     as_json: AsJson = False,
 ) -> None:
-    """Find pictures by a picture, by a text, or by both."""
-    query = _query(picture, like, text, text_weight)
+    """Find pictures by a picture or a part of one, by a text, or by both."""
+    query = _query(picture, like, region, text, text_weight) | _part(box)
     with Client(address) as client:
         result = client.search(
             collection,
@@ -46,6 +50,7 @@ def search(
             ef=ef,
             nprobe=nprobe,
             rescore=rescore,
+            regions=True,
             **query,
         )
         if as_json:
@@ -53,16 +58,52 @@ def search(
             return
         print_hits(console, result)
         if open_sheet:
-            shown = picture.read_bytes() if picture else client.get_content(collection, like) if like else None
-            console.print(f"Contact sheet: {show_contact_sheet(client, collection, shown, result, text or '')}")
+            source = like or (region or "").rpartition("#")[0]
+            shown = picture.read_bytes() if picture else client.get_content(collection, source) if source else None
+            drawing = _drawing(client, collection, query.get("box"), region, result)
+            sheet = show_contact_sheet(client, collection, shown, result, text or "", drawing)
+            console.print(f"Contact sheet: {sheet}")
 
 
-def _query(picture: Path | None, like: str | None, text: str | None, text_weight: float) -> dict[str, Any]:
+def _query(
+    picture: Path | None, like: str | None, region: str | None, text: str | None, text_weight: float
+) -> dict[str, Any]:
     """Return what is searched by, as `Client.search` takes it."""
+    if region is not None:
+        if picture is not None or like is not None or text is not None:
+            raise typer.BadParameter("give --region ID alone")
+        return {"region_id": region}
     if (picture is not None and like is not None) or (picture is None and like is None and text is None):
-        raise typer.BadParameter("give a picture, or --like ID, or --text TEXT; or one of the first two with a text")
+        raise typer.BadParameter(
+            "give a picture, or --like ID, or --text TEXT, or one of the first two with a text; or --region ID"
+        )
     if text is None:
         return {"image": picture, "image_id": like}
     if picture is None and like is None:
         return {"text": text}
     return {"combine": [Part(image=picture, image_id=like), Part(text=text, weight=text_weight)]}
+
+
+def _drawing(
+    client: Client,
+    collection: str,
+    box: tuple[float, float, float, float] | None,
+    region: str | None,
+    result: SearchResult,
+) -> Drawing | None:
+    """Return what is to be drawn on the query picture: the box, or the region where it is among its own hits."""
+    if box is not None:
+        return Drawing([box_outline(Box(*box))])
+    own = [hit.region for hit in result if hit.region and hit.region.region_id == region]
+    return draw_regions(client, collection, (region or "").rpartition("#")[0], own)
+
+
+def _part(box: str | None) -> dict[str, Any]:
+    """Return the part of the picture that is searched by, as `Client.search` takes it."""
+    if box is None:
+        return {}
+    try:
+        x1, y1, x2, y2 = map(float, box.split(","))
+    except ValueError:
+        raise typer.BadParameter(f"--box takes x1,y1,x2,y2 in pixels of the upright picture, not {box!r}") from None
+    return {"box": (x1, y1, x2, y2)}

@@ -4,7 +4,8 @@ from html.parser import HTMLParser
 
 import pytest
 
-from pixvec.cli.contact_sheet import SheetHit, fetch_hits, write_contact_sheet
+from pixvec.cli.contact_sheet import fetch_hits, write_contact_sheet
+from pixvec.cli.sheet_page import SheetHit
 from pixvec.client.values import Coverage, SearchResult, Timings
 from tests.pictures import encode, make_picture
 
