@@ -1,30 +1,28 @@
 """From pictures that are being fetched to vectors that can be committed. Whatever goes wrong is noted item by item."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 
-import numpy as np
-
 from pixvec.catalogue.interfaces import EmbeddedItem, LeasedChunk, LeasedItem
-from pixvec.errors import Overloaded, PixvecError
+from pixvec.errors import Overloaded
 from pixvec.rpc.records import encode_record
-from pixvec.vision.extractor import Extractor, Vectors
-from workers.batcher import Batcher, Embedded
+from workers.batcher import Batcher
 from workers.fetching import Decoded, Fetched, decoded
+from workers.space_models import Filled, Filling, SpaceModel
 from workers.troubles import Troubles
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Pictures in the model: one future for each space."""
+    """Pictures in the models: a filling a picture for each space."""
 
     pictures: Sequence[Decoded]
-    embedding: "Sequence[Future[Embedded]]"
+    spaces: Sequence[Sequence[Filling]]
 
 
 class Embedding:
-    """Hands pictures to the model, up to `batch_images` at once."""
+    """Hands pictures to the models, up to `batch_images` at once."""
 
     def __init__(self, batcher: Batcher, batch_images: int) -> None:
         self._batcher = batcher
@@ -33,14 +31,17 @@ class Embedding:
     def submit(
         self,
         items: "Iterable[tuple[LeasedItem, Future[Fetched]]]",
-        extractors: Sequence[Extractor],
+        models: Sequence[SpaceModel],
         troubles: Troubles,
     ) -> list[Batch]:
-        """Wait for each picture to be decoded and queue it for the model, each batch as soon as it is full."""
+        """Wait for each picture to be decoded and queue it for the models, each batch as soon as it is full."""
         batches: list[Batch] = []
         for pictures in self._batched(items, troubles):
             try:
-                queued = [self._batcher.submit(each, _pixels(pictures, space)) for space, each in enumerate(extractors)]
+                queued = [
+                    model.submit(self._batcher, [each.pictures[space] for each in pictures])
+                    for space, model in enumerate(models)
+                ]
             except Overloaded as error:
                 troubles.note([each.item for each in pictures], error)
             else:
@@ -63,23 +64,23 @@ class Embedding:
             yield batch
 
 
-def embedded_items(chunk: LeasedChunk, batch: Batch, troubles: Troubles) -> Iterator[EmbeddedItem]:
-    """Wait for the model, and yield what can be committed."""
-    try:
-        vectors = [future.result().vectors for future in batch.embedding]
-    except Exception as error:  # noqa: BLE001  # whatever a model raises is told of the pictures it was given
-        troubles.note([each.item for each in batch.pictures], error)
-        return
-    for row, each in enumerate(batch.pictures):
+def embedded_items(
+    chunk: LeasedChunk, batch: Batch, troubles: Troubles, comes: Callable[[Filling], bool]
+) -> Iterator[EmbeddedItem]:
+    """Wait for the models, and yield what can be committed. What does not come by what `comes` says is left out."""
+    for place, each in enumerate(batch.pictures):
+        fillings = [of_space[place] for of_space in batch.spaces]
+        if not all(map(comes, fillings)):
+            continue
         try:
-            yield _packed(chunk, each, row, vectors)
-        except PixvecError as error:
+            yield _packed(chunk, each, [filling.read(filling.passing.result()) for filling in fillings])
+        except Exception as error:  # noqa: BLE001  # whatever a model raises is told of the pictures it was given
             troubles.note([each.item], error)
 
 
-def _packed(chunk: LeasedChunk, each: Decoded, row: int, vectors: Sequence[Vectors]) -> EmbeddedItem:
+def _packed(chunk: LeasedChunk, each: Decoded, filled: Sequence[Filled]) -> EmbeddedItem:
     spaces = {
-        space.name: (space, of_space[row]) for space, of_space in zip(chunk.collection.spaces, vectors, strict=True)
+        space.name: (space, of_space.vectors) for space, of_space in zip(chunk.collection.spaces, filled, strict=True)
     }
     picture = each.pictures[0]
     return EmbeddedItem(
@@ -91,8 +92,5 @@ def _packed(chunk: LeasedChunk, each: Decoded, row: int, vectors: Sequence[Vecto
         width=picture.width,
         height=picture.height,
         perceptual_hash=picture.perceptual_hash,
+        regions=tuple(region for of_space in filled for region in of_space.regions),
     )
-
-
-def _pixels(batch: Sequence[Decoded], space: int) -> "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]":
-    return np.stack([each.pictures[space].pixels for each in batch])

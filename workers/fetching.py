@@ -8,8 +8,8 @@ from pixvec.blobs.store import BlobStore
 from pixvec.catalogue.interfaces import LeasedItem
 from pixvec.jobs.sources import UriSources
 from pixvec.vision.decode import Picture
-from pixvec.vision.extractor import Extractor
 from workers.decode_pool import Decoder
+from workers.space_models import SpaceModel
 
 _AT_ONCE = 4
 
@@ -42,11 +42,11 @@ class Fetcher:
         self._decoder = decoder
         self._threads = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="fetch")
 
-    def begin(self, item: LeasedItem, extractors: Sequence[Extractor]) -> "Future[Fetched]":
-        """Fetch an item's bytes and hand them to the decoders, once for each extractor."""
-        return self._threads.submit(self._fetch, item, extractors)
+    def begin(self, item: LeasedItem, models: Sequence[SpaceModel]) -> "Future[Fetched]":
+        """Fetch an item's bytes and hand them to the decoders, once for each space."""
+        return self._threads.submit(self._fetch, item, models)
 
-    def _fetch(self, item: LeasedItem, extractors: Sequence[Extractor]) -> Fetched:
+    def _fetch(self, item: LeasedItem, models: Sequence[SpaceModel]) -> Fetched:
         if item.uri:
             content = self._sources.fetch(item.uri)
             content_hash = self._blobs.put(content)
@@ -54,8 +54,7 @@ class Fetcher:
             content, content_hash = self._blobs.get(item.content_hash), item.content_hash
         # What a picture shows is the same in every space: the first one's decoder tells of it.
         pictures = tuple(
-            self._decoder.decode(content, extractor.preprocess, hashed=place == 0)
-            for place, extractor in enumerate(extractors)
+            self._decoder.decode(content, model.preprocess, hashed=place == 0) for place, model in enumerate(models)
         )
         return Fetched(content_hash, len(content), pictures)
 

@@ -1,5 +1,6 @@
 """Takes chunks of pictures in: fetch, decode, embed, commit, push. The next chunk is decoded while one is embedded."""
 
+import functools
 import itertools
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -25,13 +26,13 @@ from pixvec.jobs.sources import UriSources
 from pixvec.rpc.pusher import Pusher
 from pixvec.telemetry.logging import get_logger
 from pixvec.telemetry.metrics import CHUNK_SECONDS, ENDED_ITEMS
-from pixvec.vision.extractor import Extractor
 from workers.batcher import Batcher
 from workers.decode_pool import Decoder
 from workers.embedding import Embedding, embedded_items
 from workers.fetching import Fetched, Fetcher
 from workers.leases import LeaseKeeper
 from workers.model_host import ModelHost
+from workers.space_models import Filling, SpaceModel, models_of
 from workers.troubles import Troubles
 
 log = get_logger(__name__)
@@ -49,7 +50,7 @@ class _Begun:
     """A leased chunk whose pictures are being fetched and decoded."""
 
     chunk: LeasedChunk
-    extractors: tuple[Extractor, ...]
+    models: tuple[SpaceModel, ...]
     fetched: "tuple[Future[Fetched], ...]"
 
 
@@ -137,7 +138,7 @@ class IngestRunner:
         leased.append(chunk)
         self._leases.hold(chunk)
         try:
-            extractors = tuple(self._host.get(space.model, space.digest) for space in chunk.collection.spaces)
+            models = models_of(chunk.collection, self._host)
         except Exception as error:  # noqa: BLE001  # whatever loading a model raises is told of the chunk's items
             troubles = Troubles()
             troubles.note(chunk.items, error)
@@ -145,11 +146,11 @@ class IngestRunner:
             return _Begun(chunk, (), ())
         # From the second attempt on an item is alone in the works: it may be the one that took a worker down.
         eager = chunk.items if chunk.items[0].attempt < 2 else ()
-        return _Begun(chunk, extractors, tuple(self._fetcher.begin(item, extractors) for item in eager))
+        return _Begun(chunk, models, tuple(self._fetcher.begin(item, models) for item in eager))
 
     def _work(self, begun: _Begun) -> "list[Future[None]]":
         """Embed what `_begin` began; return the commits under way."""
-        if not begun.extractors:
+        if not begun.models:
             return []
         if not begun.fetched:
             self._work_one_by_one(begun)
@@ -167,7 +168,7 @@ class IngestRunner:
         this worker down, that one would be charged with it."""
         troubles = Troubles()
         for item in self._while_wanted(begun.chunk, begun.chunk.items):
-            fetching = self._fetcher.begin(item, begun.extractors)
+            fetching = self._fetcher.begin(item, begun.models)
             embedded = self._embed(begun, iter([(item, fetching)]), troubles)
             self._push(self._commit(begun.chunk, embedded, troubles.take_failed()))
             if troubles.left:
@@ -192,19 +193,28 @@ class IngestRunner:
         """Return what became vectors; what did not is noted in `troubles`."""
         chunk = begun.chunk
         arriving = itertools.takewhile(lambda each: self._arrives(each[1]), items)
-        batches = self._embedding.submit(arriving, begun.extractors, troubles)
-        decoded_items = sum(len(batch.pictures) for batch in batches)
-        whole = decoded_items + troubles.failures + len(troubles.left) == len(chunk.items)
-        self._reached(chunk, IngestStage.DECODED, troubles, whole)
-        embedded = [each for batch in batches for each in embedded_items(chunk, batch, troubles)]
-        self._reached(chunk, IngestStage.EMBEDDED, troubles, whole)
+        batches = self._embedding.submit(arriving, begun.models, troubles)
+        self._reached(chunk, IngestStage.DECODED, troubles, sum(len(batch.pictures) for batch in batches))
+        queued = [filling for batch in batches for of_space in batch.spaces for filling in of_space]
+        comes = functools.partial(self._comes, queued)
+        embedded = [each for batch in batches for each in embedded_items(chunk, batch, troubles, comes)]
+        self._reached(chunk, IngestStage.EMBEDDED, troubles, len(embedded))
         return embedded
 
-    def _reached(self, chunk: LeasedChunk, stage: IngestStage, troubles: Troubles, whole: bool) -> None:
+    def _comes(self, queued: Sequence[Filling], filling: Filling) -> bool:
+        """Wait for a model. Return False for what it had not begun, of what may take long, when this worker was told to
+        stop."""
+        while not (filling.passing.cancelled() or wait((filling.passing,), _LOOK_S).done):
+            for each in queued if self.stopping else ():
+                if each.may_be_given_up:
+                    each.passing.cancel()
+        return not filling.passing.cancelled()
+
+    def _reached(self, chunk: LeasedChunk, stage: IngestStage, troubles: Troubles, items: int) -> None:
         """Note that the chunk's items reached a stage, once those that will not have failed: whoever waits for the
         stage takes it for that of every item that is still open."""
         self._commit(chunk, [], troubles.take_failed())
-        if whole and not troubles.left:
+        if not troubles.left and items + troubles.failures == len(chunk.items):
             self._note(chunk, stage)
 
     def _close(self, chunk: LeasedChunk, embedded: Sequence[EmbeddedItem], troubles: Troubles) -> None:

@@ -20,10 +20,11 @@ class Troubles:
         self.cause = ""
         self.failures = 0
         self._failed: list[FailedItem] = []
+        self._told: tuple[Exception, PixvecError] | None = None
 
     def note(self, items: Iterable[LeasedItem], error: Exception) -> None:
         """Take in what went wrong with these items. An error that is none of ours counts as one that may pass."""
-        known = error if isinstance(error, PixvecError) else _unforeseen(error)
+        known = self._known(error)
         for item in items:
             if known.retryable and not is_last(item.attempt):
                 self.left.append(item)
@@ -31,6 +32,12 @@ class Troubles:
             else:
                 self._failed.append(_failed(item, known))
                 self.failures += 1
+
+    def _known(self, error: Exception) -> PixvecError:
+        """Return it as one of ours, told once however many pictures it happened to."""
+        if self._told is None or self._told[0] is not error:
+            self._told = (error, error if isinstance(error, PixvecError) else _unforeseen(error))
+        return self._told[1]
 
     def take_failed(self) -> list[FailedItem]:
         """Return those that have failed for good since the last call."""

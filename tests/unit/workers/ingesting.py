@@ -14,8 +14,10 @@ from pixvec.jobs.queue import MemoryChunkQueue
 from pixvec.jobs.sources import UriSources
 from pixvec.rpc.pusher import MemoryPusher
 from pixvec.vision.preprocess import Preprocess
+from tests.unit.workers.blobs import Blobs, blob_regions
 from workers.decode_pool import InlineDecoder
 from workers.ingest import IngestRunner
+from workers.region_models import RegionModels
 
 SPACE = Space("image", "means", 3, Metric.COSINE, "0" * 64)
 
@@ -29,9 +31,10 @@ class Means:
 
 
 class OneModel:
-    """`trouble` is raised instead."""
+    """Has blobs beside it. `trouble` is raised instead."""
 
     trouble = None
+    regions = RegionModels(lambda name: Blobs(), lambda name: Means(), blob_regions)
 
     def get(self, name, digest=""):
         if self.trouble:
@@ -66,12 +69,13 @@ def picture(shade: int) -> bytes:
 class Works:
     """An ingest runner over twins in memory, on a clock that a test moves."""
 
-    def __init__(self, batcher):
+    def __init__(self, batcher, spaces=(SPACE,)):
         self.now = 1_000.0
         self.catalogue = in_memory(lambda: self.now)
         self.blobs, self.pusher, self.leases = MemoryBlobStore(), MemoryPusher(), Leases()
         self.queue, self.host, self.decoder = MemoryChunkQueue(), OneModel(), InlineDecoder()
-        collection = self.catalogue.collections.create("photos", [SPACE], 1)
+        collection = self.catalogue.collections.create("photos", spaces, 1)
+        self.collection = collection
         self.job_id = self.catalogue.jobs.create(collection.collection_id, OnExisting.REPLACE).job_id
         self.runner = IngestRunner(
             self.catalogue, self.blobs, UriSources((), 10**6), self.queue, self.pusher, self.host,
