@@ -26,7 +26,7 @@ class Model:
 
 
 class OneModel:
-    def find(self, name):
+    def find(self, name, digest=""):
         return Model()
 
 

@@ -57,7 +57,7 @@ class Host:
     def __init__(self, *models):
         self._models = {model.name: model for model in models}
 
-    def find(self, name):
+    def find(self, name, digest=""):
         return self._models[name]
 
     def choose(self, name):
