@@ -9,7 +9,7 @@ import typer
 from rich.table import Column, Table
 from rich.text import Text
 
-from pixvec.cli import classify, collections, doctor, local, scene, search, snapshots, topology
+from pixvec.cli import classify, collections, doctor, local, models, scene, search, snapshots, topology
 from pixvec.cli.console import Address, AsJson, plain_console, print_json
 from pixvec.client import Client
 from pixvec.client.channel import DEFAULT_ADDRESS
@@ -21,6 +21,8 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, help="Image retrie
 jobs = typer.Typer(invoke_without_command=True, help="List jobs and what failed in them.")
 app.add_typer(collections.app, name="collection")
 app.add_typer(jobs, name="jobs")
+app.add_typer(models.app, name="models")
+app.add_typer(models.train_app, name="train")
 app.add_typer(snapshots.app, name="snapshot")
 app.command("search")(search.search)
 app.command("scene")(scene.scene)
@@ -93,8 +95,11 @@ def list_jobs(context: typer.Context, address: Address = DEFAULT_ADDRESS, as_jso
     # Without lines a row fits a terminal of 80 columns.
     table = Table(*columns, *numbers, box=None, padding=(0, 1, 0, 0))
     for job in found:
-        counts = (f"{number:,}" for number in (job.total, job.indexed, job.failed))
-        table.add_row(job.job_id, job.collection, job.state, *counts)
+        ended, about = job.indexed, job.collection
+        if job.training is not None:
+            ended, about = job.decoded, f"{job.collection}: {job.training.model}"
+        counts = (f"{number:,}" for number in (job.total, ended, job.failed))
+        table.add_row(job.job_id, about, job.state, *counts)
     console.print(table)
 
 

@@ -4,6 +4,7 @@ from pixvec.client.admin_values import RestoredShard, ShardSnapshot, SnapshotInf
 from pixvec.client.async_client import AsyncClient
 from pixvec.client.async_jobs import AsyncIngestJob, AsyncUriJob
 from pixvec.client.jobs import IngestJob, UriJob
+from pixvec.client.models import AsyncTrainingJob, TrainingJob
 from pixvec.client.parts import Part
 from pixvec.client.scene_values import ObjectMatch, SceneHit, SceneObject, SceneResult
 from pixvec.client.sources import NewImage
@@ -28,6 +29,7 @@ from pixvec.domain import IndexKind, IndexSettings, JobInfo, VectorStorage
 __all__ = [
     "AsyncClient",
     "AsyncIngestJob",
+    "AsyncTrainingJob",
     "AsyncUriJob",
     "BatchHits",
     "BatchResult",
@@ -57,6 +59,7 @@ __all__ = [
     "SnapshotInfo",
     "Timings",
     "Topology",
+    "TrainingJob",
     "UriJob",
     "VectorStorage",
 ]

@@ -27,6 +27,7 @@ from pixvec.rpc.conversions import (
     time_from_wire,
     token_from_wire,
 )
+from pixvec.rpc.models import job_kind_from_wire, training_from_wire
 from pixvec.rpc.regions import region_from_wire
 from pixvec.rpc.spaces import spaces_from_wire
 
@@ -61,6 +62,8 @@ def job_info(message: job_service_pb2.Job) -> JobInfo:
         ended_at=time_from_wire(message.end_time) if message.HasField("end_time") else None,
         error=item_error_from_wire(message.error) if message.HasField("error") else None,
         token=token_from_wire(message.token),
+        kind=job_kind_from_wire(message.kind),
+        training=training_from_wire(message.training) if message.HasField("training") else None,
     )
 
 

@@ -4,14 +4,24 @@ import operator
 from collections.abc import Iterable, Sequence
 from typing import TypeAlias, TypeVar
 
-from pixvec.domain import Box, Consistency, IndexKind, IndexSettings, Metric, OnExisting, SearchOptions, VectorStorage
+from pixvec.domain import (
+    Box,
+    Consistency,
+    FittedKind,
+    IndexKind,
+    IndexSettings,
+    Metric,
+    OnExisting,
+    SearchOptions,
+    VectorStorage,
+)
 from pixvec.errors import InvalidRequest, PictureTooLarge
 from pixvec.rpc.channels import MAX_MESSAGE_BYTES
 
 # A Box, or x1, y1, x2, y2 in pixels of the upright picture.
 BoxLike: TypeAlias = Box | Sequence[float]
 
-_Choice = TypeVar("_Choice", Metric, OnExisting, Consistency, IndexKind, VectorStorage)
+_Choice = TypeVar("_Choice", Metric, OnExisting, Consistency, IndexKind, VectorStorage, FittedKind)
 
 # What a message may hold beside the picture: id and attributes.
 _ENVELOPE_BYTES = 2 * 2**20

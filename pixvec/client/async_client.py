@@ -18,6 +18,7 @@ from pixvec.client.async_searches import AsyncSearches
 from pixvec.client.channel import CREATE_TIMEOUT_S, DEFAULT_ADDRESS, channel_options
 from pixvec.client.failures import client_error
 from pixvec.client.ingest_run import IngestLimits, IngestRun
+from pixvec.client.models import AsyncModels
 from pixvec.client.sources import AttributeSource, Sources, read_sources
 from pixvec.client.values import CollectionInfo, DeleteResult, Failure
 from pixvec.domain import (
@@ -46,6 +47,7 @@ class AsyncClient(AsyncSearches):
         self._jobs = JobServiceStub(self._channel)
         self._ingest_channel: grpc.Channel | None = None
         self._admin = AsyncAdmin(self._channel, self._call, self._tokens)
+        self._models = AsyncModels(self._channel, self._call, self)
         self._runs: weakref.WeakSet[IngestRun] = weakref.WeakSet()
 
     async def __aenter__(self) -> Self:
@@ -68,6 +70,11 @@ class AsyncClient(AsyncSearches):
     def admin(self) -> AsyncAdmin:
         """Snapshots of collections, and how everything stands: for those who run a deployment."""
         return self._admin
+
+    @property
+    def models(self) -> AsyncModels:
+        """What makes vectors, and jobs that fit some on a collection's pictures."""
+        return self._models
 
     async def create_collection(
         self,

@@ -14,7 +14,8 @@ _RETRY_SAFE = {
     "pixvec.api.v1.AdminService": ["ListSnapshots", "GetTopology"],
     "pixvec.api.v1.CollectionService": ["GetCollection", "ListCollections", "UpdateCollection"],
     "pixvec.api.v1.ImageService": ["GetImage", "GetContent", "DeleteImages"],
-    "pixvec.api.v1.JobService": ["CreateIngest", "GetJob", "ListJobs", "WatchJob", "ListFailures"],
+    "pixvec.api.v1.JobService": ["CreateIngest", "CreateTraining", "GetJob", "ListJobs", "WatchJob", "ListFailures"],
+    "pixvec.api.v1.ModelService": ["ListModels", "GetModel"],
     "pixvec.api.v1.SearchService": ["Query", "QueryBatch", "QueryScene"],
 }
 

@@ -17,6 +17,7 @@ from pixvec.client.channel import CREATE_TIMEOUT_S, DEFAULT_ADDRESS, channel_opt
 from pixvec.client.failures import client_error
 from pixvec.client.ingest_run import IngestLimits, IngestRun
 from pixvec.client.jobs import IngestJob, UriJob
+from pixvec.client.models import Models
 from pixvec.client.searches import Searches
 from pixvec.client.sources import AttributeSource, Sources, read_sources
 from pixvec.client.values import CollectionInfo, DeleteResult, Failure
@@ -46,6 +47,7 @@ class Client(Searches):
         self._images = ImageServiceStub(self._channel)
         self._jobs = JobServiceStub(self._channel)
         self._admin = Admin(self._channel, self._call, self._tokens)
+        self._models = Models(self._channel, self._call, self)
         self._runs: weakref.WeakSet[IngestRun] = weakref.WeakSet()
 
     def __enter__(self) -> Self:
@@ -66,6 +68,11 @@ class Client(Searches):
     def admin(self) -> Admin:
         """Snapshots of collections, and how everything stands: for those who run a deployment."""
         return self._admin
+
+    @property
+    def models(self) -> Models:
+        """What makes vectors, and jobs that fit some on a collection's pictures."""
+        return self._models
 
     def create_collection(
         self,

@@ -17,8 +17,10 @@ from pixvec.api.v1.admin_service_pb2_grpc import add_AdminServiceServicer_to_ser
 from pixvec.api.v1.collection_service_pb2_grpc import add_CollectionServiceServicer_to_server
 from pixvec.api.v1.image_service_pb2_grpc import add_ImageServiceServicer_to_server
 from pixvec.api.v1.job_service_pb2_grpc import add_JobServiceServicer_to_server
+from pixvec.api.v1.model_service_pb2_grpc import add_ModelServiceServicer_to_server
 from pixvec.api.v1.search_service_pb2_grpc import add_SearchServiceServicer_to_server
 from pixvec.client.testing.admin import FakeAdmin
+from pixvec.client.testing.models import FakeModels
 from pixvec.client.testing.searches import FakeSearch
 from pixvec.client.testing.servicers import FakeCollections, FakeImages, FakeJobs
 from pixvec.client.testing.store import Store
@@ -62,6 +64,7 @@ class FakeServer:
         add_CollectionServiceServicer_to_server(FakeCollections(self), server)
         add_ImageServiceServicer_to_server(FakeImages(self), server)
         add_JobServiceServicer_to_server(FakeJobs(self), server)
+        add_ModelServiceServicer_to_server(FakeModels(self), server)
         add_SearchServiceServicer_to_server(FakeSearch(self), server)
         server.add_insecure_port(self.address)
         server.start()

@@ -13,6 +13,7 @@ from pixvec.api.v1.image_service_pb2_grpc import ImageServiceServicer
 from pixvec.api.v1.job_service_pb2_grpc import JobServiceServicer
 from pixvec.client.testing.regions import region_space
 from pixvec.client.testing.store import DIM, Store, StoredCollection, StoredJob
+from pixvec.client.testing.trainings import train
 from pixvec.errors import SpaceNotFound, Unavailable
 from pixvec.rpc.index_settings import index_change, index_from_wire, index_to_wire
 
@@ -184,6 +185,13 @@ class FakeJobs(Servicer, JobServiceServicer):
             job = store.create_job(request.collection)
             store.end(job)
             return job_service_pb2.CreateIngestResponse(job=job.message)
+
+    def CreateTraining(
+        self, request: job_service_pb2.CreateTrainingRequest, context: grpc.ServicerContext
+    ) -> job_service_pb2.CreateTrainingResponse:
+        """Return a training that has ended."""
+        with self._server.answering("CreateTraining", request, context) as store:
+            return job_service_pb2.CreateTrainingResponse(job=train(store, request))
 
     def GetJob(
         self, request: job_service_pb2.GetJobRequest, context: grpc.ServicerContext

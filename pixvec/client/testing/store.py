@@ -8,12 +8,16 @@ import uuid
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from pixvec.api.v1 import admin_service_pb2, collection_service_pb2, image_service_pb2, job_service_pb2
 from pixvec.errors import CollectionExists, CollectionNotFound, ImageNotFound, JobNotFound, PictureEmpty, PictureError
 from pixvec.rpc.conversions import time_to_wire
+
+if TYPE_CHECKING:
+    from pixvec.domain import Model
 
 DIM = 8
 
@@ -70,6 +74,7 @@ class Store:
         self.lock = threading.RLock()
         self.collections: dict[str, StoredCollection] = {}
         self.jobs: dict[str, StoredJob] = {}
+        self.models: dict[str, Model] = {}
         self.snapshots: list[admin_service_pb2.Snapshot] = []
         self.snapshot_failure = ""
 
