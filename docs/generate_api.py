@@ -17,6 +17,7 @@ INTRO = """# API reference
 
 Package `pixvec.api.v1`, generated from `protos/pixvec/api/v1` by `make docs`: edit the protos, not this page.
 """
+_PACKAGE = ".pixvec.api.v1."
 _FIELD, _NESTED_FIELD_TYPES = pb.FieldDescriptorProto, (11, 14)
 
 
@@ -66,19 +67,22 @@ def service_lines(index: int, service: pb.ServiceDescriptorProto, comments: Comm
     yield ""
 
 
-def message_lines(file: pb.FileDescriptorProto, index: int, comments: Comments) -> Iterator[str]:
-    """Describe one message."""
-    message = file.message_type[index]
-    maps = {f".{file.package}.{message.name}.{m.name}": m for m in message.nested_type if m.options.map_entry}
-    yield f"### {message.name}\n\n{comments.at(4, index)}\n"
+def message_lines(message: pb.DescriptorProto, scope: str, path: tuple[int, ...], comments: Comments) -> Iterator[str]:
+    """Describe one message that is declared in `scope`, and those inside it."""
+    own = f"{scope}.{message.name}"
+    maps = {f"{own}.{m.name}": m for m in message.nested_type if m.options.map_entry}
+    yield f"### {own.removeprefix(_PACKAGE)}\n\n{comments.at(*path)}\n"
     if message.field:
         yield "| field | type | |\n|---|---|---|"
     for number, field in enumerate(message.field):
         in_oneof = field.HasField("oneof_index") and not field.proto3_optional
         choice = f"one of `{message.oneof_decl[field.oneof_index].name}`. " if in_oneof else ""
-        text = choice + comments.at(4, index, 2, number)
+        text = choice + comments.at(*path, 2, number)
         yield f"| `{field.name}` = {field.number} | `{type_name(field, maps)}` | {text} |"
     yield ""
+    for number, nested in enumerate(message.nested_type):
+        if not nested.options.map_entry:
+            yield from message_lines(nested, own, (*path, 3, number), comments)
 
 
 def enum_lines(index: int, enum: pb.EnumDescriptorProto, comments: Comments) -> Iterator[str]:
@@ -96,8 +100,8 @@ def render(files: pb.FileDescriptorSet) -> str:
         comments = Comments(file)
         for index, service in enumerate(file.service):
             lines += service_lines(index, service, comments)
-        for index in range(len(file.message_type)):
-            lines += message_lines(file, index, comments)
+        for index, message in enumerate(file.message_type):
+            lines += message_lines(message, f".{file.package}", (4, index), comments)
         for index, enum in enumerate(file.enum_type):
             lines += enum_lines(index, enum, comments)
     return "\n".join(lines).replace("\n\n\n", "\n\n").rstrip() + "\n"
