@@ -7,6 +7,18 @@ import typer
 from rich.table import Column, Table
 
 from pixvec.cli.console import Address, AsJson, plain_console, print_json
+from pixvec.cli.region_options import (
+    BackgroundOut,
+    ClassAgnostic,
+    Detector,
+    Embedding,
+    FurtherSpaces,
+    MaxRegions,
+    MinAreaShare,
+    MinScore,
+    further_spaces,
+    region_settings,
+)
 from pixvec.client import Client
 from pixvec.client.channel import DEFAULT_ADDRESS
 from pixvec.domain import IndexKind, IndexSettings, VectorStorage
@@ -31,16 +43,35 @@ def create(
     hnsw_m: HnswM = None,
     ef_construction: EfConstruction = None,
     nlist: Nlist = None,
+    space: FurtherSpaces = None,
+    detector: Detector = None,
+    embedding: Embedding = None,
+    class_agnostic: ClassAgnostic = False,
+    min_score: MinScore = None,
+    max_regions: MaxRegions = None,
+    min_area_share: MinAreaShare = None,
+    background_out: BackgroundOut = False,
     address: Address = DEFAULT_ADDRESS,
 ) -> None:
     """Create a collection."""
+    options = {
+        "embedding": embedding,
+        "class_agnostic": class_agnostic,
+        "min_score": min_score,
+        "max_regions": max_regions,
+        "min_area_share": min_area_share,
+        "background_out": background_out,
+    }
+    regions, spaces = region_settings(detector, options), further_spaces(space)
     index = IndexSettings(
         kind or IndexKind.AUTO, storage or VectorStorage.FLOAT16, hnsw_m or 0, ef_construction or 0, nlist or 0
     )
     with Client(address) as client:
-        made = client.create_collection(name, model=model, shards=shards, index=index)
-    space = made.spaces[0]
-    console.print(f"Created {made.name}: model {space.model}, {space.dim} dimensions, {made.shard_count} shards.")
+        made = client.create_collection(name, model=model, shards=shards, index=index, regions=regions, spaces=spaces)
+    first, *others = made.spaces
+    console.print(f"Created {made.name}: model {first.model}, {first.dim} dimensions, {made.shard_count} shards.")
+    for each in others:
+        console.print(f"Space {each.name}: {each.model}, {each.dim} dimensions, one vector for each {each.kind}.")
     if made.model_choice:
         console.print(made.model_choice)
 

@@ -5,6 +5,7 @@ from pixvec.client.async_client import AsyncClient
 from pixvec.client.async_jobs import AsyncIngestJob, AsyncUriJob
 from pixvec.client.jobs import IngestJob, UriJob
 from pixvec.client.models import AsyncTrainingJob, TrainingJob
+from pixvec.client.new_collections import SpaceSettings
 from pixvec.client.parts import Part
 from pixvec.client.scene_values import ObjectMatch, SceneHit, SceneObject, SceneResult
 from pixvec.client.sources import NewImage
@@ -20,11 +21,12 @@ from pixvec.client.values import (
     Failure,
     FoundRegion,
     Hit,
+    ImageInfo,
     IngestCounts,
     SearchResult,
     Timings,
 )
-from pixvec.domain import IndexKind, IndexSettings, JobInfo, VectorStorage
+from pixvec.domain import Box, IndexKind, IndexSettings, JobInfo, RegionEmbedding, RegionSettings, VectorStorage
 
 __all__ = [
     "AsyncClient",
@@ -33,6 +35,7 @@ __all__ = [
     "AsyncUriJob",
     "BatchHits",
     "BatchResult",
+    "Box",
     "Classification",
     "ClassifyResult",
     "Client",
@@ -42,6 +45,7 @@ __all__ = [
     "Failure",
     "FoundRegion",
     "Hit",
+    "ImageInfo",
     "IndexKind",
     "IndexSettings",
     "IngestCounts",
@@ -50,6 +54,8 @@ __all__ = [
     "NewImage",
     "ObjectMatch",
     "Part",
+    "RegionEmbedding",
+    "RegionSettings",
     "RestoredShard",
     "SceneHit",
     "SceneObject",
@@ -57,6 +63,7 @@ __all__ = [
     "SearchResult",
     "ShardSnapshot",
     "SnapshotInfo",
+    "SpaceSettings",
     "Timings",
     "Topology",
     "TrainingJob",

@@ -15,10 +15,11 @@ from pixvec.client.values import (
     Failure,
     FoundRegion,
     Hit,
+    ImageInfo,
     SearchResult,
     Timings,
 )
-from pixvec.domain import Image, JobInfo
+from pixvec.domain import JobInfo
 from pixvec.rpc.attributes import from_values
 from pixvec.rpc.conversions import (
     image_state_from_wire,
@@ -67,9 +68,9 @@ def job_info(message: job_service_pb2.Job) -> JobInfo:
     )
 
 
-def image(message: image_service_pb2.Image) -> Image:
+def image(message: image_service_pb2.Image) -> ImageInfo:
     """Return what is known of an image."""
-    return Image(
+    return ImageInfo(
         image_id=message.image_id,
         state=image_state_from_wire(message.state),
         content_hash=message.content_hash,
@@ -81,6 +82,7 @@ def image(message: image_service_pb2.Image) -> Image:
         created_at=time_from_wire(message.create_time),
         updated_at=time_from_wire(message.update_time),
         error=item_error_from_wire(message.error) if message.HasField("error") else None,
+        regions=tuple(map(_region, message.regions)),
     )
 
 

@@ -13,6 +13,7 @@ from pixvec.domain import (
     Metric,
     OnExisting,
     SearchOptions,
+    RegionEmbedding,
     VectorStorage,
 )
 from pixvec.errors import InvalidRequest, PictureTooLarge
@@ -21,7 +22,7 @@ from pixvec.rpc.channels import MAX_MESSAGE_BYTES
 # A Box, or x1, y1, x2, y2 in pixels of the upright picture.
 BoxLike: TypeAlias = Box | Sequence[float]
 
-_Choice = TypeVar("_Choice", Metric, OnExisting, Consistency, IndexKind, VectorStorage, FittedKind)
+_Choice = TypeVar("_Choice", Metric, OnExisting, Consistency, IndexKind, VectorStorage, FittedKind, RegionEmbedding)
 
 # What a message may hold beside the picture: id and attributes.
 _ENVELOPE_BYTES = 2 * 2**20

@@ -19,10 +19,10 @@ from pixvec.client.channel import CREATE_TIMEOUT_S, DEFAULT_ADDRESS, channel_opt
 from pixvec.client.failures import client_error
 from pixvec.client.ingest_run import IngestLimits, IngestRun
 from pixvec.client.models import AsyncModels
+from pixvec.client.new_collections import Regions, Spaces, create_collection
 from pixvec.client.sources import AttributeSource, Sources, read_sources
-from pixvec.client.values import CollectionInfo, DeleteResult, Failure
+from pixvec.client.values import CollectionInfo, DeleteResult, Failure, ImageInfo
 from pixvec.domain import (
-    Image,
     IndexKind,
     IndexSettings,
     IngestStage,
@@ -85,12 +85,17 @@ class AsyncClient(AsyncSearches):
         shards: int | None = None,
         index: IndexSettings | str = IndexKind.AUTO,
     ) -> CollectionInfo:
+        regions: Regions | None = None,
+        spaces: Spaces | None = None,
         """Create a collection; `auto` takes the best model that can be had now and says why in `model_choice`. `index`
         says how its vectors are searched: `IndexSettings`, or the name of a kind such as `hnsw`.
 
-        Raises CollectionExists, ModelNotFound, WeightsUnavailable.
+        `regions` has the objects of each picture found too, by `RegionSettings` or the name of a detector such as
+        `fasterrcnn_resnet50_fpn`: the space `region`. `spaces` adds further ones, {name: model or `SpaceSettings`}.
+
+        Raises CollectionExists, ModelNotFound, WeightsUnavailable, InvalidRequest.
         """
-        request = requests.create_collection(name, model, metric, shards, index)
+        request = create_collection(name, model, metric, shards, index, regions, spaces)
         response = await self._call(self._collections.CreateCollection, request, CREATE_TIMEOUT_S)
         self._tokens.forget(name)
         return answers.collection_info(response.collection, response.model_choice)
@@ -172,9 +177,9 @@ class AsyncClient(AsyncSearches):
         request = requests.create_ingest(collection, uri_prefix, on_existing, key)
         return AsyncUriJob(self, answers.job_info((await self._call(self._jobs.CreateIngest, request)).job))
 
-    async def get_image(self, collection: str, image_id: str) -> Image:
-        """Return what is known of an image. Raises ImageNotFound."""
-        request = requests.get_image(collection, image_id)
+    async def get_image(self, collection: str, image_id: str, *, regions: bool = False) -> ImageInfo:
+        """Return what is known of an image, with the objects found in it if `regions`. Raises ImageNotFound."""
+        request = requests.get_image(collection, image_id, regions=regions)
         return answers.image((await self._call(self._images.GetImage, request)).image)
 
     async def delete_images(self, collection: str, image_ids: Iterable[str]) -> DeleteResult:

@@ -134,10 +134,10 @@ def ingest_item(ordinal: int, image: NewImage) -> image_service_pb2.IngestReques
     return request
 
 
-def get_image(collection: str, image_id: str) -> image_service_pb2.GetImageRequest:
+def get_image(collection: str, image_id: str, *, regions: bool) -> image_service_pb2.GetImageRequest:
     """Build the request for an image."""
     return image_service_pb2.GetImageRequest(
-        collection=text("collection", collection), image_id=text("image_id", image_id)
+        collection=text("collection", collection), image_id=text("image_id", image_id), include_regions=bool(regions)
     )
 
 

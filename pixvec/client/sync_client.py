@@ -18,11 +18,11 @@ from pixvec.client.failures import client_error
 from pixvec.client.ingest_run import IngestLimits, IngestRun
 from pixvec.client.jobs import IngestJob, UriJob
 from pixvec.client.models import Models
+from pixvec.client.new_collections import Regions, Spaces, create_collection
 from pixvec.client.searches import Searches
 from pixvec.client.sources import AttributeSource, Sources, read_sources
-from pixvec.client.values import CollectionInfo, DeleteResult, Failure
+from pixvec.client.values import CollectionInfo, DeleteResult, Failure, ImageInfo
 from pixvec.domain import (
-    Image,
     IndexKind,
     IndexSettings,
     IngestStage,
@@ -83,12 +83,17 @@ class Client(Searches):
         shards: int | None = None,
         index: IndexSettings | str = IndexKind.AUTO,
     ) -> CollectionInfo:
+        regions: Regions | None = None,
+        spaces: Spaces | None = None,
         """Create a collection; `auto` takes the best model that can be had now and says why in `model_choice`. `index`
         says how its vectors are searched: `IndexSettings`, or the name of a kind such as `hnsw`.
 
-        Raises CollectionExists, ModelNotFound, WeightsUnavailable.
+        `regions` has the objects of each picture found too, by `RegionSettings` or the name of a detector such as
+        `fasterrcnn_resnet50_fpn`: the space `region`. `spaces` adds further ones, {name: model or `SpaceSettings`}.
+
+        Raises CollectionExists, ModelNotFound, WeightsUnavailable, InvalidRequest.
         """
-        request = requests.create_collection(name, model, metric, shards, index)
+        request = create_collection(name, model, metric, shards, index, regions, spaces)
         response = self._call(self._collections.CreateCollection, request, CREATE_TIMEOUT_S)
         self._tokens.forget(name)
         return answers.collection_info(response.collection, response.model_choice)
@@ -169,9 +174,9 @@ class Client(Searches):
         request = requests.create_ingest(collection, uri_prefix, on_existing, key)
         return UriJob(self, answers.job_info(self._call(self._jobs.CreateIngest, request).job))
 
-    def get_image(self, collection: str, image_id: str) -> Image:
-        """Return what is known of an image. Raises ImageNotFound."""
-        request = requests.get_image(collection, image_id)
+    def get_image(self, collection: str, image_id: str, *, regions: bool = False) -> ImageInfo:
+        """Return what is known of an image, with the objects found in it if `regions`. Raises ImageNotFound."""
+        request = requests.get_image(collection, image_id, regions=regions)
         return answers.image(self._call(self._images.GetImage, request).image)
 
     def delete_images(self, collection: str, image_ids: Iterable[str]) -> DeleteResult:

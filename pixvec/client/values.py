@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import overload
 
-from pixvec.domain import Attributes, Box, ItemError, Mask, SeqToken, Space, region_id
+from pixvec.domain import Attributes, Box, Image, ItemError, Mask, SeqToken, Space, region_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +56,13 @@ class FoundRegion:
     class_name: str = ""
     score: float = 0.0
     mask: Mask | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ImageInfo(Image):
+    """What is known of an image. `regions` are filled when asked for, by ordinal."""
+
+    regions: tuple[FoundRegion, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from pixvec.api.v1 import collection_service_pb2, common_pb2, image_service_pb2,
 from pixvec.api.v1.collection_service_pb2_grpc import CollectionServiceServicer
 from pixvec.api.v1.image_service_pb2_grpc import ImageServiceServicer
 from pixvec.api.v1.job_service_pb2_grpc import JobServiceServicer
-from pixvec.client.testing.regions import region_space
+from pixvec.client.testing.regions import region_space, regions_of
 from pixvec.client.testing.store import DIM, Store, StoredCollection, StoredJob
 from pixvec.client.testing.trainings import train
 from pixvec.errors import SpaceNotFound, Unavailable
@@ -56,6 +56,7 @@ class FakeCollections(Servicer, CollectionServiceServicer):
             message = collection_service_pb2.Collection(
                 name=request.collection, spaces=[space], shard_count=request.shard_count or 1
             )
+            message.spaces.extend(map(_further_space, request.spaces))
             if request.HasField("regions"):
                 message.regions.CopyFrom(request.regions)
                 message.spaces.append(region_space(request.regions))
@@ -145,7 +146,11 @@ class FakeImages(Servicer, ImageServiceServicer):
         """Return an image."""
         with self._server.answering("GetImage", request, context) as store:
             image = store.image(request.collection, request.image_id)
-            return image_service_pb2.GetImageResponse(image=image.message)
+            response = image_service_pb2.GetImageResponse(image=image.message)
+            if request.include_regions:
+                regions = regions_of(image.content, request.image_id, with_masks=True)
+                response.image.regions.extend(regions)
+            return response
 
     def DeleteImages(
         self, request: image_service_pb2.DeleteImagesRequest, context: grpc.ServicerContext
@@ -229,3 +234,15 @@ def _failures(job: StoredJob) -> Iterator[job_service_pb2.ItemFailure]:
     for ordinal, status in sorted(job.statuses.items()):
         if status.HasField("error"):
             yield job_service_pb2.ItemFailure(ordinal=ordinal, image_id=status.image_id, error=status.error)
+
+
+def _further_space(wanted: collection_service_pb2.SpaceSettings) -> collection_service_pb2.Space:
+    return collection_service_pb2.Space(
+        name=wanted.name,
+        model=wanted.model,
+        dim=DIM,
+        metric=wanted.metric,
+        digest="0" * 64,
+        index=index_to_wire(index_from_wire(wanted.index)),
+        kind=collection_service_pb2.SPACE_KIND_IMAGE,
+    )

@@ -19,6 +19,38 @@ def test_the_model_that_is_asked_for_is_asked_for(run, server):
     assert server.called("CreateCollection")[0].model == "hog-color"
 
 
+def test_objects_and_further_spaces_can_be_asked_for(run, server):
+    made = run(
+        "collection", "create", "photos", "--detector", "words", "--embedding", "crop", "--max-regions", 5,
+        "--min-score", 0.3, "--class-agnostic", "--space", "colour=hsv", "--space", "deep=timm:x",
+    )  # fmt: skip
+    assert made.out.splitlines()[1:4] == [
+        "Space colour: hsv, 8 dimensions, one vector for each image.",
+        "Space deep: timm:x, 8 dimensions, one vector for each image.",
+        "Space region: words, 8 dimensions, one vector for each region.",
+    ]
+    shown = run("collection", "show", "photos").json["spaces"][3]["regions"]
+    assert shown == {
+        "detector": "words", "embedding": "crop", "class_agnostic": True, "min_score": 0.3, "max_regions": 5,
+        "min_area_share": 0.0, "background_out": False,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--max-regions", 5), "--max-regions is about the objects"),
+        (("--space", "colour"), "'colour' is no NAME=MODEL"),
+        (("--space", "a=x", "--space", "a=y"), "space 'a' is given twice"),
+    ],
+)
+def test_options_that_say_half_are_wrong_usage(run, server, options, message):
+    ended = run("collection", "create", "photos", *options)
+    assert ended.status == 2
+    assert message in " ".join(ended.err.split())
+    assert not server.called("CreateCollection")
+
+
 def test_a_list_as_json_tells_what_there_is(run, photos):
     (listed,) = run("collection", "list", "--json").json
     assert (listed["name"], listed["image_count"]) == ("photos", 0)
