@@ -72,7 +72,8 @@ class FoundRegions:
 
 @dataclass(frozen=True, slots=True)
 class DetectedRegions:
-    """One result a picture, in order: its regions, or why there are none. Times in seconds."""
+    """One result a picture, in order: its regions, or why there are none, such as a box outside it. Times in
+    seconds."""
 
     results: tuple[FoundRegions | ItemError, ...]
     queue_s: float = 0.0
@@ -119,8 +120,7 @@ class EmbedderClient(Protocol):
         self, space: Space, image_model: str, images: Sequence[bytes], timeout_s: float, boxes: Sequence[Box] = ()
     ) -> DetectedRegions:
         """Find the objects of up to 64 pictures as a space of regions does, or take `boxes`, one a picture, in its
-        pixels when upright. `image_model`: the collection's, which embeds crops. Raises as `embed_images` does, and
-        InvalidRequest for a box that is none or lies outside its picture."""
+        pixels when upright. `image_model`: the collection's, which embeds crops. Raises as `embed_images` does."""
 
     async def resolve_regions(self, settings: RegionSettings, image_model: str, timeout_s: float) -> ResolvedModel:
         """Load what makes regions and their vectors. Raises ModelNotFound, WeightsUnavailable, and InvalidRequest where

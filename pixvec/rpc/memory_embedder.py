@@ -10,7 +10,6 @@ from pixvec.domain import Box, FittedKind, ItemError, Model, ModelKind, Region, 
 from pixvec.errors import (
     BoxOutside,
     DigestMismatch,
-    InvalidRequest,
     ModelNotFound,
     NoTextTower,
     PictureEmpty,
@@ -197,7 +196,10 @@ class MemoryEmbedder:
         if drawn is None:
             found = [(Box(10 * n, 0, 10 * n + 8, 8), word, word.decode(), 0.9) for n, word in enumerate(words)]
         else:
-            found = [(drawn, _word_at(words, drawn), "", 1.0)]
+            place = int(drawn.x1 // 10)
+            if not 0 <= place < len(words):
+                return ItemError(BoxOutside.reason, f"the box begins at {drawn.x1:g}, outside the picture")
+            found = [(drawn, words[place], "", 1.0)]
         kept = found[: settings.max_regions]
         regions = (Region(n, box, name, score) for n, (box, _, name, score) in enumerate(kept))
         return FoundRegions(tuple(regions), tuple(self._embed(word, dim) for _, word, _, _ in kept), width, 8)
@@ -237,13 +239,6 @@ def _fault(image: bytes) -> ItemError | None:
     if image.startswith(b"bad"):
         return ItemError(PictureNotRecognised.reason, "no known image format")
     return None
-
-
-def _word_at(words: Sequence[bytes], box: Box) -> bytes:
-    place = int(box.x1 // 10)
-    if not 0 <= place < len(words):
-        raise InvalidRequest(f"the box begins at {box.x1:g}, outside the picture", field="box")
-    return words[place]
 
 
 def _shares(logits: Sequence[float]) -> tuple[float, ...]:

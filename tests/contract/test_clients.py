@@ -248,8 +248,8 @@ async def test_boxes_are_taken_in_place_of_what_would_be_found(kind):
         first, second = (await client.detect_regions(region_space(), "big", [b"a cat"] * 2, 10, boxes)).results
         assert first.regions == (Region(0, boxes[0], "", 1.0),)
         assert (first.vectors, second.vectors) == ((vector_from_bytes(b"cat", 8),), (vector_from_bytes(b"a", 8),))
-        with pytest.raises(InvalidRequest, match="outside the picture"):
-            await client.detect_regions(region_space(), "big", [b"a"], 10, boxes[:1])
+        (outside,) = (await client.detect_regions(region_space(), "big", [b"a"], 10, boxes[:1])).results
+        assert outside.reason == BoxOutside.reason
 
 
 @in_loop
