@@ -26,7 +26,6 @@ from pixvec.errors import (
     BoxOutside,
     DigestMismatch,
     EmbedderUnavailable,
-    InvalidRequest,
     InvalidVector,
     ModelNotFound,
     NoTextTower,
