@@ -5,7 +5,6 @@ import webbrowser
 
 import pytest
 
-from pixvec.api.v1 import collection_service_pb2 as pb
 from pixvec.cli import contact_sheet
 from tests.unit.cli.test_contact_sheet import Page
 
@@ -15,8 +14,7 @@ PICTURES = [("farm", b"cow dog cat"), ("pets", b"cat dog fish"), ("sea", b"boat 
 @pytest.fixture
 def stored(photos, tmp_path):
     """Pictures in a collection of regions, and one to search by."""
-    regions = pb.RegionSettings(detector="words")
-    photos._collections.CreateCollection(pb.CreateCollectionRequest(collection="scenes", regions=regions))
+    photos.create_collection("scenes", regions="words")
     photos.ingest("scenes", PICTURES).wait()
     query = tmp_path / "query.jpg"
     query.write_bytes(b"dog fish")

@@ -5,7 +5,6 @@ import struct
 
 import pytest
 
-from pixvec.api.v1 import collection_service_pb2 as pb
 from pixvec.api.v1.common_pb2 import SearchParams
 from pixvec.client import AsyncClient, BatchHits, FoundRegion
 from pixvec.client.testing.store import embed
@@ -17,8 +16,7 @@ PICTURES = [("farm", b"cow dog cat"), ("pets", b"cat dog fish"), ("sea", b"boat 
 
 @pytest.fixture
 def stored(client):
-    regions = pb.RegionSettings(detector="words")
-    client._collections.CreateCollection(pb.CreateCollectionRequest(collection="scenes", regions=regions))
+    client.create_collection("scenes", regions="words")
     for name in ("scenes", "photos"):
         client.ingest(name, PICTURES, attributes=lambda image_id: {"name": image_id}).wait()
     return client
