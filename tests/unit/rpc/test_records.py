@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -27,6 +29,16 @@ def test_everything_comes_back() -> None:
     assert {rows.dtype for rows in record.vectors.values()} == {np.dtype(np.float32)}
     assert record.digests == {"image": bytes.fromhex("ab" * 32), "region": bytes.fromhex("cd" * 32)}
     assert record.attributes == {"brand": "acme", "year": 1999}
+
+
+@pytest.mark.parametrize("metric", Metric)
+def test_a_picture_without_any_object_has_no_rows(metric: Metric) -> None:
+    space = replace(REGION, metric=metric)
+    record = decode_record(encode_record({"region": (space, np.zeros((0, 2), np.float32))}, {}))
+    assert record.vectors["region"].shape == (0, 2)
+    assert record.digests["region"] == bytes.fromhex("cd" * 32)
+    with pytest.raises(InvalidVector):
+        encode_record({"region": (space, np.zeros((0, 3), np.float32))}, {})
 
 
 def test_two_bytes_a_number() -> None:
