@@ -18,6 +18,7 @@ from pixvec.client.values import (
     CollectionInfo,
     Coverage,
     DeleteResult,
+    DuplicatesResult,
     Failure,
     FoundRegion,
     Hit,
@@ -26,7 +27,18 @@ from pixvec.client.values import (
     SearchResult,
     Timings,
 )
-from pixvec.domain import Box, IndexKind, IndexSettings, JobInfo, RegionEmbedding, RegionSettings, VectorStorage
+from pixvec.domain import (
+    Box,
+    IndexKind,
+    IndexSettings,
+    JobInfo,
+    Match,
+    MatchKind,
+    OnDuplicate,
+    RegionEmbedding,
+    RegionSettings,
+    VectorStorage,
+)
 
 __all__ = [
     "AsyncClient",
@@ -42,6 +54,7 @@ __all__ = [
     "CollectionInfo",
     "Coverage",
     "DeleteResult",
+    "DuplicatesResult",
     "Failure",
     "FoundRegion",
     "Hit",
@@ -51,8 +64,11 @@ __all__ = [
     "IngestCounts",
     "IngestJob",
     "JobInfo",
+    "Match",
+    "MatchKind",
     "NewImage",
     "ObjectMatch",
+    "OnDuplicate",
     "Part",
     "RegionEmbedding",
     "RegionSettings",

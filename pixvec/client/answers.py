@@ -12,6 +12,7 @@ from pixvec.client.values import (
     CollectionInfo,
     Coverage,
     DeleteResult,
+    DuplicatesResult,
     Failure,
     FoundRegion,
     Hit,
@@ -28,6 +29,7 @@ from pixvec.rpc.conversions import (
     time_from_wire,
     token_from_wire,
 )
+from pixvec.rpc.matches import match_from_wire
 from pixvec.rpc.models import job_kind_from_wire, training_from_wire
 from pixvec.rpc.regions import region_from_wire
 from pixvec.rpc.spaces import spaces_from_wire
@@ -82,6 +84,7 @@ def image(message: image_service_pb2.Image) -> ImageInfo:
         created_at=time_from_wire(message.create_time),
         updated_at=time_from_wire(message.update_time),
         error=item_error_from_wire(message.error) if message.HasField("error") else None,
+        duplicate_of=message.duplicate_of,
         regions=tuple(map(_region, message.regions)),
     )
 
@@ -105,6 +108,19 @@ def search_result(message: search_service_pb2.QueryResponse) -> SearchResult:
         space=message.space,
         attributes_missing=message.attributes_missing,
         regions_missing=message.regions_missing,
+        matches_missing=message.matches_missing,
+    )
+
+
+def duplicates_result(message: search_service_pb2.FindDuplicatesResponse) -> DuplicatesResult:
+    """Return copies of a picture, and what is like it."""
+    return DuplicatesResult(
+        hits=tuple(map(_hit, message.hits)),
+        coverage=_coverage(message.coverage),
+        timings=_timings(message.timings),
+        space=message.space,
+        matches_missing=message.matches_missing,
+        compared=message.compared,
     )
 
 
@@ -178,7 +194,8 @@ def _timings(message: search_service_pb2.Timings) -> Timings:
 def _hit(message: search_service_pb2.Hit) -> Hit:
     attributes = from_values(message.attributes) if message.attributes else _NO_ATTRIBUTES
     region = _region(message.region) if message.HasField("region") else None
-    return Hit(message.image_id, message.score, attributes, region)
+    match = match_from_wire(message.match) if message.HasField("match") else None
+    return Hit(message.image_id, message.score, attributes, region, match)
 
 
 def _region(message: common_pb2.Region) -> FoundRegion:

@@ -11,9 +11,10 @@ from pixvec.domain import (
     IndexKind,
     IndexSettings,
     Metric,
+    OnDuplicate,
     OnExisting,
-    SearchOptions,
     RegionEmbedding,
+    SearchOptions,
     VectorStorage,
 )
 from pixvec.errors import InvalidRequest, PictureTooLarge
@@ -22,7 +23,9 @@ from pixvec.rpc.channels import MAX_MESSAGE_BYTES
 # A Box, or x1, y1, x2, y2 in pixels of the upright picture.
 BoxLike: TypeAlias = Box | Sequence[float]
 
-_Choice = TypeVar("_Choice", Metric, OnExisting, Consistency, IndexKind, VectorStorage, FittedKind, RegionEmbedding)
+_Choice = TypeVar(
+    "_Choice", Metric, OnDuplicate, OnExisting, Consistency, IndexKind, VectorStorage, FittedKind, RegionEmbedding
+)
 
 # What a message may hold beside the picture: id and attributes.
 _ENVELOPE_BYTES = 2 * 2**20

@@ -28,6 +28,7 @@ from pixvec.domain import (
     IngestStage,
     JobInfo,
     Metric,
+    OnDuplicate,
     OnExisting,
     VectorStorage,
 )
@@ -84,9 +85,9 @@ class AsyncClient(AsyncSearches):
         metric: Metric | str = Metric.COSINE,
         shards: int | None = None,
         index: IndexSettings | str = IndexKind.AUTO,
-    ) -> CollectionInfo:
         regions: Regions | None = None,
         spaces: Spaces | None = None,
+    ) -> CollectionInfo:
         """Create a collection; `auto` takes the best model that can be had now and says why in `model_choice`. `index`
         says how its vectors are searched: `IndexSettings`, or the name of a kind such as `hnsw`.
 
@@ -143,18 +144,21 @@ class AsyncClient(AsyncSearches):
         *,
         attributes: AttributeSource = None,
         on_existing: OnExisting | str = OnExisting.REPLACE,
+        on_duplicate: OnDuplicate | str = OnDuplicate.KEEP,
         wait: IngestStage | str = IngestStage.INDEXED,
         limits: IngestLimits | None = None,
     ) -> AsyncIngestJob:
         """Send pictures in the background: files, folders, (id, bytes) pairs or NewImage values, read as needed.
 
         `attributes` is given to every picture, or called with its id. `wait` is the stage at which a picture counts as
-        done. A picture that cannot be read or taken in is listed in the job's `failures`; a broken connection is taken
-        up again. Ingesting the same pictures again passes over what is there already.
+        done. `on_duplicate`: a picture that the collection holds under another id is taken in too (`keep`), linked to
+        that one, which alone is searched (`link`), or a failure (`reject`). A picture that cannot be read or taken in
+        is listed in the job's `failures`; a broken connection is taken up again. Ingesting the same pictures again
+        passes over what is there already.
         """
         run = IngestRun(
             self._ingest_stub().Ingest,
-            requests.ingest_open(collection, on_existing, wait),
+            requests.ingest_open(collection, on_existing, wait, on_duplicate),
             read_sources(sources, attributes),
             limits or IngestLimits(),
             lambda ended: self._tokens.remember(collection, ended.token),
@@ -169,12 +173,13 @@ class AsyncClient(AsyncSearches):
         uri_prefix: str,
         *,
         on_existing: OnExisting | str = OnExisting.REPLACE,
+        on_duplicate: OnDuplicate | str = OnDuplicate.KEEP,
         idempotency_key: str | None = None,
     ) -> AsyncUriJob:
         """Have the server take in every picture under a prefix it allows. The same `idempotency_key` again returns the
         job made the first time. Raises CollectionNotFound, UriNotAllowed."""
         key = idempotency_key or str(uuid.uuid4())
-        request = requests.create_ingest(collection, uri_prefix, on_existing, key)
+        request = requests.create_ingest(collection, uri_prefix, on_existing, key, on_duplicate)
         return AsyncUriJob(self, answers.job_info((await self._call(self._jobs.CreateIngest, request)).job))
 
     async def get_image(self, collection: str, image_id: str, *, regions: bool = False) -> ImageInfo:

@@ -31,6 +31,7 @@ def query_request(
     attributes: bool,
     regions: bool,
     masks: bool,
+    match: bool,
     options: SearchOptions,
     consistency: Consistency | str,
     token: SeqToken,
@@ -67,6 +68,8 @@ def query_request(
     if min_score is not None:
         request.min_score = number("min_score", min_score)
     _include(request, attributes=attributes, regions=regions, masks=masks)
+    if match:
+        request.include.match = True
     _ask_consistency(request, consistency, token)
     return request
 
@@ -184,6 +187,33 @@ def classify_request(
     return request
 
 
+def duplicates_request(
+    collection: str,
+    image: PictureLike | None,
+    image_id: str | None,
+    *,
+    limit: int,
+    min_score: float | None,
+    consistency: Consistency | str,
+    token: SeqToken,
+) -> search_service_pb2.FindDuplicatesRequest:
+    """Build a search for copies of exactly one of `image` and `image_id`. Raises InvalidRequest, and OSError for a
+    picture file that cannot be read."""
+    if (image is None) == (image_id is None):
+        raise InvalidRequest("duplicates are of exactly one of image and image_id", field="query")
+    request = search_service_pb2.FindDuplicatesRequest(
+        collection=text("collection", collection), limit=not_negative("limit", limit)
+    )
+    if image_id is not None:
+        request.image_id = text("image_id", image_id)
+    elif image is not None:
+        request.image = read_picture(image)
+    if min_score is not None:
+        request.min_score = number("min_score", min_score)
+    _ask_consistency(request, consistency, token)
+    return request
+
+
 def _include(
     request: search_service_pb2.QueryRequest | search_service_pb2.QuerySceneRequest,
     *,
@@ -204,7 +234,8 @@ def _ask_consistency(
     request: search_service_pb2.QueryRequest
     | search_service_pb2.QuerySceneRequest
     | search_service_pb2.QueryBatchRequest
-    | search_service_pb2.ClassifyRequest,
+    | search_service_pb2.ClassifyRequest
+    | search_service_pb2.FindDuplicatesRequest,
     consistency: Consistency | str,
     token: SeqToken,
 ) -> None:

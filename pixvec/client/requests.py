@@ -9,10 +9,10 @@ from pixvec.api.v1 import collection_service_pb2, image_service_pb2, job_service
 from pixvec.client.arguments import check_message, check_size, choice, index_settings, not_negative, text, texts
 from pixvec.client.files import read_file
 from pixvec.client.sources import NewImage
-from pixvec.domain import IndexKind, IndexSettings, IngestStage, Metric, OnExisting, VectorStorage
+from pixvec.domain import IndexKind, IndexSettings, IngestStage, Metric, OnDuplicate, OnExisting, VectorStorage
 from pixvec.errors import InvalidRequest
 from pixvec.rpc.attributes import check_attributes_size, to_values
-from pixvec.rpc.conversions import metric_to_wire, on_existing_to_wire, stage_to_wire
+from pixvec.rpc.conversions import metric_to_wire, on_duplicate_to_wire, on_existing_to_wire, stage_to_wire
 from pixvec.rpc.index_settings import index_to_wire
 
 
@@ -100,12 +100,13 @@ def delete_collection(name: str) -> collection_service_pb2.DeleteCollectionReque
 
 
 def ingest_open(
-    collection: str, on_existing: OnExisting | str, wait: IngestStage | str
+    collection: str, on_existing: OnExisting | str, wait: IngestStage | str, on_duplicate: OnDuplicate | str
 ) -> image_service_pb2.IngestOpen:
     """Build the first message of an ingest stream."""
     return image_service_pb2.IngestOpen(
         collection=text("collection", collection),
         on_existing=on_existing_to_wire(choice("on_existing", OnExisting, on_existing)),
+        on_duplicate=on_duplicate_to_wire(choice("on_duplicate", OnDuplicate, on_duplicate)),
         wait=stage_to_wire(_stage(wait)),
     )
 
@@ -157,7 +158,11 @@ def get_content(collection: str, image_id: str, *, thumbnail: bool) -> image_ser
 
 
 def create_ingest(
-    collection: str, uri_prefix: str, on_existing: OnExisting | str, idempotency_key: str
+    collection: str,
+    uri_prefix: str,
+    on_existing: OnExisting | str,
+    idempotency_key: str,
+    on_duplicate: OnDuplicate | str,
 ) -> job_service_pb2.CreateIngestRequest:
     """Build the request for an ingest by reference."""
     return job_service_pb2.CreateIngestRequest(
@@ -165,6 +170,7 @@ def create_ingest(
         uri_prefix=text("uri_prefix", uri_prefix),
         on_existing=on_existing_to_wire(choice("on_existing", OnExisting, on_existing)),
         idempotency_key=text("idempotency_key", idempotency_key),
+        on_duplicate=on_duplicate_to_wire(choice("on_duplicate", OnDuplicate, on_duplicate)),
     )
 
 

@@ -9,9 +9,9 @@ from pixvec.client import answers
 from pixvec.client.arguments import BoxLike, search_options
 from pixvec.client.calls import Calls
 from pixvec.client.parts import Part, PictureLike
-from pixvec.client.queries import batch_request, classify_request, query_request, scene_request
+from pixvec.client.queries import batch_request, classify_request, duplicates_request, query_request, scene_request
 from pixvec.client.scene_values import SceneResult
-from pixvec.client.values import BatchResult, ClassifyResult, SearchResult
+from pixvec.client.values import BatchResult, ClassifyResult, DuplicatesResult, SearchResult
 from pixvec.client.vectors import MatrixLike, VectorLike
 from pixvec.domain import Consistency
 
@@ -41,6 +41,7 @@ class Searches(Calls):
         attributes: bool = False,
         regions: bool = False,
         masks: bool = False,
+        match: bool = False,
         exact: bool = False,
         ef: int = 0,
         nprobe: int = 0,
@@ -54,7 +55,8 @@ class Searches(Calls):
 
         In a collection of regions, `region_id` finds what is like an object of a picture, and `box`, x1, y1, x2, y2 in
         pixels of the upright `image` or `image_id`, what is like that part of it; in other spaces a box is cut out.
-        `regions` asks where the objects are that were found, `masks` for their pixels too.
+        `regions` asks where the objects are that were found, `masks` for their pixels too. `match` asks which of
+        the first 20 hits are copies of the whole picture that was searched by.
 
         `exact` compares every vector. Otherwise `ef` (of a graph) and `nprobe` (of inverted lists) say how far to look,
         and `rescore` how many times `limit` candidates are compared again as they are stored, -1 for none; 0 stands for
@@ -80,6 +82,7 @@ class Searches(Calls):
             attributes=attributes,
             regions=regions,
             masks=masks,
+            match=match,
             options=search_options(exact=exact, ef=ef, nprobe=nprobe, rescore=rescore),
             consistency=consistency,
             token=self._tokens.newest(collection),
@@ -127,6 +130,35 @@ class Searches(Calls):
             token=self._tokens.newest(collection),
         )
         return answers.scene_result(self._fresh(collection, self._search.QueryScene, request, timeout_s))
+
+    def find_duplicates(
+        self,
+        collection: str,
+        *,
+        image: PictureLike | None = None,
+        image_id: str | None = None,
+        limit: int = 10,
+        min_score: float | None = None,
+        consistency: Consistency | str = Consistency.SESSION,
+        timeout_s: float = 30.0,
+    ) -> DuplicatesResult:
+        """Find copies of a picture, sent or of the collection: the same bytes, and what was resized, re-compressed, cut
+        out or turned; of each hit `match` says which it is, and where the picture lies in it. What is merely similar
+        comes last, none of it below `min_score`.
+
+        Raises CollectionNotFound, ImageNotFound, PictureError, and OSError for a file that cannot be read.
+        """
+        request = duplicates_request(
+            collection,
+            image,
+            image_id,
+            limit=limit,
+            min_score=min_score,
+            consistency=consistency,
+            token=self._tokens.newest(collection),
+        )
+        response = self._fresh(collection, self._search.FindDuplicates, request, timeout_s)
+        return answers.duplicates_result(response)
 
     def search_batch(
         self,

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import overload
 
-from pixvec.domain import Attributes, Box, Image, ItemError, Mask, SeqToken, Space, region_id
+from pixvec.domain import Attributes, Box, Image, ItemError, Mask, Match, SeqToken, Space, region_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +68,14 @@ class ImageInfo(Image):
 @dataclass(frozen=True, slots=True)
 class Hit:
     """One found image. A larger score is better for every metric; `attributes` is filled when asked for; `region`, in a
-    space of regions, is the one of the picture that was found."""
+    space of regions, is the one of the picture that was found; `match`, when asked for, says whether the picture is a
+    copy of the query picture."""
 
     image_id: str
     score: float
     attributes: Attributes = field(default_factory=dict)
     region: FoundRegion | None = None
+    match: Match | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +119,7 @@ class SearchResult(Sequence[Hit]):
     space: str
     attributes_missing: bool = False
     regions_missing: bool = False
+    matches_missing: bool = False
 
     def __iter__(self) -> Iterator[Hit]:
         return iter(self.hits)
@@ -132,6 +135,14 @@ class SearchResult(Sequence[Hit]):
 
     def __getitem__(self, index: int | slice) -> Hit | Sequence[Hit]:
         return self.hits[index]
+
+
+@dataclass(frozen=True, slots=True)
+class DuplicatesResult(SearchResult):
+    """Copies of a picture, exact ones first, then near ones, then what is merely similar: `match` of each hit says
+    which. `compared`: how many pictures were looked at; `matches_missing`: some could not be, and count as similar."""
+
+    compared: int = 0
 
 
 @dataclass(frozen=True, slots=True)

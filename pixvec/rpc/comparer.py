@@ -1,10 +1,10 @@
 """Comparing pictures on the workers, as the gateway asks for it: their EmbedderService, and its twin in memory."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from pixvec.errors import PictureNotRecognised
+from pixvec.errors import ContentNotFound, PictureNotRecognised
 from pixvec.internal.v1 import embedder_service_pb2 as pb
 from pixvec.internal.v1 import embedder_service_pb2_grpc
 from pixvec.rpc.channels import AsyncChannels
@@ -78,10 +78,10 @@ class GrpcComparer:
 
 class MemoryComparer:
     """Stands in for a worker: pictures are words, and one lies in another whose words include all of its own, or the
-    other way round. `contents` are the stored pictures by content hash; `b"bad"` at the start makes no picture."""
+    other way round. `read` returns stored pictures by content hash; `b"bad"` at the start makes no picture."""
 
-    def __init__(self, contents: Mapping[str, bytes]) -> None:
-        self.contents = contents
+    def __init__(self, read: Callable[[str], bytes]) -> None:
+        self._read = read
         self.calls: list[str] = []
 
     async def hash_image(self, image: bytes, timeout_s: float) -> int | None:  # noqa: ARG002
@@ -100,7 +100,7 @@ class MemoryComparer:
     ) -> list[Comparison]:
         """See Comparer. As many keypoints agree as words are shared."""
         self.calls.append("compare")
-        content = query if isinstance(query, bytes) else self.contents[query]
+        content = query if isinstance(query, bytes) else self._read(query)
         _check(content)
         return [self._compare(set(content.split()), each) for each in candidates]
 
@@ -108,9 +108,10 @@ class MemoryComparer:
         """Nothing is held."""
 
     def _compare(self, words: set[bytes], candidate: str) -> Comparison:
-        if candidate not in self.contents:
+        try:
+            others = set(self._read(candidate).split())
+        except ContentNotFound:
             return Comparison(compared=False)
-        others = set(self.contents[candidate].split())
         if not (words <= others or others <= words):
             return Comparison(compared=True)
         return Comparison(True, len(words & others), ((0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0)))

@@ -12,6 +12,7 @@ from pixvec.domain import (
     ItemError,
     JobState,
     Metric,
+    OnDuplicate,
     OnExisting,
     SearchOptions,
     SeqToken,
@@ -38,10 +39,16 @@ _ON_EXISTING: dict[OnExisting, image_service_pb2.OnExisting] = {
     OnExisting.SKIP: image_service_pb2.ON_EXISTING_SKIP,
     OnExisting.FAIL: image_service_pb2.ON_EXISTING_FAIL,
 }
+_ON_DUPLICATE: dict[OnDuplicate, image_service_pb2.OnDuplicate] = {
+    OnDuplicate.KEEP: image_service_pb2.ON_DUPLICATE_KEEP,
+    OnDuplicate.LINK: image_service_pb2.ON_DUPLICATE_LINK,
+    OnDuplicate.REJECT: image_service_pb2.ON_DUPLICATE_REJECT,
+}
 _IMAGE_STATES: dict[ImageState, image_service_pb2.ImageState] = {
     ImageState.PENDING: image_service_pb2.IMAGE_STATE_PENDING,
     ImageState.INDEXED: image_service_pb2.IMAGE_STATE_INDEXED,
     ImageState.FAILED: image_service_pb2.IMAGE_STATE_FAILED,
+    ImageState.LINKED: image_service_pb2.IMAGE_STATE_LINKED,
 }
 _JOB_STATES: dict[JobState, job_service_pb2.JobState] = {
     JobState.PLANNING: job_service_pb2.JOB_STATE_PLANNING,
@@ -54,6 +61,7 @@ _FROM_METRIC = {wire: metric for metric, wire in _METRICS.items()}
 _FROM_CONSISTENCY = {wire: consistency for consistency, wire in _CONSISTENCIES.items()}
 _FROM_STAGE = {wire: stage for stage, wire in _STAGES.items()}
 _FROM_ON_EXISTING = {wire: choice for choice, wire in _ON_EXISTING.items()}
+_FROM_ON_DUPLICATE = {wire: choice for choice, wire in _ON_DUPLICATE.items()}
 _FROM_IMAGE_STATE = {wire: state for state, wire in _IMAGE_STATES.items()}
 _FROM_JOB_STATE = {wire: state for state, wire in _JOB_STATES.items()}
 
@@ -96,6 +104,16 @@ def on_existing_to_wire(choice: OnExisting) -> image_service_pb2.OnExisting:
 def on_existing_from_wire(choice: image_service_pb2.OnExisting) -> OnExisting:
     """Return what to do with an id that is there; unspecified is REPLACE."""
     return _FROM_ON_EXISTING.get(choice, OnExisting.REPLACE)
+
+
+def on_duplicate_to_wire(choice: OnDuplicate) -> image_service_pb2.OnDuplicate:
+    """Return the wire's name of what to do with a picture that is there under another id."""
+    return _ON_DUPLICATE[choice]
+
+
+def on_duplicate_from_wire(choice: image_service_pb2.OnDuplicate) -> OnDuplicate:
+    """Return what to do with a picture that is there under another id; unspecified is KEEP."""
+    return _FROM_ON_DUPLICATE.get(choice, OnDuplicate.KEEP)
 
 
 def image_state_to_wire(state: ImageState) -> image_service_pb2.ImageState:

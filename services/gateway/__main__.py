@@ -22,6 +22,7 @@ from pixvec.errors import PixvecError
 from pixvec.jobs.queue import CeleryChunkQueue, ChunkQueue
 from pixvec.jobs.sources import UriSources
 from pixvec.rpc.blocking import BlockingCalls
+from pixvec.rpc.comparer import GrpcComparer
 from pixvec.rpc.embedder_client import GrpcEmbedder
 from pixvec.rpc.pusher import GrpcPusher
 from pixvec.rpc.searcher_admin import GrpcSearcherAdmin
@@ -39,6 +40,7 @@ from services.gateway.collections import Collections
 from services.gateway.contents import Contents
 from services.gateway.deletions import Deletions
 from services.gateway.directory import Directory
+from services.gateway.duplicates import Duplicates
 from services.gateway.heartbeat import StreamHeartbeat
 from services.gateway.image_service import INGEST_METHOD, ImageService
 from services.gateway.ingest_jobs import IngestJobs
@@ -99,6 +101,7 @@ class Backends:
     blobs: FileStore
     sources: UriSources
     embedder: GrpcEmbedder
+    comparer: GrpcComparer
     searchers: GrpcSearchers
     searcher_admin: GrpcSearcherAdmin
     pusher: GrpcPusher
@@ -111,6 +114,7 @@ class Backends:
         await self.searchers.close()
         await self.searcher_admin.close()
         await self.embedder.close()
+        await self.comparer.close()
         self.catalogue.close()
 
 
@@ -127,6 +131,7 @@ async def serve(settings: GatewaySettings, catalogue: Catalogue) -> None:
         blobs=FsspecBlobStore(settings.blob_url),
         sources=UriSources(settings.ingest_roots, settings.max_picture_bytes),
         embedder=GrpcEmbedder(settings.embedder_target),
+        comparer=GrpcComparer(settings.embedder_target),
         searchers=GrpcSearchers(),
         searcher_admin=GrpcSearcherAdmin(),
         pusher=GrpcPusher(catalogue.topology),
@@ -189,7 +194,7 @@ def add_services(
         limits,
         max_streams=settings.max_ingest_streams,
     )
-    deletions = Deletions(directory, catalogue.feed_writer, backends.pusher, sql, threads.pushes)
+    deletions = Deletions(directory, catalogue.feed_writer, backends.pusher, publisher, sql, threads.pushes)
     contents = Contents(directory, catalogue.images, blobs, embedder, sql, files)
     images = ImageService(ingests, deletions, contents, directory, catalogue.images, sql)
     image_service_pb2_grpc.add_ImageServiceServicer_to_server(images, server)
@@ -206,7 +211,8 @@ def add_services(
     batches = Batches(directory, scatter, embedder)
     classifications = Classifications(directory, scatter, embedder)
     scenes = Scenes(directory, scatter, embedder, catalogue.images, sql)
-    search = SearchService(queries, batches, scenes, classifications)
+    duplicates = Duplicates(directory, queries, catalogue.images, pictures, backends.comparer, sql)
+    search = SearchService(queries, batches, scenes, classifications, duplicates)
     search_service_pb2_grpc.add_SearchServiceServicer_to_server(search, server)
 
     snapshots = Snapshots(directory, catalogue, backends.searcher_admin, blobs, sql, files)

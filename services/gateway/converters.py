@@ -68,6 +68,7 @@ def to_image(image: Image, regions: Sequence[Region] = ()) -> image_service_pb2.
         create_time=time_to_wire(image.created_at),
         update_time=time_to_wire(image.updated_at),
         error=item_error_to_wire(image.error) if image.error else None,
+        duplicate_of=image.duplicate_of,
         regions=[region_to_wire(region, image.image_id) for region in regions],
     )
 
@@ -130,4 +131,5 @@ def _to_status(status: ItemStatus) -> image_service_pb2.IngestItemStatus:
         error=item_error_to_wire(status.error) if status.error else None,
         position=position_to_wire(status.position) if status.position else None,
         unchanged=status.unchanged,
+        duplicate_of=status.duplicate_of,
     )

@@ -1,4 +1,4 @@
-"""Deletes images, and tells searchers at once."""
+"""Deletes images, and tells searchers at once, and workers where duplicates take the place of their original."""
 
 from collections.abc import Sequence
 
@@ -8,6 +8,7 @@ from pixvec.rpc.blocking import BlockingCalls
 from pixvec.rpc.pusher import Pusher
 from pixvec.telemetry.logging import get_logger
 from services.gateway.directory import Directory
+from services.gateway.publisher import ChunkPublisher
 
 log = get_logger(__name__)
 
@@ -16,11 +17,18 @@ class Deletions:
     """Writes tombstones and pushes them."""
 
     def __init__(
-        self, directory: Directory, feed: FeedWriter, pusher: Pusher, sql: BlockingCalls, pushes: BlockingCalls
+        self,
+        directory: Directory,
+        feed: FeedWriter,
+        pusher: Pusher,
+        publisher: ChunkPublisher,
+        sql: BlockingCalls,
+        pushes: BlockingCalls,
     ) -> None:
         self._directory = directory
         self._feed = feed
         self._pusher = pusher
+        self._publisher = publisher
         self._sql = sql
         self._pushes = pushes
 
@@ -28,6 +36,8 @@ class Deletions:
         """Delete images by id. Raises CollectionNotFound."""
         found = await self._directory.collection(collection)
         deleted = await self._sql.run(self._feed.delete, found.collection_id, list(dict.fromkeys(image_ids)))
+        for chunk in deleted.chunks:
+            self._publisher.publish(chunk)
         try:
             await self._pushes.run(self._pusher.push, deleted.batches)
         except Overloaded as error:

@@ -1,7 +1,9 @@
 """Jobs as the gateway's callers know them."""
 
+from functools import partial
+
 from pixvec.catalogue.interfaces import ItemStatus, JobStore
-from pixvec.domain import Job, OnExisting
+from pixvec.domain import Job, OnDuplicate, OnExisting
 from pixvec.jobs.sources import UriSources
 from pixvec.rpc.blocking import BlockingCalls
 from services.gateway.directory import Directory
@@ -27,11 +29,21 @@ class IngestJobs:
         self._sql = sql
         self._files = files
 
-    async def create(self, collection: str, uri_prefix: str, on_existing: OnExisting, idempotency_key: str) -> Job:
+    async def create(
+        self,
+        collection: str,
+        uri_prefix: str,
+        on_existing: OnExisting,
+        idempotency_key: str,
+        on_duplicate: OnDuplicate = OnDuplicate.KEEP,
+    ) -> Job:
         """Create a job and ask for it to be planned. Raises CollectionNotFound, UriNotAllowed."""
         found = await self._directory.collection(collection)
         await self._files.run(self._sources.check, uri_prefix)
-        job = await self._sql.run(self._create, found.collection_id, uri_prefix, on_existing, idempotency_key)
+        create = partial(
+            self._jobs.create, uri_prefix=uri_prefix, idempotency_key=idempotency_key, on_duplicate=on_duplicate
+        )
+        job = await self._sql.run(create, found.collection_id, on_existing)
         await self._publisher.publish_plan(job.job_id)
         return job
 
@@ -48,6 +60,3 @@ class IngestJobs:
         """Return failed items above an ordinal, with their URIs. Raises JobNotFound."""
         await self._sql.read(self._jobs.get, job_id)
         return await self._sql.run(self._jobs.failures, job_id, after_ordinal, limit)
-
-    def _create(self, collection_id: int, uri_prefix: str, on_existing: OnExisting, idempotency_key: str) -> Job:
-        return self._jobs.create(collection_id, on_existing, uri_prefix=uri_prefix, idempotency_key=idempotency_key)

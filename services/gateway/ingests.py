@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 
 from pixvec.api.v1 import image_service_pb2 as pb
 from pixvec.catalogue.interfaces import JobStore
 from pixvec.domain import Collection, JobKind
 from pixvec.errors import InvalidRequest, Overloaded
 from pixvec.rpc.blocking import BlockingCalls
-from pixvec.rpc.conversions import on_existing_from_wire, stage_from_wire
+from pixvec.rpc.conversions import on_duplicate_from_wire, on_existing_from_wire, stage_from_wire
 from services.gateway.closing import Closing
 from services.gateway.directory import Directory
 from services.gateway.ingest_stream import IngestStream, StreamLimits
@@ -69,7 +70,8 @@ class Ingests:
     async def _job_id(self, opening: pb.IngestOpen, collection: Collection) -> str:
         if not opening.job_id:
             on_existing = on_existing_from_wire(opening.on_existing)
-            return (await self._sql.run(self._jobs.create, collection.collection_id, on_existing)).job_id
+            create = partial(self._jobs.create, on_duplicate=on_duplicate_from_wire(opening.on_duplicate))
+            return (await self._sql.run(create, collection.collection_id, on_existing)).job_id
         job = await self._sql.run(self._jobs.get, opening.job_id)
         if job.collection_id != collection.collection_id:
             raise InvalidRequest(

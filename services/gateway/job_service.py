@@ -6,7 +6,7 @@ from typing import Any
 
 from pixvec.api.v1 import job_service_pb2 as pb
 from pixvec.api.v1 import job_service_pb2_grpc
-from pixvec.rpc.conversions import on_existing_from_wire
+from pixvec.rpc.conversions import on_duplicate_from_wire, on_existing_from_wire
 from pixvec.rpc.deadlines import time_left_s
 from pixvec.rpc.models import fitted_kind_from_wire
 from services.gateway.closing import Closing
@@ -33,8 +33,11 @@ class JobService(job_service_pb2_grpc.JobServiceServicer):
 
     async def CreateIngest(self, request: pb.CreateIngestRequest, context: Any) -> pb.CreateIngestResponse:  # noqa: ARG002
         """Take in every picture under a URI prefix."""
-        on_existing = on_existing_from_wire(request.on_existing)
-        job = await self._jobs.create(request.collection, request.uri_prefix, on_existing, request.idempotency_key)
+        policy = on_existing_from_wire(request.on_existing), on_duplicate_from_wire(request.on_duplicate)
+        on_existing, on_duplicate = policy
+        job = await self._jobs.create(
+            request.collection, request.uri_prefix, on_existing, request.idempotency_key, on_duplicate
+        )
         return pb.CreateIngestResponse(job=to_job(job))
 
     async def CreateTraining(self, request: pb.CreateTrainingRequest, context: Any) -> pb.CreateTrainingResponse:

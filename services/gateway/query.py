@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar, Self
 
-from pixvec.domain import Attributes, Box, Consistency, Hit, Region, SearchOptions, SeqToken
+from pixvec.domain import Attributes, Box, Consistency, Hit, Match, Region, SearchOptions, SeqToken
 from pixvec.rpc.shard_search import RankedHits
 
 STAGES = ("queue", "decode", "inference", "search", "merge", "hydrate")
@@ -47,6 +47,7 @@ class Query:
     attributes: bool = False
     regions: bool = False
     masks: bool = False
+    match: bool = False
 
     @property
     def of_region(self) -> bool:
@@ -139,7 +140,8 @@ class Timings:
 @dataclass(frozen=True, slots=True)
 class QueryAnswer:
     """Hits, best first. `attributes` and `regions`, by image id and ordinal, are None unless asked for;
-    `attributes_missing` and `regions_missing` when they could not be read. `of_regions`: each hit is a region."""
+    `attributes_missing` and `regions_missing` when they could not be read. `of_regions`: each hit is a region.
+    `matches`: what hits are to the query picture, by image id; `matches_missing` when some could not be compared."""
 
     hits: list[Hit]
     space: str
@@ -151,6 +153,8 @@ class QueryAnswer:
     of_regions: bool = False
     regions: Mapping[tuple[str, int], Region] | None = None
     regions_missing: bool = False
+    matches: Mapping[str, Match] | None = None
+    matches_missing: bool = False
 
 
 @dataclass(frozen=True, slots=True)

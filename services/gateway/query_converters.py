@@ -7,6 +7,7 @@ from pixvec.api.v1 import search_service_pb2 as pb
 from pixvec.domain import Attributes, Hit, Region, region_id
 from pixvec.rpc.attributes import to_values
 from pixvec.rpc.conversions import consistency_from_wire, params_from_wire, token_from_wire
+from pixvec.rpc.matches import match_to_wire
 from pixvec.rpc.regions import box_from_wire, region_to_wire
 from services.gateway.query import (
     BatchQuery,
@@ -43,18 +44,24 @@ def to_query(request: pb.QueryRequest) -> Query:
         attributes=request.include.attributes,
         regions=request.include.regions,
         masks=request.include.masks,
+        match=request.include.match and not request.HasField("box") and bool(request.image or request.image_id),
     )
 
 
 def to_query_response(answer: QueryAnswer) -> pb.QueryResponse:
     """Return an answer as it travels."""
+    hits, matches = _to_hits(answer), answer.matches or {}
+    for hit in hits if matches else ():
+        if hit.image_id in matches:
+            hit.match.CopyFrom(match_to_wire(matches[hit.image_id]))
     return pb.QueryResponse(
-        hits=_to_hits(answer),
+        hits=hits,
         coverage=pb.Coverage(shards_total=answer.shards_total, shards_answered=answer.shards_answered),
         timings=to_timings(answer.timings),
         space=answer.space,
         attributes_missing=answer.attributes_missing,
         regions_missing=answer.regions_missing,
+        matches_missing=answer.matches_missing,
     )
 
 

@@ -8,6 +8,8 @@ from pixvec.rpc.apart import put_together
 from pixvec.rpc.deadlines import time_left_s
 from services.gateway.batches import Batches
 from services.gateway.classification import Classifications
+from services.gateway.duplicate_converters import to_duplicates_query, to_duplicates_response
+from services.gateway.duplicates import Duplicates
 from services.gateway.queries import Queries
 from services.gateway.query import Deadline
 from services.gateway.query_converters import (
@@ -27,16 +29,27 @@ _DEFAULT_DEADLINE_S = 10.0
 class SearchService(search_service_pb2_grpc.SearchServiceServicer):
     """Finds pictures."""
 
-    def __init__(self, queries: Queries, batches: Batches, scenes: Scenes, classifications: Classifications) -> None:
+    def __init__(
+        self,
+        queries: Queries,
+        batches: Batches,
+        scenes: Scenes,
+        classifications: Classifications,
+        duplicates: Duplicates,
+    ) -> None:
         self._queries = queries
         self._batches = batches
         self._scenes = scenes
         self._classifications = classifications
+        self._duplicates = duplicates
 
     async def Query(self, request: pb.QueryRequest, context: Any) -> pb.QueryResponse:
         """Answer one query."""
         query = to_query(request)
-        answer = await self._queries.run(query, Deadline(time_left_s(context, _DEFAULT_DEADLINE_S)))
+        deadline = Deadline(time_left_s(context, _DEFAULT_DEADLINE_S))
+        answer = await self._queries.run(query, deadline)
+        if query.match:
+            answer = await self._duplicates.label(query, answer, deadline)
         return to_query_response(answer)
 
     async def QueryBatch(self, request: pb.QueryBatchRequest, context: Any) -> pb.QueryBatchResponse:
@@ -58,3 +71,9 @@ class SearchService(search_service_pb2_grpc.SearchServiceServicer):
         answer = await self._classifications.run(query, Deadline(time_left_s(context, _DEFAULT_DEADLINE_S)))
         pictures = len(query.images) + len(query.image_ids)
         return await put_together(pictures * len(query.labels), to_classify_response, answer)
+
+    async def FindDuplicates(self, request: pb.FindDuplicatesRequest, context: Any) -> pb.FindDuplicatesResponse:
+        """Find copies of a picture."""
+        query = to_duplicates_query(request)
+        answer = await self._duplicates.find(query, Deadline(time_left_s(context, _DEFAULT_DEADLINE_S)))
+        return to_duplicates_response(answer)

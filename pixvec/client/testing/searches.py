@@ -9,6 +9,7 @@ import grpc
 from pixvec.api.v1 import common_pb2
 from pixvec.api.v1 import search_service_pb2 as pb
 from pixvec.api.v1.search_service_pb2_grpc import SearchServiceServicer
+from pixvec.client.testing.duplicates import duplicates_response, match_of
 from pixvec.client.testing.regions import best_regions, check_regions, drawn_region, region_hit, stored_region
 from pixvec.client.testing.scenes import scene_response
 from pixvec.client.testing.servicers import Servicer
@@ -30,6 +31,8 @@ class FakeSearch(Servicer, SearchServiceServicer):
             in_regions = _is_in_regions(collection, request)
             hits = _region_hits(store, request) if in_regions else _hits(store, request)
             limit = request.limit if request.HasField("limit") else _DEFAULT_LIMIT
+            if request.include.match and (request.image or request.image_id) and not request.HasField("box"):
+                _match(collection, _content(store, request), hits)
             return pb.QueryResponse(
                 hits=hits[request.offset : request.offset + limit],
                 coverage=pb.Coverage(shards_total=1, shards_answered=1),
@@ -43,6 +46,16 @@ class FakeSearch(Servicer, SearchServiceServicer):
             collection = _fresh(store, request.collection, request.token)
             content = request.image or store.image(request.collection, request.image_id).content
             return scene_response(collection, content, request)
+
+    def FindDuplicates(
+        self, request: pb.FindDuplicatesRequest, context: grpc.ServicerContext
+    ) -> pb.FindDuplicatesResponse:
+        """Say which pictures are copies of one."""
+        with self._server.answering("FindDuplicates", request, context) as store:
+            collection = _fresh(store, request.collection, request.token)
+            content = request.image or store.image(request.collection, request.image_id).content
+            embed(content)
+            return duplicates_response(collection, content, request)
 
     def Classify(self, request: pb.ClassifyRequest, context: grpc.ServicerContext) -> pb.ClassifyResponse:
         """Say of which label each picture is: the likelier, the nearer its vector is to that of the label."""
@@ -122,12 +135,18 @@ def _hits(store: Store, request: pb.QueryRequest) -> list[pb.Hit]:
     ]
 
 
+def _match(collection: StoredCollection, content: bytes, hits: Sequence[pb.Hit]) -> None:
+    for hit in hits:
+        hit.match.CopyFrom(match_of(content, collection.images[hit.image_id].content))
+
+
 def _content(store: Store, request: pb.QueryRequest) -> bytes:
     return request.image or store.image(request.collection, request.image_id).content
 
 
 def _ranked(collection: StoredCollection, vector: Sequence[float], min_score: float) -> list[tuple[float, StoredImage]]:
-    scored = [(cosine(vector, image.vector), image) for image in collection.images.values()]
+    searched = [image for image in collection.images.values() if not image.message.duplicate_of]
+    scored = [(cosine(vector, image.vector), image) for image in searched]
     kept = [each for each in scored if each[0] >= min_score]
     return sorted(kept, key=lambda each: (-each[0], each[1].message.image_id))
 

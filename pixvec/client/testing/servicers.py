@@ -124,7 +124,11 @@ class FakeImages(Servicer, ImageServiceServicer):
         """Take items in one by one, each to its end."""
         opening = next(request_iterator).open
         with self._server.answering("Ingest", opening, context) as store:
-            job = store.job(opening.job_id) if opening.job_id else store.create_job(opening.collection)
+            job = (
+                store.job(opening.job_id)
+                if opening.job_id
+                else store.create_job(opening.collection, opening.on_duplicate)
+            )
         left = self._server.next_break()
         opened = image_service_pb2.IngestOpened(job_id=job.message.job_id)
         yield image_service_pb2.IngestResponse(opened=opened)

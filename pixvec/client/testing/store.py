@@ -13,7 +13,15 @@ from typing import TYPE_CHECKING
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from pixvec.api.v1 import admin_service_pb2, collection_service_pb2, image_service_pb2, job_service_pb2
-from pixvec.errors import CollectionExists, CollectionNotFound, ImageNotFound, JobNotFound, PictureEmpty, PictureError
+from pixvec.errors import (
+    CollectionExists,
+    CollectionNotFound,
+    DuplicateImage,
+    ImageNotFound,
+    JobNotFound,
+    PictureEmpty,
+    PictureError,
+)
 from pixvec.rpc.conversions import time_to_wire
 
 if TYPE_CHECKING:
@@ -64,6 +72,7 @@ class StoredJob:
     """A job as the fake server keeps it."""
 
     message: job_service_pb2.Job
+    on_duplicate: image_service_pb2.OnDuplicate = image_service_pb2.ON_DUPLICATE_KEEP
     statuses: dict[int, image_service_pb2.IngestItemStatus] = field(default_factory=dict)
 
 
@@ -105,14 +114,18 @@ class Store:
             raise JobNotFound(f"there is no job {job_id!r}", field="job_id")
         return self.jobs[job_id]
 
-    def create_job(self, collection: str) -> StoredJob:
+    def create_job(
+        self,
+        collection: str,
+        on_duplicate: image_service_pb2.OnDuplicate = image_service_pb2.ON_DUPLICATE_KEEP,
+    ) -> StoredJob:
         """Add a job. Raises CollectionNotFound."""
         self.collection(collection)
         message = job_service_pb2.Job(
             job_id=str(uuid.uuid4()), collection=collection, state=job_service_pb2.JOB_STATE_RUNNING
         )
         message.create_time.CopyFrom(now())
-        self.jobs[message.job_id] = StoredJob(message)
+        self.jobs[message.job_id] = StoredJob(message, on_duplicate)
         return self.jobs[message.job_id]
 
     def take_in(self, job: StoredJob, item: image_service_pb2.IngestItem) -> image_service_pb2.IngestItemStatus:
@@ -124,7 +137,7 @@ class Store:
             try:
                 self._index(job, item, status)
                 job.message.indexed += 1
-            except PictureError as error:
+            except (PictureError, DuplicateImage) as error:
                 status.error.reason, status.error.message = error.reason, f"{item.image_id}: {error}"
                 job.message.failed += 1
         return job.statuses[item.ordinal]
@@ -134,16 +147,18 @@ class Store:
     ) -> None:
         collection = self.collection(job.message.collection)
         vector = embed(item.content)
+        original = _original(collection, job, item)
         collection.seq += 1
         message = image_service_pb2.Image(
             image_id=item.image_id,
-            state=image_service_pb2.IMAGE_STATE_INDEXED,
+            state=image_service_pb2.IMAGE_STATE_LINKED if original else image_service_pb2.IMAGE_STATE_INDEXED,
             size_bytes=len(item.content),
             content_hash=hashlib.sha256(item.content).hexdigest(),
             attributes=item.attributes,
+            duplicate_of=original,
         )
         collection.images[item.image_id] = StoredImage(message, item.content, vector)
-        status.stage = image_service_pb2.INGEST_STAGE_INDEXED
+        status.stage, status.duplicate_of = image_service_pb2.INGEST_STAGE_INDEXED, original
         status.position.shard, status.position.epoch, status.position.seq = 0, collection.epoch, collection.seq
 
     def end(self, job: StoredJob) -> None:
@@ -153,6 +168,18 @@ class Store:
         collection = self.collection(job.message.collection)
         if collection.seq and not job.message.token.positions:
             job.message.token.positions.add(shard=0, epoch=collection.epoch, seq=collection.seq)
+
+
+def _original(collection: StoredCollection, job: StoredJob, item: image_service_pb2.IngestItem) -> str:
+    """Return the image that an item is to be linked to. Raises DuplicateImage where it is to be rejected."""
+    if job.on_duplicate not in (image_service_pb2.ON_DUPLICATE_LINK, image_service_pb2.ON_DUPLICATE_REJECT):
+        return ""
+    for image_id, image in collection.images.items():
+        if image_id != item.image_id and image.content == item.content and not image.message.duplicate_of:
+            if job.on_duplicate == image_service_pb2.ON_DUPLICATE_REJECT:
+                raise DuplicateImage(f"{item.image_id!r} is a duplicate of {image_id!r}")
+            return image_id
+    return ""
 
 
 def now() -> Timestamp:

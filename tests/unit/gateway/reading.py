@@ -11,12 +11,14 @@ from pixvec.domain import Box, Mask, Metric, OnExisting, Region, RegionEmbedding
 from pixvec.index.brute import NumpyShard
 from pixvec.index.interfaces import Change, SpaceSpec
 from pixvec.rpc.blocking import BlockingCalls
+from pixvec.rpc.comparer import MemoryComparer
 from pixvec.rpc.embedder_client import ResolvedModel
 from pixvec.rpc.memory_embedder import MemoryEmbedder, vector_from_bytes
 from pixvec.rpc.memory_searchers import MemorySearchers
 from services.gateway.batches import Batches
 from services.gateway.classification import Classifications
 from services.gateway.directory import Directory
+from services.gateway.duplicates import Duplicates
 from services.gateway.pictures import StoredPictures
 from services.gateway.queries import Queries
 from services.gateway.scatter import Scatter
@@ -57,6 +59,9 @@ class ReadSide:
         self.scenes = Scenes(self.directory, self.scatter, self.embedder, self.catalogue.images, self.sql)
         self.batches = Batches(self.directory, self.scatter, self.embedder)
         self.classifications = Classifications(self.directory, self.scatter, self.embedder)
+        self.comparer = MemoryComparer(self.blobs.get)
+        images = self.catalogue.images
+        self.duplicates = Duplicates(self.directory, self.queries, images, pictures, self.comparer, self.sql)
 
     def report(self, address, shards):
         reports = [ShardReport(self.collection.collection_id, shard, True, 0) for shard in shards]

@@ -126,7 +126,9 @@ async def test_a_delete_that_is_committed_succeeds_though_too_many_pushes_wait()
     async with WriteSide().running() as side:
         await with_images(side, ("a", b"1"))
         no_room = BlockingCalls("pushes", 1, max_waiting=0)
-        deletions = Deletions(side.directory, side.catalogue.feed_writer, side.pusher, side.sql, no_room)
+        deletions = Deletions(
+            side.directory, side.catalogue.feed_writer, side.pusher, side.publisher, side.sql, no_room
+        )
         deleted = await deletions.delete("photos", ["a"])
         assert deleted.deleted == 1
         assert deleted.token.positions

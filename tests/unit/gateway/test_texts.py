@@ -225,7 +225,7 @@ async def test_a_collection_of_pictures_only_says_what_would_take_texts():
 @in_loop
 async def test_classes_travel_in_the_order_of_the_request():
     side = reader()
-    service = SearchService(side.queries, side.batches, None, side.classifications)
+    service = SearchService(side.queries, side.batches, None, side.classifications, None)
     request = pb.ClassifyRequest(
         collection="photos", labels=["p/2", "p/1"], images=pb.Images(contents=[b"p/1"]), space="image"
     )

@@ -95,7 +95,7 @@ class WriteSide:
         images = self.catalogue.images
         self.service = ImageService(
             ingests,
-            Deletions(self.directory, self.catalogue.feed_writer, self.pusher, self.sql, pushes),
+            Deletions(self.directory, self.catalogue.feed_writer, self.pusher, self.publisher, self.sql, pushes),
             Contents(self.directory, images, self.blobs, self.embedder, self.sql, files),
             self.directory,
             images,
