@@ -12,7 +12,7 @@ from pixvec.cli.console import Address, AsJson, plain_console, print_json
 from pixvec.client import Client
 from pixvec.client.channel import DEFAULT_ADDRESS
 from pixvec.client.models import TrainingJob
-from pixvec.domain import FittedKind, Model
+from pixvec.domain import FittedKind, Model, ModelKind
 
 app = typer.Typer(invoke_without_command=True, help="List models, and keep fitted ones.")
 train_app = typer.Typer(no_args_is_help=True, help="Fit a model on a sample of a collection.")
@@ -114,24 +114,35 @@ def _follow(job: TrainingJob, no_wait: bool, as_json: bool) -> None:
 
 
 def _table(found: list[Model]) -> Table:
-    numbers = [Column(name, justify="right", no_wrap=True) for name in ("dim", "params", "size")]
-    texts = [Column(name, overflow="fold") for name in ("kind", "source", "licence")]
-    # Without lines a row fits a terminal of 80 columns.
+    numbers = [Column(name, justify="right", no_wrap=True) for name in ("dim", "M params", "MB")]
+    texts = [Column(name, overflow="fold") for name in ("source", "licence")]
+    # Without lines, and a kind said once, a row fits a terminal of 80 columns.
     table = Table(
         Column("model", overflow="fold"), *numbers, *texts, Column("here", no_wrap=True), box=None, padding=(0, 1, 0, 0)
     )
-    for each in found:
-        figures = (str(each.dim) if each.dim else "", _short(each.parameters), _size(each.size_bytes))
-        here = "yes" if each.available else "no"
-        table.add_row(each.name, *figures, each.kind, each.source, each.licence, here)
+    for kind in ModelKind:
+        of_kind = [each for each in found if each.kind is kind]
+        if of_kind:
+            table.add_row(f"{kind}:")
+        for each in of_kind:
+            table.add_row(f"  {each.name}", *_figures(each), each.source, _licence(each), _yes(each.available))
     return table
 
 
-def _short(number: int) -> str:
-    return f"{number / 1e6:,.1f} M" if number else ""
+def _figures(model: Model) -> tuple[str, str, str]:
+    """Return dimension, millions of parameters and megabytes; nothing for what is not known, or is not there."""
+    megabytes = f"{model.size_bytes / 1e6:,.0f}" if model.size_bytes >= 1e7 else f"{model.size_bytes / 1e6:.2g}"
+    return (
+        str(model.dim) if model.dim else "",
+        f"{model.parameters / 1e6:,.1f}" if model.parameters else "",
+        megabytes if model.size_bytes else "",
+    )
 
 
-def _size(size_bytes: int) -> str:
-    if not size_bytes:
-        return ""
-    return f"{size_bytes / 1e6:,.0f} MB" if size_bytes >= 1e6 else f"{size_bytes / 1e3:,.0f} kB"
+def _licence(model: Model) -> str:
+    # What it was trained on comes behind; all of it is in the JSON.
+    return model.licence.partition(";")[0]
+
+
+def _yes(available: bool) -> str:
+    return "yes" if available else "no"
