@@ -9,7 +9,7 @@ import numpy.typing as npt
 from pixvec.domain import Metric
 from pixvec.index.interfaces import Float32Array, ShardHits, SpaceSpec
 from pixvec.index.merge import best_images
-from pixvec.index.rows import exact_scores, row_lengths
+from pixvec.index.rows import in_slices, pair_scores, row_lengths
 from pixvec.index.segment import FlatSegment, RowArray
 
 # Rows fetched beyond k, so that a near tie at the cut seldom needs a second look.
@@ -60,9 +60,10 @@ class GrowingView:
         fetch = k + _SPARE_ROWS
         while len(open_queries):
             fetched = self._fetch(prepared[open_queries], fetch)
+            ranked = self._ranked(fetched, self._scores(prepared[open_queries], fetched), k)
             still_open = []
-            for place, query in enumerate(open_queries):
-                found = self._rank(prepared[query], fetched, place, k)
+            for place, query in enumerate(open_queries.tolist()):
+                found = ranked[place]
                 if fetch >= live or self._is_settled(prepared[query], fetched.nearness[place], found, k):
                     hits[query] = found
                 else:
@@ -91,20 +92,55 @@ class GrowingView:
             nearness, rows, segments = (np.take_along_axis(part, best, axis=1) for part in (nearness, rows, segments))
         return _Fetched(nearness, segments, rows)
 
-    def _rank(self, query: Float32Array, fetched: _Fetched, place: int, k: int) -> ShardHits:
-        """Return the best k images among one query's candidates, by their exact scores."""
-        ids: list[str] = []
-        scores: list[float] = []
-        ordinals: list[int] | None = [] if self.has_ordinals else None
-        segments, rows = fetched.segments[place], fetched.rows[place]
+    def _scores(self, queries: Float32Array, fetched: _Fetched) -> Float32Array:
+        """Return the exact score of each candidate, (n, total); a row that is none comes last."""
+        scores = np.empty(fetched.rows.shape, np.float32)
+        for some in in_slices(scores.shape, queries.shape[1]):
+            vectors = self._vectors(fetched.segments[some], np.maximum(fetched.rows[some], 0))
+            scores[some] = pair_scores(self.space.metric, queries[some], vectors)
+        np.copyto(scores, -np.inf, where=fetched.rows < 0)
+        return scores
+
+    def _vectors(self, segments: npt.NDArray[np.int32], rows: RowArray) -> Float32Array:
+        if len(self.segments) == 1:
+            return self.segments[0].take(rows)
+        vectors = np.empty((*rows.shape, self.space.dim), np.float32)
         for number, segment in enumerate(self.segments):
-            mine = rows[(segments == number) & (rows >= 0)]
-            if len(mine):
-                scores += exact_scores(self.space.metric, query, segment.take(mine)).tolist()
-                ids += map(segment.image_ids.__getitem__, mine.tolist())
-                if ordinals is not None:
-                    ordinals += [0] * len(mine) if segment.ordinals is None else segment.ordinals[mine].tolist()
-        return best_images(ids, scores, k, ordinals)
+            mine = segments == number
+            vectors[mine] = segment.take(rows[mine])
+        return vectors
+
+    def _ranked(self, fetched: _Fetched, scores: Float32Array, k: int) -> list[ShardHits]:
+        """Return the best k images for each query among its candidates, by their exact scores."""
+        order = np.argsort(-scores, axis=1, kind="stable")
+        ranked = scores[np.arange(len(scores))[:, None], order]
+        counts = np.count_nonzero(fetched.rows >= 0, axis=1).tolist()
+        if self.has_ordinals or ((ranked[:, 1:] == ranked[:, :-1]) & (ranked[:, 1:] > -np.inf)).any():
+            # An image of several rows is found once, and equal scores are in order of ids.
+            return [
+                self._best(fetched, place, order[place, :count], ranked[place], k) for place, count in enumerate(counts)
+            ]
+        return [
+            ShardHits(self._ids(fetched, place, order[place, : min(k, count)]), ranked[place, : min(k, count)])
+            for place, count in enumerate(counts)
+        ]
+
+    def _best(
+        self, fetched: _Fetched, place: int, chosen: npt.NDArray[np.intp], scores: Float32Array, k: int
+    ) -> ShardHits:
+        ordinals = None
+        if self.has_ordinals:
+            numbers, rows = fetched.segments[place, chosen].tolist(), fetched.rows[place, chosen].tolist()
+            ordinals = [self.segments[number].ordinal(row) for number, row in zip(numbers, rows, strict=True)]
+        return best_images(self._ids(fetched, place, chosen), scores[: len(chosen)].tolist(), k, ordinals)
+
+    def _ids(self, fetched: _Fetched, place: int, chosen: npt.NDArray[np.intp]) -> list[str]:
+        """Return the images of some of a query's candidates."""
+        rows = fetched.rows[place, chosen]
+        if len(self.segments) == 1:
+            return self.segments[0].ids(rows)
+        numbers = fetched.segments[place, chosen].tolist()
+        return [self.segments[number].image_ids[row] for number, row in zip(numbers, rows.tolist(), strict=True)]
 
     def _is_settled(self, query: Float32Array, nearness: Float32Array, found: ShardHits, k: int) -> bool:
         """Whether no row beyond those fetched can be among the best k."""

@@ -1,5 +1,7 @@
 """Rows of vectors: what may be stored or searched for, and the exact score of one against another."""
 
+from collections.abc import Iterator
+
 import numpy as np
 import numpy.typing as npt
 
@@ -9,6 +11,8 @@ from pixvec.index.interfaces import Float32Array, SpaceSpec
 
 # Squares of longer ones, summed up, leave float32.
 MAX_LENGTH = 1e18
+# Of rows that are scored at once: 64 MiB, and twice that in float64.
+_MAX_NUMBERS = 2**24
 
 
 def prepare_rows(rows: npt.NDArray[np.floating], space: SpaceSpec) -> Float32Array:
@@ -51,6 +55,15 @@ def row_lengths(rows: Float32Array) -> npt.NDArray[np.float64]:
     """Return the Euclidean length of each row."""
     lengths: npt.NDArray[np.float64] = np.sqrt(np.einsum("ij,ij->i", rows, rows, dtype=np.float64))
     return lengths
+
+
+def in_slices(shape: tuple[int, ...], dim: int) -> Iterator[slice]:
+    """Yield slices of (queries, width) candidates, some queries at a time, so that their rows of `dim` numbers take
+    little memory beside the index."""
+    queries, width = shape
+    at_once = max(1, _MAX_NUMBERS // max(1, width * dim))
+    for begin in range(0, queries, at_once):
+        yield slice(begin, begin + at_once)
 
 
 def exact_scores(metric: Metric, query: Float32Array, rows: Float32Array) -> Float32Array:

@@ -11,7 +11,7 @@ from pixvec.index.dead_rows import BoolArray
 from pixvec.index.interfaces import Float32Array, ShardHits
 from pixvec.index.kinds import is_exact
 from pixvec.index.merge import best_images
-from pixvec.index.rows import pair_scores
+from pixvec.index.rows import in_slices, pair_scores
 from pixvec.index.sealed import LiveRows, SealedSegment
 from pixvec.index.segment import RowArray
 
@@ -119,16 +119,22 @@ def _sorted(
 def _scored_again(views: Sequence[SealedView], queries: Float32Array, found: _Found) -> _Found:
     """Return the same rows with the scores that a growing row would have: one pair, one score, in float64."""
     rows = np.maximum(found.rows, 0)
-    if found.segments is None:
-        vectors = views[0].take(rows)
-    else:
-        vectors = np.empty((*rows.shape, queries.shape[1]), np.float32)
-        for number, view in enumerate(views):
-            mine = found.segments == number
-            vectors[mine] = view.take(rows[mine])
-    scores = pair_scores(views[0].segment.space.metric, queries, vectors)
+    scores = np.empty(rows.shape, np.float32)
+    for some in in_slices(rows.shape, queries.shape[1]):
+        vectors = _vectors(views, None if found.segments is None else found.segments[some], rows[some])
+        scores[some] = pair_scores(views[0].segment.space.metric, queries[some], vectors)
     np.copyto(scores, -np.inf, where=found.scores == -np.inf)
     return replace(_sorted(scores, found.segments, found.rows), floor=found.floor)
+
+
+def _vectors(views: Sequence[SealedView], segments: npt.NDArray[np.intp] | None, rows: RowArray) -> Float32Array:
+    if segments is None:
+        return views[0].take(rows)
+    vectors = np.empty((*rows.shape, views[0].segment.space.dim), np.float32)
+    for number, view in enumerate(views):
+        mine = segments == number
+        vectors[mine] = view.take(rows[mine])
+    return vectors
 
 
 def _to_hits(views: Sequence[SealedView], found: _Found, k: int, *, single: bool, exact: bool) -> list[ShardHits]:

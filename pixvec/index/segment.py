@@ -78,6 +78,10 @@ class FlatSegment:
         """See Rows."""
         return list(map(self.image_ids.__getitem__, rows.tolist()))
 
+    def ordinal(self, row: int) -> int:
+        """Return which of its image's rows it is."""
+        return 0 if self.ordinals is None else int(self.ordinals[row])
+
     def live_rows(self) -> RowArray:
         """See Rows."""
         return np.arange(self.row_count) if self._dead is None else np.flatnonzero(~self._dead)

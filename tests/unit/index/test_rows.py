@@ -3,8 +3,9 @@ import pytest
 
 from pixvec.domain import Metric
 from pixvec.errors import InvalidVector
+from pixvec.index import rows as module
 from pixvec.index.interfaces import SpaceSpec
-from pixvec.index.rows import exact_scores, prepare_rows
+from pixvec.index.rows import exact_scores, in_slices, pair_scores, prepare_rows
 
 COSINE = SpaceSpec("image", 3, Metric.COSINE)
 
@@ -41,3 +42,18 @@ def test_cosine_never_leaves_its_range() -> None:
     rows = prepare_rows(np.random.default_rng(0).random((1000, 7)).astype(np.float32), SpaceSpec("x", 7, Metric.COSINE))
     scores = [exact_scores(Metric.COSINE, row, row[None])[0] for row in rows]
     assert max(scores) <= 1
+
+
+@pytest.mark.parametrize("metric", list(Metric))
+def test_queries_scored_some_at_a_time_score_the_same(metric: Metric, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    queries, rows = (rng.standard_normal(shape).astype(np.float32) for shape in ((7, 12), (7, 5, 12)))
+    together = pair_scores(metric, queries, rows)
+    assert [some.start for some in in_slices((7, 5), 12)] == [0]
+    monkeypatch.setattr(module, "_MAX_NUMBERS", 2 * 5 * 12)
+    slices = list(in_slices((7, 5), 12))
+    assert [some.start for some in slices] == [0, 2, 4, 6]
+    assert np.array_equal(np.concatenate([pair_scores(metric, queries[some], rows[some]) for some in slices]), together)
+    # One query is never cut in two, and none is no slice.
+    assert len(list(in_slices((3, 100), 100))) == 3
+    assert not list(in_slices((0, 5), 12))
