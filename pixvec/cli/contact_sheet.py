@@ -6,9 +6,10 @@ import webbrowser
 from collections.abc import Sequence
 from pathlib import Path
 
-from pixvec.cli.hits import region_text
+from pixvec.cli.hits import match_text, region_text
 from pixvec.cli.sheet_page import (
     Drawing,
+    Outline,
     SheetHit,
     box_outline,
     hit_list,
@@ -36,17 +37,24 @@ def write_contact_sheet(
 
 
 def fetch_hits(client: Client, collection: str, hits: Sequence[Hit]) -> list[SheetHit]:
-    """Return the hits with their thumbnails, and their regions drawn on them."""
+    """Return the hits with their thumbnails, and their regions drawn on them, or where the query lies in them."""
     return [
         SheetHit(
             hit.image_id,
             hit.score,
             client.get_content(collection, hit.image_id, thumbnail=True),
-            draw_regions(client, collection, hit.image_id, [hit.region] if hit.region else []),
-            region_text(hit.region) if hit.region else "",
+            _drawn_on(client, collection, hit),
+            region_text(hit.region) if hit.region else match_text(hit.match) if hit.match else "",
         )
         for hit in hits
     ]
+
+
+def _drawn_on(client: Client, collection: str, hit: Hit) -> Drawing | None:
+    if hit.match and hit.match.quad:
+        image = client.get_image(collection, hit.image_id)
+        return Drawing([Outline(hit.match.quad)], image.width, image.height)
+    return draw_regions(client, collection, hit.image_id, [hit.region] if hit.region else [])
 
 
 def draw_regions(

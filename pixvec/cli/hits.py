@@ -8,6 +8,7 @@ from rich.text import Text
 
 from pixvec.client import SceneResult
 from pixvec.client.values import Coverage, FoundRegion, Hit, SearchResult, Timings
+from pixvec.domain import Match, MatchKind
 
 
 def print_hits(console: Console, result: SearchResult, *, marked: str = "") -> None:
@@ -40,6 +41,13 @@ def region_text(region: FoundRegion) -> str:
     return region.region_id if region.box is None else f"{region.region_id}: {object_text(region)}"
 
 
+def match_text(match: Match) -> str:
+    """Return what a hit is to the query picture, in a few words."""
+    if match.kind is MatchKind.NEAR_DUPLICATE:
+        return f"near duplicate, {match.inliers} keypoints"
+    return match.kind.value
+
+
 def object_text(region: FoundRegion) -> str:
     """Return what a region is and where, in one line."""
     if region.box is None:
@@ -49,14 +57,18 @@ def object_text(region: FoundRegion) -> str:
 
 
 def _table(hits: Sequence[Hit], marked: str = "") -> Table:
-    of_regions = any(hit.region for hit in hits)
+    of_regions, matched = any(hit.region for hit in hits), any(hit.match for hit in hits)
     table = Table("rank", Column("image", overflow="fold"), "score")
     if of_regions:
         table.add_column("region", overflow="fold")
+    if matched:
+        table.add_column("match", overflow="fold")
     for rank, hit in enumerate(hits, start=1):
-        row = [str(rank), Text(hit.image_id), f"{hit.score:.4f}"]
+        row: list[str | Text] = [str(rank), Text(hit.image_id), f"{hit.score:.4f}"]
         if of_regions:
             row.append(Text(region_text(hit.region) if hit.region else ""))
+        if matched:
+            row.append(match_text(hit.match) if hit.match else "")
         table.add_row(*row, style="bold green" if hit.image_id == marked else "")
     return table
 

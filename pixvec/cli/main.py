@@ -9,12 +9,13 @@ import typer
 from rich.table import Column, Table
 from rich.text import Text
 
-from pixvec.cli import classify, collections, doctor, local, models, scene, search, snapshots, topology
+from pixvec.cli import classify, collections, doctor, duplicates, local, models, scene, search, snapshots, topology
 from pixvec.cli.console import Address, AsJson, plain_console, print_json
 from pixvec.client import Client
 from pixvec.client.channel import DEFAULT_ADDRESS
 from pixvec.client.progress import progress_line
 from pixvec.client.sources import count_pictures
+from pixvec.domain import OnDuplicate
 from pixvec.errors import NotFound, PixvecError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Image retrieval: pictures in, pictures found.")
@@ -27,6 +28,7 @@ app.add_typer(snapshots.app, name="snapshot")
 app.command("search")(search.search)
 app.command("scene")(scene.scene)
 app.command("classify")(classify.classify)
+app.command("duplicates")(duplicates.duplicates)
 app.command("up")(local.up)
 app.command("down")(local.down)
 app.command("status")(local.status)
@@ -54,6 +56,9 @@ def demo(
 def ingest(
     collection: str,
     paths: Annotated[list[Path], typer.Argument(exists=True, help="Pictures, and folders of pictures.")],
+    on_duplicate: Annotated[
+        OnDuplicate, typer.Option(help="What to do with pictures that are there under another id.")
+    ] = OnDuplicate.KEEP,
     address: Address = DEFAULT_ADDRESS,
     as_json: AsJson = False,
 ) -> None:
@@ -64,7 +69,7 @@ def ingest(
     with Client(address) as client:
         # An ingest waits long for a gateway that is away; whoever types this wants to know at once.
         client.get_collection(collection)
-        job = client.ingest(collection, paths)
+        job = client.ingest(collection, paths, on_duplicate=on_duplicate)
         if as_json:
             job.wait()
         else:
