@@ -15,6 +15,12 @@ class Consistency(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     CONSISTENCY_EVENTUAL: _ClassVar[Consistency]
     CONSISTENCY_SESSION: _ClassVar[Consistency]
 
+class FusionMethod(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    FUSION_METHOD_UNSPECIFIED: _ClassVar[FusionMethod]
+    FUSION_METHOD_RRF: _ClassVar[FusionMethod]
+    FUSION_METHOD_WEIGHTED: _ClassVar[FusionMethod]
+
 class MatchKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     MATCH_KIND_UNSPECIFIED: _ClassVar[MatchKind]
@@ -24,6 +30,9 @@ class MatchKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
 CONSISTENCY_UNSPECIFIED: Consistency
 CONSISTENCY_EVENTUAL: Consistency
 CONSISTENCY_SESSION: Consistency
+FUSION_METHOD_UNSPECIFIED: FusionMethod
+FUSION_METHOD_RRF: FusionMethod
+FUSION_METHOD_WEIGHTED: FusionMethod
 MATCH_KIND_UNSPECIFIED: MatchKind
 MATCH_KIND_EXACT: MatchKind
 MATCH_KIND_NEAR_DUPLICATE: MatchKind
@@ -48,8 +57,27 @@ class Combination(_message.Message):
     parts: _containers.RepeatedCompositeFieldContainer[Combination.Part]
     def __init__(self, parts: _Optional[_Iterable[_Union[Combination.Part, _Mapping]]] = ...) -> None: ...
 
+class Fusion(_message.Message):
+    __slots__ = ("spaces", "method", "rrf_k")
+    class Space(_message.Message):
+        __slots__ = ("space", "weight", "min_score")
+        SPACE_FIELD_NUMBER: _ClassVar[int]
+        WEIGHT_FIELD_NUMBER: _ClassVar[int]
+        MIN_SCORE_FIELD_NUMBER: _ClassVar[int]
+        space: str
+        weight: float
+        min_score: float
+        def __init__(self, space: _Optional[str] = ..., weight: _Optional[float] = ..., min_score: _Optional[float] = ...) -> None: ...
+    SPACES_FIELD_NUMBER: _ClassVar[int]
+    METHOD_FIELD_NUMBER: _ClassVar[int]
+    RRF_K_FIELD_NUMBER: _ClassVar[int]
+    spaces: _containers.RepeatedCompositeFieldContainer[Fusion.Space]
+    method: FusionMethod
+    rrf_k: int
+    def __init__(self, spaces: _Optional[_Iterable[_Union[Fusion.Space, _Mapping]]] = ..., method: _Optional[_Union[FusionMethod, str]] = ..., rrf_k: _Optional[int] = ...) -> None: ...
+
 class QueryRequest(_message.Message):
-    __slots__ = ("collection", "image", "image_id", "region_id", "text", "vector", "combination", "box", "space", "limit", "offset", "min_score", "params", "consistency", "token", "include")
+    __slots__ = ("collection", "image", "image_id", "region_id", "text", "vector", "combination", "box", "space", "fusion", "limit", "offset", "min_score", "params", "consistency", "token", "include")
     COLLECTION_FIELD_NUMBER: _ClassVar[int]
     IMAGE_FIELD_NUMBER: _ClassVar[int]
     IMAGE_ID_FIELD_NUMBER: _ClassVar[int]
@@ -59,6 +87,7 @@ class QueryRequest(_message.Message):
     COMBINATION_FIELD_NUMBER: _ClassVar[int]
     BOX_FIELD_NUMBER: _ClassVar[int]
     SPACE_FIELD_NUMBER: _ClassVar[int]
+    FUSION_FIELD_NUMBER: _ClassVar[int]
     LIMIT_FIELD_NUMBER: _ClassVar[int]
     OFFSET_FIELD_NUMBER: _ClassVar[int]
     MIN_SCORE_FIELD_NUMBER: _ClassVar[int]
@@ -75,6 +104,7 @@ class QueryRequest(_message.Message):
     combination: Combination
     box: _common_pb2.Box
     space: str
+    fusion: Fusion
     limit: int
     offset: int
     min_score: float
@@ -82,7 +112,7 @@ class QueryRequest(_message.Message):
     consistency: Consistency
     token: _common_pb2.SeqToken
     include: Include
-    def __init__(self, collection: _Optional[str] = ..., image: _Optional[bytes] = ..., image_id: _Optional[str] = ..., region_id: _Optional[str] = ..., text: _Optional[str] = ..., vector: _Optional[_Union[_common_pb2.Vector, _Mapping]] = ..., combination: _Optional[_Union[Combination, _Mapping]] = ..., box: _Optional[_Union[_common_pb2.Box, _Mapping]] = ..., space: _Optional[str] = ..., limit: _Optional[int] = ..., offset: _Optional[int] = ..., min_score: _Optional[float] = ..., params: _Optional[_Union[_common_pb2.SearchParams, _Mapping]] = ..., consistency: _Optional[_Union[Consistency, str]] = ..., token: _Optional[_Union[_common_pb2.SeqToken, _Mapping]] = ..., include: _Optional[_Union[Include, _Mapping]] = ...) -> None: ...
+    def __init__(self, collection: _Optional[str] = ..., image: _Optional[bytes] = ..., image_id: _Optional[str] = ..., region_id: _Optional[str] = ..., text: _Optional[str] = ..., vector: _Optional[_Union[_common_pb2.Vector, _Mapping]] = ..., combination: _Optional[_Union[Combination, _Mapping]] = ..., box: _Optional[_Union[_common_pb2.Box, _Mapping]] = ..., space: _Optional[str] = ..., fusion: _Optional[_Union[Fusion, _Mapping]] = ..., limit: _Optional[int] = ..., offset: _Optional[int] = ..., min_score: _Optional[float] = ..., params: _Optional[_Union[_common_pb2.SearchParams, _Mapping]] = ..., consistency: _Optional[_Union[Consistency, str]] = ..., token: _Optional[_Union[_common_pb2.SeqToken, _Mapping]] = ..., include: _Optional[_Union[Include, _Mapping]] = ...) -> None: ...
 
 class Include(_message.Message):
     __slots__ = ("attributes", "regions", "masks", "match")
@@ -115,7 +145,14 @@ class Match(_message.Message):
     def __init__(self, kind: _Optional[_Union[MatchKind, str]] = ..., inliers: _Optional[int] = ..., quad: _Optional[_Iterable[_Union[Point, _Mapping]]] = ...) -> None: ...
 
 class Hit(_message.Message):
-    __slots__ = ("image_id", "score", "attributes", "region", "match")
+    __slots__ = ("image_id", "score", "scores", "attributes", "region", "match")
+    class ScoresEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: float
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[float] = ...) -> None: ...
     class AttributesEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -125,15 +162,17 @@ class Hit(_message.Message):
         def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[_common_pb2.Value, _Mapping]] = ...) -> None: ...
     IMAGE_ID_FIELD_NUMBER: _ClassVar[int]
     SCORE_FIELD_NUMBER: _ClassVar[int]
+    SCORES_FIELD_NUMBER: _ClassVar[int]
     ATTRIBUTES_FIELD_NUMBER: _ClassVar[int]
     REGION_FIELD_NUMBER: _ClassVar[int]
     MATCH_FIELD_NUMBER: _ClassVar[int]
     image_id: str
     score: float
+    scores: _containers.ScalarMap[str, float]
     attributes: _containers.MessageMap[str, _common_pb2.Value]
     region: _common_pb2.Region
     match: Match
-    def __init__(self, image_id: _Optional[str] = ..., score: _Optional[float] = ..., attributes: _Optional[_Mapping[str, _common_pb2.Value]] = ..., region: _Optional[_Union[_common_pb2.Region, _Mapping]] = ..., match: _Optional[_Union[Match, _Mapping]] = ...) -> None: ...
+    def __init__(self, image_id: _Optional[str] = ..., score: _Optional[float] = ..., scores: _Optional[_Mapping[str, float]] = ..., attributes: _Optional[_Mapping[str, _common_pb2.Value]] = ..., region: _Optional[_Union[_common_pb2.Region, _Mapping]] = ..., match: _Optional[_Union[Match, _Mapping]] = ...) -> None: ...
 
 class Coverage(_message.Message):
     __slots__ = ("shards_total", "shards_answered")
