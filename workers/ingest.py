@@ -2,6 +2,7 @@
 
 import functools
 import itertools
+import math
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -41,6 +42,8 @@ _T = TypeVar("_T")
 
 # A drain ends here, so that jobs take turns and Celery's limits hold.
 DRAIN_S = 30.0
+# From here on what has not begun is given back: of a slow detector a chunk takes longer than Celery lets a task run.
+LATE_S = 300.0
 # How long a picture that does not come may keep a worker from noticing that it is to stop.
 _LOOK_S = 0.2
 
@@ -83,6 +86,7 @@ class IngestRunner:
         self._owner = owner
         self._lease_s = lease_s
         self._committing = ThreadPoolExecutor(1, thread_name_prefix="commit")
+        self._late_at = math.inf
         self.stopping = False
 
     def run(self, ref: ChunkRef) -> None:
@@ -94,6 +98,7 @@ class IngestRunner:
         leased: list[LeasedChunk] = []
         commits: list[Future[None]] = []
         stop_at = time.monotonic() + DRAIN_S
+        self._late_at = time.monotonic() + LATE_S
         try:
             self._drain(ref, stop_at, leased, commits)
         finally:
@@ -121,6 +126,11 @@ class IngestRunner:
 
     def _goes_on(self, stop_at: float) -> bool:
         return not self.stopping and time.monotonic() < stop_at
+
+    @property
+    def _gives_back(self) -> bool:
+        """Whether what has not begun is to go to somebody else, or to this worker's next task."""
+        return not self._goes_on(self._late_at)
 
     def _hand_on(self, job_id: str) -> None:
         """Say that the job has more to do, naming a chunk that is open: one that is done would wake nobody."""
@@ -176,9 +186,9 @@ class IngestRunner:
         self._close(begun.chunk, [], troubles)
 
     def _while_wanted(self, chunk: LeasedChunk, work: Iterable[_T]) -> Iterator[_T]:
-        """Pass on work of a chunk until its lease turns out to be lost or this worker is to stop: another does the
-        rest."""
-        return itertools.takewhile(lambda _: not self.stopping and self._leases.holds(chunk), work)
+        """Pass on work of a chunk until its lease turns out to be lost, this worker is to stop or it has become late:
+        another does the rest."""
+        return itertools.takewhile(lambda _: not self._gives_back and self._leases.holds(chunk), work)
 
     def _arrives(self, fetching: "Future[Fetched]") -> bool:
         """Wait for a picture's bytes. Return False if they do not come before this worker is to stop."""
@@ -202,10 +212,10 @@ class IngestRunner:
         return embedded
 
     def _comes(self, queued: Sequence[Filling], filling: Filling) -> bool:
-        """Wait for a model. Return False for what it had not begun, of what may take long, when this worker was told to
-        stop."""
+        """Wait for a model. Return False for what it had not begun, of what may take long, when that was to be given
+        back."""
         while not (filling.passing.cancelled() or wait((filling.passing,), _LOOK_S).done):
-            for each in queued if self.stopping else ():
+            for each in queued if self._gives_back else ():
                 if each.may_be_given_up:
                     each.passing.cancel()
         return not filling.passing.cancelled()
@@ -243,7 +253,7 @@ class IngestRunner:
 
     def _end(self, chunk: LeasedChunk, troubles: Troubles) -> None:
         said = {"job": chunk.ref.job_id, "chunk": chunk.ref.chunk, "failed": troubles.failures}
-        if self.stopping:
+        if self._gives_back:
             # Nothing happens to one that has ended.
             self._catalogue.jobs.release(chunk.ref, self._owner)
             log.info("chunk_released", **said)

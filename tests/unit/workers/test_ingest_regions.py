@@ -12,8 +12,18 @@ from tests.unit.workers.blobs import BlobRegions, Blobs
 from tests.unit.workers.ingesting import SPACE, Means, Works
 from tests.unit.workers.test_detecting import scene
 from workers.batcher import Batcher
+from workers.ingest import LATE_S
 
 LIMIT_S = 30.0
+
+
+class Clock:
+    now = 0.0
+
+    def monotonic(self):
+        return self.now
+
+
 OTHER = Space("other", "means", 3, Metric.EUCLIDEAN, "0" * 64)
 REGIONS = Space("region", "blobs", 3, Metric.COSINE, Blobs().digest, regions=RegionSettings("blobs"))
 CROPS = Space("region", "blobs", 3, Metric.COSINE, "c1" * 32, regions=RegionSettings("blobs", RegionEmbedding.CROP))
@@ -93,8 +103,9 @@ def test_another_detector_than_the_collection_was_made_with_is_refused(make):
     assert works.statuses()["one"].error.reason == "DIGEST_MISMATCH"
 
 
-def test_what_a_detector_has_not_begun_is_given_back_when_the_worker_is_to_stop(make, monkeypatch):
-    queued, may_go = queue.Queue(), threading.Event()
+@pytest.mark.parametrize("why", ["told to stop", "late"])
+def test_what_a_detector_has_not_begun_is_given_back_uncharged(make, monkeypatch, why):
+    queued, may_go, clock = queue.Queue(), threading.Event(), Clock()
 
     def submit_regions(*arguments):
         future = submit(*arguments)
@@ -102,7 +113,10 @@ def test_what_a_detector_has_not_begun_is_given_back_when_the_worker_is_to_stop(
         return future
 
     def detect(self, pictures):
-        works.runner.stop()
+        if why == "late":
+            clock.now = 2 * LATE_S
+        else:
+            works.runner.stop()
         assert may_go.wait(LIMIT_S)
         return inner(self, pictures)
 
@@ -110,6 +124,7 @@ def test_what_a_detector_has_not_begun_is_given_back_when_the_worker_is_to_stop(
     works = make(REGIONS)
     monkeypatch.setattr("workers.batcher._PASS_S", 1e-9)
     monkeypatch.setattr("workers.ingest._LOOK_S", 0.001)
+    monkeypatch.setattr("workers.ingest.time", clock)
     monkeypatch.setattr(BlobRegions, "detect", detect)
     monkeypatch.setattr(Batcher, "submit_regions", submit_regions)
     ref = works.add(a=TWO, b=ONE, c=ONE)
@@ -120,10 +135,13 @@ def test_what_a_detector_has_not_begun_is_given_back_when_the_worker_is_to_stop(
     second.add_done_callback(lambda _: may_go.set())
     running.join(LIMIT_S)
     assert second.cancelled()
+    assert "a" in records(works)
     assert works.open_items() == {"b", "c"}
-    assert set(records(works)) == {"a"}
+    assert works.leases.held == set()
+    # Whoever takes the message next.
+    assert works.queue.take_chunk() == ref
     leased = works.catalogue.jobs.lease_chunk(ref, "another", 60)
-    assert [item.attempt for item in leased.items] == [1, 1]
+    assert {item.attempt for item in leased.items} == {1}
 
 
 def test_a_vector_that_no_index_takes_fails_its_picture_alone(make, monkeypatch):
