@@ -6,8 +6,10 @@ that is wanted is put into a folder.
 
 import hashlib
 import json
+import logging
 import pickle
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -124,13 +126,29 @@ def _published(base: str, name: str, source: WeightSource) -> _Origin:
 
 def _build(origin: _Origin) -> Any:
     # Without weights: which file they come from is chosen here, where its hash is taken.
-    return open_clip.create_model(
-        origin.reference,
-        load_weights=False,
-        pretrained_text=False,
-        force_quick_gelu=bool(origin.overlay.get("quick_gelu")),
-        force_preprocess_cfg={key: origin.overlay[key] for key in _PREPROCESS if key in origin.overlay},
-    )
+    with _without_the_warning_of_no_weights():
+        return open_clip.create_model(
+            origin.reference,
+            load_weights=False,
+            pretrained_text=False,
+            force_quick_gelu=bool(origin.overlay.get("quick_gelu")),
+            force_preprocess_cfg={key: origin.overlay[key] for key in _PREPROCESS if key in origin.overlay},
+        )
+
+
+@contextmanager
+def _without_the_warning_of_no_weights() -> Iterator[None]:
+    """Keep from the log that the network is random: it has weights in the next moment."""
+
+    def tells_something(record: logging.LogRecord) -> bool:
+        return "initialized randomly" not in record.getMessage()
+
+    # open_clip's warnings are the root logger's own.
+    logging.getLogger().addFilter(tells_something)
+    try:
+        yield
+    finally:
+        logging.getLogger().removeFilter(tells_something)
 
 
 def _preprocess(base: str, taken: Mapping[str, Any]) -> Preprocess:

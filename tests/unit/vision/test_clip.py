@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import logging
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -136,6 +137,13 @@ def test_code_in_a_pickle_is_refused_and_not_run(copy: Path, tmp_path: Path) -> 
     with pytest.raises(WeightsUnavailable, match="more than tensors, which could run code"):
         load(NAME, WeightSource(folder=copy))
     assert not (tmp_path / "mark").exists()
+
+
+def test_the_log_does_not_say_that_loaded_weights_are_random(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    load(NAME, WeightSource(folder=folder))
+    assert [record.getMessage() for record in caplog.records if record.levelname == "WARNING"] == []
+    logging.getLogger().warning("initialized randomly")
+    assert "initialized randomly" in caplog.text
 
 
 def test_a_folder_outside_those_declared_is_not_read(folder: Path) -> None:
