@@ -85,6 +85,15 @@ def towers(request: pytest.FixtureRequest) -> Path:
     return trained_towers(request.config.cache)
 
 
+@pytest.fixture(scope="session")
+def detector_weights(request: pytest.FixtureRequest) -> Path:
+    """The file of a small detector of shapes, `tests.detectors.NAME`, trained once and kept."""
+    from tests.detectors import trained_detector
+
+    assert request.config.cache is not None
+    return trained_detector(request.config.cache)
+
+
 def _execute(server: PostgresServer, statement: str) -> None:
     plain = server.url("postgres").replace("+psycopg", "")
     with psycopg.connect(plain, autocommit=True) as connection:
