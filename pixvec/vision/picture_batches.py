@@ -7,6 +7,8 @@ vectors are not to depend on what else was in its batch.
 import math
 from collections.abc import Iterator, Sequence
 
+from PIL import Image
+
 from pixvec.vision.preprocess import DetectorPreprocess, Pixels
 
 # What torchvision's detectors pad the sides of pictures to.
@@ -26,9 +28,20 @@ def batches(pictures: Sequence[Pixels], preprocess: DetectorPreprocess) -> Itera
             yield places[first : first + most]
 
 
+def fitted(picture: Pixels, preprocess: DetectorPreprocess) -> Pixels:
+    """Return the pixels as the detector takes them, made smaller where they are not.
+
+    A detector would do so itself, without antialiasing, and leave nothing of a line that is one pixel wide.
+    """
+    height, width = picture.shape[:2]
+    if picture.shape == preprocess.shape(width, height):
+        return picture
+    return preprocess.apply(Image.fromarray(picture))
+
+
 def _padded(picture: Pixels, preprocess: DetectorPreprocess) -> tuple[int, int]:
     """Return the height and width that torchvision's detectors give a picture."""
-    height, width = picture.shape[:2]
+    height, width, _ = preprocess.shape(*picture.shape[1::-1])
     scale = min(preprocess.min_size / min(height, width), preprocess.max_size / max(height, width))
     return _up(math.floor(height * scale)), _up(math.floor(width * scale))
 

@@ -16,7 +16,7 @@ from pixvec.errors import InvalidRequest
 from pixvec.vision.detector import Boxes, Detections, clip_boxes
 from pixvec.vision.extractor import Vectors
 from pixvec.vision.normalise import unit_rows
-from pixvec.vision.picture_batches import batches
+from pixvec.vision.picture_batches import batches, fitted
 from pixvec.vision.preprocess import DetectorPreprocess, Pixels
 from pixvec.vision.rcnn_stages import Found, Seen, box_labels, box_vectors, coverage, find, mask_shares, see
 from pixvec.vision.run_length import encode_mask
@@ -73,7 +73,8 @@ class RcnnDetector:
             )
 
     def _see(self, pictures: Sequence[Pixels]) -> Seen:
-        return see(self._network, [self._tensor(picture).permute(2, 0, 1).float() / 255 for picture in pictures])
+        resized = [self._tensor(fitted(picture, self.preprocess)) for picture in pictures]
+        return see(self._network, [picture.permute(2, 0, 1).float() / 255 for picture in resized])
 
     def _tensor(self, values: "np.ndarray[tuple[int, ...], np.dtype[np.generic]]") -> torch.Tensor:
         return torch.tensor(values).to(self._device)

@@ -15,7 +15,15 @@ from pixvec.errors import InvalidRequest, ModelNotFound, WeightsUnavailable
 from pixvec.vision import weights as weight_files
 from pixvec.vision.extractor import Extractor
 from pixvec.vision.model_name import ModelName, PoolingChoice, parse
-from pixvec.vision.weights import CHECKPOINTS, Checkpoint, NotHad, WeightFile, WeightSource
+from pixvec.vision.weights import (
+    CHECKPOINTS,
+    DETECTOR_CHECKPOINTS,
+    DETECTOR_FAMILY,
+    Checkpoint,
+    NotHad,
+    WeightFile,
+    WeightSource,
+)
 
 # Imported on first use, as it imports this module: it registers the models, in the order in which `auto` takes them.
 _MODELS_MODULE = "pixvec.vision.models"
@@ -163,6 +171,12 @@ def _load_base(name: ModelName, weights: WeightSource) -> Extractor:
     family, rest = name.family
     if family in _families and rest:
         return _families[family].load(name, weights)
+    if name.base in DETECTOR_CHECKPOINTS or family == DETECTOR_FAMILY:
+        raise InvalidRequest(
+            f"{name.base} finds objects, it makes no vectors of whole pictures: name it as the detector of the"
+            " collection's regions",
+            field="model",
+        )
     if name.base not in models:
         raise ModelNotFound(
             f"no model {name.base!r}: there are {', '.join(models)}, {', '.join(f'{each}:NAME' for each in _families)},"
