@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from pixvec.domain import RegionSettings
+from pixvec.errors import Overloaded
 from pixvec.vision.detector import Detections
 from pixvec.vision.preprocess import DetectorPreprocess, Preprocess
 from workers.batcher import Batcher
@@ -173,3 +174,44 @@ def test_boxes_of_several_pictures_are_described_in_one_pass(batcher, model, sha
     model.may_run.set()
     assert [list(future.result(30).pictures[0].labels) for future in futures] == [["1", "1"], ["2"]]
     assert shades.passes == [[9], [2, 1]]
+
+
+def test_two_models_do_not_share_a_pass_though_both_wait(batcher, model):
+    other = Means()
+    hold(batcher, model)
+    other.may_run.set()
+    futures = [batcher.submit(each, pictures(value)) for value, each in enumerate((model, other, model), start=1)]
+    model.may_run.set()
+    assert [future.result(30).vectors[0, 0] for future in futures] == [1, 2, 3]
+    assert (model.batches, other.batches) == ([[0], [1], [3]], [[2]])
+
+
+def test_more_pictures_than_a_pass_holds_come_as_one_submission(batcher, model):
+    model.may_run.set()
+    assert batcher.submit(model, pictures(1, 2, 3, 4, 5)).result(30).vectors.shape == (5, 3)
+    assert model.batches == [[1, 2, 3, 4, 5]]
+
+
+def test_nothing_is_run_for_those_who_wait_no_longer(batcher, model):
+    hold(batcher, model)
+    gone, left = batcher.submit(model, pictures(1)), batcher.submit(model, pictures(2))
+    assert gone.cancel()
+    model.may_run.set()
+    assert left.result(30).vectors[0, 0] == 2
+    assert model.batches == [[0], [2]]
+
+
+@pytest.mark.parametrize("priority", [True, False])
+def test_too_many_that_wait_are_refused_at_each_priority(model, priority):
+    batcher = Batcher(batch_images=3, max_waiting=2)
+    waiting = [batcher.submit(model, pictures(value), priority=priority) for value in (1, 2)]
+    with pytest.raises(Overloaded) as refused:
+        batcher.submit(model, pictures(3), priority=priority)
+    assert refused.value.retry_after_s > 0
+    waiting.append(batcher.submit(model, pictures(4), priority=not priority))
+    model.may_run.set()
+    batcher.start()
+    batcher.close()
+    assert all(future.done() for future in waiting)
+    with pytest.raises(Overloaded):
+        batcher.submit(model, pictures(5), priority=priority)
