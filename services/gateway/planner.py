@@ -153,11 +153,16 @@ def _found_space(query: Query | BatchQuery | ClassifyQuery, collection: Collecti
         return collection.region_space or collection.spaces[0]
     found = collection.text_space if query.has_text and not query.space else collection.space(query.space)
     if found is None and query.space:
-        known = ", ".join(each.name for each in collection.spaces)
-        raise SpaceNotFound(f"{collection.name} has no space {query.space!r}; it has {known}", field="space")
+        raise space_not_found(collection, query.space, "space")
     if found is None or (query.has_text and not found.takes_text):
         raise _no_text_tower(query.space, collection)
     return found
+
+
+def space_not_found(collection: Collection, name: str, field: str) -> SpaceNotFound:
+    """Return the error for a space that is not there, with those that are."""
+    known = ", ".join(each.name for each in collection.spaces)
+    return SpaceNotFound(f"{collection.name} has no space {name!r}; it has {known}", field=field)
 
 
 def _no_regions(collection: Collection, field: str) -> NoRegions:

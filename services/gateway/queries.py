@@ -5,12 +5,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from pixvec.catalogue.interfaces import ImageReader
-from pixvec.domain import Hit, SpaceKind
+from pixvec.domain import Collection, Hit, SpaceKind
 from pixvec.rpc.blocking import BlockingCalls
 from pixvec.rpc.embedder_client import EmbedderClient
 from pixvec.rpc.shard_search import ShardAnswer, ShardSearch, best_first
 from pixvec.telemetry.metrics import QUERY_SHARDS_MISSING
 from services.gateway.directory import Directory
+from services.gateway.fusion import FusedSearch
 from services.gateway.gathered import Gathered
 from services.gateway.hydration import Hydration, in_time
 from services.gateway.pictures import StoredPictures
@@ -38,6 +39,7 @@ class Queries:
         self._scatter = scatter
         self._resolver = QueryResolver(embedder, scatter)
         self._regions = RegionResolver(embedder, scatter, pictures)
+        self._fused = FusedSearch(scatter, self._resolver, self._regions)
         self._hydration = Hydration(images, sql)
         self._stages = StageTimes("Query")
 
@@ -45,12 +47,26 @@ class Queries:
         """Return the answer. Raises InvalidRequest, NotFound, FailedPrecondition or Unavailable, each saying why."""
         begun = time.perf_counter()
         timings = Timings()
-        plan = plan_query(query, await self._directory.collection(query.collection))
+        collection = await self._directory.collection(query.collection)
+        if query.fusion is None:
+            answer = await self._searched(query, collection, deadline, timings)
+        else:
+            answer = await self._fused.run(query, query.fusion, collection, deadline, timings)
+        if query.attributes or (query.regions and answer.of_regions):
+            answer = await self._hydrated(answer, query, collection.collection_id, deadline)
+        timings.total = time.perf_counter() - begun
+        self._stages.observe(timings, embedded=query.embedded)
+        return answer
+
+    async def _searched(
+        self, query: Query, collection: Collection, deadline: Deadline, timings: Timings
+    ) -> QueryAnswer:
+        plan = plan_query(query, collection)
         resolver = self._regions if query.of_region else self._resolver
         vector = await resolver.resolve(query, plan, deadline, timings)
         gathered = await self._gather(query, plan, vector, deadline, timings)
         hits = _best(gathered.answers, query, timings)
-        answer = QueryAnswer(
+        return QueryAnswer(
             hits,
             plan.space.name,
             plan.collection.shard_count,
@@ -58,11 +74,6 @@ class Queries:
             timings,
             of_regions=plan.space.kind is SpaceKind.REGION,
         )
-        if query.attributes or (query.regions and answer.of_regions):
-            answer = await self._hydrated(answer, query, plan, deadline)
-        timings.total = time.perf_counter() - begun
-        self._stages.observe(timings, embedded=query.embedded)
-        return answer
 
     async def _gather(
         self, query: Query, plan: Plan, vector: QueryVectors, deadline: Deadline, timings: Timings
@@ -85,8 +96,8 @@ class Queries:
         timings.search = time.perf_counter() - begun
         return gathered
 
-    async def _hydrated(self, answer: QueryAnswer, query: Query, plan: Plan, deadline: Deadline) -> QueryAnswer:
-        collection_id, hits, timings = plan.collection.collection_id, answer.hits, answer.timings
+    async def _hydrated(self, answer: QueryAnswer, query: Query, collection_id: int, deadline: Deadline) -> QueryAnswer:
+        hits, timings = answer.hits, answer.timings
         attributes, regions = None, None
         if query.attributes:
             reading = self._hydration.attributes(collection_id, [hit.image_id for hit in hits])

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Self
 
 from pixvec.domain import Attributes, Box, Consistency, Hit, Match, Region, SearchOptions, SeqToken
+from pixvec.fusion import Fusion
 from pixvec.rpc.shard_search import RankedHits
 
 STAGES = ("queue", "decode", "inference", "search", "merge", "hydrate")
@@ -27,7 +28,8 @@ class Part:
 class Query:
     """Exactly one of `image` (bytes of a picture), `image_id`, `region_id`, `text`, `vector` (packed little-endian
     float32) and `parts` is set; `box`: a part of the picture. An empty `space` is the collection's first, of those that
-    take texts where there is a text; that of regions where there is a region or a box."""
+    take texts where there is a text; that of regions where there is a region or a box. `fusion` names several in its
+    place."""
 
     collection: str
     space: str = ""
@@ -38,6 +40,7 @@ class Query:
     vector: bytes = b""
     parts: tuple[Part, ...] = ()
     box: Box | None = None
+    fusion: Fusion | None = None
     limit: int = 10
     offset: int = 0
     min_score: float | None = None
@@ -141,7 +144,8 @@ class Timings:
 class QueryAnswer:
     """Hits, best first. `attributes` and `regions`, by image id and ordinal, are None unless asked for;
     `attributes_missing` and `regions_missing` when they could not be read. `of_regions`: each hit is a region.
-    `matches`: what hits are to the query picture, by image id; `matches_missing` when some could not be compared."""
+    `matches`: what hits are to the query picture, by image id; `matches_missing` when some could not be compared.
+    `scores` of a fusion: those of each hit by image id and space; `space` is empty then."""
 
     hits: list[Hit]
     space: str
@@ -155,6 +159,7 @@ class QueryAnswer:
     regions_missing: bool = False
     matches: Mapping[str, Match] | None = None
     matches_missing: bool = False
+    scores: Mapping[str, Mapping[str, float]] | None = None
 
 
 @dataclass(frozen=True, slots=True)

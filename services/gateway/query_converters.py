@@ -7,8 +7,10 @@ from pixvec.api.v1 import search_service_pb2 as pb
 from pixvec.domain import Attributes, Hit, Region, region_id
 from pixvec.rpc.attributes import to_values
 from pixvec.rpc.conversions import consistency_from_wire, params_from_wire, token_from_wire
+from pixvec.rpc.fusion import fusion_from_wire
 from pixvec.rpc.matches import match_to_wire
 from pixvec.rpc.regions import box_from_wire, region_to_wire
+from services.gateway.new_spaces import REGION_SPACE
 from services.gateway.query import (
     BatchQuery,
     BatchQueryAnswer,
@@ -35,6 +37,7 @@ def to_query(request: pb.QueryRequest) -> Query:
         vector=request.vector.data,
         parts=tuple(map(_to_part, request.combination.parts)),
         box=box_from_wire(request.box) if request.HasField("box") else None,
+        fusion=fusion_from_wire(request.fusion) if request.HasField("fusion") else None,
         limit=request.limit if request.HasField("limit") else _DEFAULT_LIMIT,
         offset=request.offset,
         min_score=request.min_score if request.HasField("min_score") else None,
@@ -50,10 +53,12 @@ def to_query(request: pb.QueryRequest) -> Query:
 
 def to_query_response(answer: QueryAnswer) -> pb.QueryResponse:
     """Return an answer as it travels."""
-    hits, matches = _to_hits(answer), answer.matches or {}
+    hits, matches, scores = _to_hits(answer), answer.matches or {}, answer.scores or {}
     for hit in hits if matches else ():
         if hit.image_id in matches:
             hit.match.CopyFrom(match_to_wire(matches[hit.image_id]))
+    for hit in hits if scores else ():
+        hit.scores.update(scores[hit.image_id])
     return pb.QueryResponse(
         hits=hits,
         coverage=pb.Coverage(shards_total=answer.shards_total, shards_answered=answer.shards_answered),
@@ -127,7 +132,8 @@ def _to_part(part: pb.Combination.Part) -> Part:
 
 def _to_hits(answer: QueryAnswer) -> list[pb.Hit]:
     if answer.of_regions:
-        return [to_region_hit(hit, answer.attributes, answer.regions) for hit in answer.hits]
+        found = [to_region_hit(hit, answer.attributes, answer.regions) for hit in answer.hits]
+        return found if answer.scores is None else [_of_any_region(hit, answer.scores) for hit in found]
     if answer.attributes:
         return [_to_full_hit(hit, answer.attributes) for hit in answer.hits]
     return [pb.Hit(image_id=hit.image_id, score=hit.score) for hit in answer.hits]
@@ -145,6 +151,13 @@ def to_region_hit(
     of_image = attributes.get(hit.image_id, {}) if attributes else {}
     region = to_found_region(hit.image_id, hit.ordinal, regions)
     return pb.Hit(image_id=hit.image_id, score=hit.score, attributes=to_values(of_image), region=region)
+
+
+def _of_any_region(hit: pb.Hit, scores: Mapping[str, Mapping[str, float]]) -> pb.Hit:
+    """Return a hit of a fusion, without a region where the picture has none."""
+    if REGION_SPACE not in scores[hit.image_id]:
+        hit.ClearField("region")
+    return hit
 
 
 def to_found_region(image_id: str, ordinal: int, regions: Mapping[tuple[str, int], Region] | None) -> common_pb2.Region:

@@ -31,9 +31,9 @@ DIGEST = "ab" * 32
 class ReadSide:
     """A collection `photos` on searchers that each hold every shard, and a gateway's queries over them."""
 
-    def __init__(self, shards=1, searchers=1, metric=Metric.COSINE, takes_text=False, regions=None):
+    def __init__(self, shards=1, searchers=1, metric=Metric.COSINE, takes_text=False, regions=None, further=()):
         self.catalogue = in_memory()
-        spaces = [Space("image", "fake", DIM, metric, DIGEST, takes_text=takes_text)]
+        spaces = [Space("image", "fake", DIM, metric, DIGEST, takes_text=takes_text), *further]
         if regions is not None:
             crops = takes_text and regions.embedding is RegionEmbedding.CROP
             region = Space("region", regions.detector, DIM, metric, "cd" * 32, regions=regions, takes_text=crops)
@@ -42,14 +42,18 @@ class ReadSide:
         for address in self.addresses:
             self.catalogue.topology.heartbeat(address, address, [], lease_s=3600)
         self.collection = self.catalogue.collections.create("photos", spaces, shards, searchers)
-        self.shards = [NumpyShard([SpaceSpec(each.name, DIM, metric) for each in spaces]) for _ in range(shards)]
+        self.shards = [
+            NumpyShard([SpaceSpec(each.name, each.dim, each.metric) for each in spaces]) for _ in range(shards)
+        ]
         for address in self.addresses:
             self.report(address, range(shards))
         self.searchers = MemorySearchers(lambda data: np.frombuffer(data, "<f4").reshape(1, -1))
         key = self.collection.collection_id
         for address in self.addresses:
             self.searchers.shards[address] = {(key, number): shard for number, shard in enumerate(self.shards)}
-        self.embedder = MemoryEmbedder({"fake": ResolvedModel("fake", DIM, DIGEST, takes_text=takes_text)})
+        models = [ResolvedModel(each.model, each.dim, each.digest, takes_text=each.takes_text) for each in further]
+        models.append(ResolvedModel("fake", DIM, DIGEST, takes_text=takes_text))
+        self.embedder = MemoryEmbedder({each.model: each for each in models})
         self.sql = BlockingCalls("database", 2)
         self.directory = Directory(self.catalogue, self.sql)
         self.scatter = Scatter(self.directory, self.searchers)
@@ -79,6 +83,12 @@ class ReadSide:
             vector = np.frombuffer(vector_from_bytes(image_id.encode(), DIM), "<f4").reshape(1, -1)
             shard = self.shards[shard_of(image_id, len(self.shards))]
             shard.apply([Change(image_id, {"image": vector})], shard.applied_seq + 1)
+
+    def put_vectors(self, image_id, **rows):
+        """Index an image by its rows in each space."""
+        shard = self.shards[shard_of(image_id, len(self.shards))]
+        vectors = {space: np.atleast_2d(np.asarray(each, np.float32)) for space, each in rows.items()}
+        shard.apply([Change(image_id, vectors)], shard.applied_seq + 1)
 
     def put_words(self, **contents):
         """Take in pictures of words as a worker does, each word an object: what `MemoryEmbedder` detects."""
