@@ -3,7 +3,9 @@
 from collections.abc import Mapping
 
 import numpy as np
+import numpy.typing as npt
 
+from pixvec.domain import Metric
 from pixvec.index.interfaces import Float32Array, ImageScores, SpaceSpec
 from pixvec.index.rows import pair_scores, prepare_rows
 
@@ -18,6 +20,15 @@ def score_images(
 
 
 def _best(space: SpaceSpec, prepared: Float32Array, rows: Float32Array) -> ImageScores:
-    scores = pair_scores(space.metric, prepared, np.broadcast_to(rows, (len(prepared), *rows.shape)))
-    best = scores.argmax(axis=1)
-    return ImageScores(np.take_along_axis(scores, best[:, None], axis=1)[:, 0], best.astype(np.uint32))
+    best = _nearness(space, prepared, rows).argmax(axis=1)
+    scores = pair_scores(space.metric, prepared, rows[best][:, None])[:, 0]
+    return ImageScores(scores, best.astype(np.uint32))
+
+
+def _nearness(space: SpaceSpec, prepared: Float32Array, rows: Float32Array) -> npt.NDArray[np.float32]:
+    """Return which rows are nearer to each query, (n, rows): products of matrices, where nothing cancels, take a
+    twentieth of the time of pairs. Rounded, so that equal rows are equal."""
+    if space.metric is Metric.EUCLIDEAN:
+        return pair_scores(space.metric, prepared, np.broadcast_to(rows, (len(prepared), *rows.shape)))
+    nearness: npt.NDArray[np.float32] = (prepared.astype(np.float64) @ rows.astype(np.float64).T).astype(np.float32)
+    return nearness

@@ -270,6 +270,14 @@ def test_named_images_are_scored_by_their_best_rows(make: Make, space: SpaceSpec
             assert scores.ordinals[place] == ordinals_of(hits)[rank]
 
 
+def test_of_equal_rows_of_a_named_image_the_first_counts(make: Make, space: SpaceSpec) -> None:
+    shard = make(space)
+    row_of_all = np.random.default_rng(3).standard_normal((1, 4)).astype(np.float32)
+    shard.apply([Change("a", {"image": np.repeat(row_of_all, 33, axis=0)})], 1)
+    queries = np.random.default_rng(4).standard_normal((7, 4)).astype(np.float32)
+    assert shard.scores("image", queries, ["a"])["a"].ordinals.tolist() == [0] * 7
+
+
 def test_a_batch_of_queries_finds_what_each_finds_alone(make: Make, space: SpaceSpec) -> None:
     shard = make(space)
     random = np.random.default_rng(1)
