@@ -5,8 +5,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
+from sqlalchemy import create_engine, text
 
 from pixvec.catalogue.interfaces import FeedBatch, ItemStatus, LeasedChunk, LeasedItem, NewItem
+from pixvec.catalogue.postgres import duplicates
 from pixvec.domain import Collection, Image, ImageState, IngestStage, OnDuplicate, OnExisting
 from tests.contract.catalogues import BROKEN, REGION_SPACE, SPACE, Bench, embedded, item, region
 
@@ -387,3 +389,24 @@ def test_a_linked_image_has_no_regions(bench: Bench) -> None:
         done = [replace(embedded(each), regions=(region(0),)) for each in leased.items]
         bench.catalogue.feed_writer.commit(leased, done, [])
     assert [len(bench.catalogue.images.regions(with_regions.collection_id, name)) for name in ("a", "b")] == [1, 0]
+
+
+_MANY_IMAGES = """
+INSERT INTO images (collection_id, image_id, live_generation, content_hash, size_bytes, attributes, perceptual_hash)
+SELECT 1, 'image-' || n, n, md5(n::text), 1, '{}', hashint8extended(n, 0) FROM generate_series(1, 20000) n
+"""
+
+
+@pytest.mark.parametrize("statement", [duplicates._ORIGINALS, duplicates._PICTURES_LIKE], ids=["originals", "like"])
+def test_no_lookup_reads_through_every_image(database_url: str, statement: str) -> None:
+    asked = {"image_ids": ["a"], "hashes": ["lake"], "looks": [1], "passing_over": []}
+    if statement is duplicates._PICTURES_LIKE:
+        asked = {"content_hash": "lake", "looks": 1, "limit": 1}
+    engine = create_engine(database_url)
+    with engine.begin() as connection:
+        connection.execute(text(_MANY_IMAGES))
+        connection.execute(text("ANALYZE images"))
+        plan = list(connection.execute(text(f"EXPLAIN {statement}"), {"collection_id": 1} | asked).scalars())
+    engine.dispose()
+    assert not [line for line in plan if "Seq Scan on images" in line]
+    assert all(any(f"ix_images_{index}" in line for line in plan) for index in ("content_hash", "band_0", "band_48"))

@@ -16,7 +16,7 @@ _SHIFTS = [BAND_BITS * band for band in reversed(range(BANDS))]
 _BITS = "bit_count(CAST(m.perceptual_hash # n.perceptual_hash AS bit(64)))"
 _SAME_BYTES = """
 SELECT m.image_id, m.created_at, -1 AS bits FROM images m
-WHERE m.collection_id = :collection_id AND m.content_hash = n.content_hash AND n.content_hash <> '' AND {more}
+WHERE m.collection_id = :collection_id AND m.content_hash = n.content_hash AND m.content_hash <> '' AND {more}
 """
 # One for each index: of what differs in few enough bits, one band at least is the same.
 _SAME_BAND = f"""
