@@ -10,6 +10,8 @@ from pixvec.embedded.running import RunningSystem
 
 # The small model of pictures and captions that the tests train.
 TOWERS = "open_clip:local-dir:towers"
+# The small detector of shapes that they train.
+DETECTOR = "detector:fasterrcnn_resnet18_fpn/shapes"
 
 
 @pytest.fixture(scope="session")
@@ -18,9 +20,11 @@ def pictures_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="package", params=[1, 3], ids=["1-shard", "3-shards"])
-def system(request: pytest.FixtureRequest, pictures_root: Path, towers: Path) -> Iterator[RunningSystem]:
+def system(
+    request: pytest.FixtureRequest, pictures_root: Path, towers: Path, detector_weights: Path
+) -> Iterator[RunningSystem]:
     searchers = 1 if request.param == 1 else 2
-    options = {"weights": {TOWERS: towers}, "roots": [pictures_root], "download": False}
+    options = {"weights": {TOWERS: towers, DETECTOR: detector_weights}, "roots": [pictures_root], "download": False}
     with RunningSystem(shards=request.param, searchers=searchers, **options) as running:
         yield running
 
