@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Column, Table
 from rich.text import Text
 
@@ -58,13 +59,15 @@ def object_text(region: FoundRegion) -> str:
 
 def _table(hits: Sequence[Hit], marked: str = "") -> Table:
     of_regions, matched = any(hit.region for hit in hits), any(hit.match for hit in hits)
-    table = Table("rank", Column("image", overflow="fold"), "score")
+    spaces = list(dict.fromkeys(space for hit in hits for space in hit.scores))
+    table = Table("rank", Column("image", overflow="fold"), "score", *(f"in {escape(space)}" for space in spaces))
     if of_regions:
         table.add_column("region", overflow="fold")
     if matched:
         table.add_column("match", overflow="fold")
     for rank, hit in enumerate(hits, start=1):
         row: list[str | Text] = [str(rank), Text(hit.image_id), f"{hit.score:.4f}"]
+        row += [f"{hit.scores[space]:.4f}" if space in hit.scores else "" for space in spaces]
         if of_regions:
             row.append(Text(region_text(hit.region) if hit.region else ""))
         if matched:

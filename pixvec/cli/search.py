@@ -10,7 +10,7 @@ from pixvec.cli.console import Address, AsJson, plain_console, print_json
 from pixvec.cli.contact_sheet import draw_regions, show_contact_sheet
 from pixvec.cli.hits import print_hits
 from pixvec.cli.sheet_page import Drawing, box_outline
-from pixvec.client import Client, Part, SearchResult
+from pixvec.client import Client, FusionMethod, Part, SearchResult
 from pixvec.client.channel import DEFAULT_ADDRESS
 from pixvec.domain import Box
 
@@ -26,6 +26,13 @@ def search(
     text: Annotated[str | None, typer.Option(help="Search by what a text says; with a picture, by both.")] = None,
     text_weight: Annotated[float, typer.Option(help="What the text counts beside the picture's 1.")] = 1.0,
     space: Annotated[str, typer.Option(help="The space to search in; default: the first that fits.")] = "",
+    fuse: Annotated[
+        list[str] | None,
+        typer.Option(metavar="SPACE[=WEIGHT]", help="Search this space and the others so named; all scores are told."),
+    ] = None,
+    fuse_method: Annotated[
+        FusionMethod, typer.Option(help="Whether ranks in the spaces count, or scores.")
+    ] = FusionMethod.RRF,
     limit: int = 10,
     min_score: float | None = None,
     exact: Annotated[bool, typer.Option("--exact", help="Compare every vector.")] = False,
@@ -44,6 +51,8 @@ def search(
         result = client.search(
             collection,
             space=space,
+            fuse=_weights(fuse),
+            fuse_method=fuse_method,
             limit=limit,
             min_score=min_score,
             exact=exact,
@@ -82,6 +91,22 @@ def _query(
     if picture is None and like is None:
         return {"text": text}
     return {"combine": [Part(image=picture, image_id=like), Part(text=text, weight=text_weight)]}
+
+
+def _weights(fuse: list[str] | None) -> dict[str, float] | None:
+    """Return spaces to search at once with their weights, as `Client.search` takes them."""
+    if not fuse:
+        return None
+    weights: dict[str, float] = {}
+    for each in fuse:
+        space, given, weight = each.partition("=")
+        if space in weights:
+            raise typer.BadParameter(f"--fuse names space {space!r} twice")
+        try:
+            weights[space] = float(weight) if given else 1.0
+        except ValueError:
+            raise typer.BadParameter(f"--fuse takes SPACE or SPACE=WEIGHT, not {each!r}") from None
+    return weights
 
 
 def _drawing(

@@ -39,6 +39,7 @@ from pixvec.domain import (
     RegionSettings,
     VectorStorage,
 )
+from pixvec.fusion import FusedSpace, FusionMethod
 
 __all__ = [
     "AsyncClient",
@@ -57,6 +58,8 @@ __all__ = [
     "DuplicatesResult",
     "Failure",
     "FoundRegion",
+    "FusedSpace",
+    "FusionMethod",
     "Hit",
     "ImageInfo",
     "IndexKind",

@@ -35,6 +35,7 @@ from pixvec.rpc.regions import region_from_wire
 from pixvec.rpc.spaces import spaces_from_wire
 
 _NO_ATTRIBUTES: dict[str, bool] = {}
+_NO_SCORES: dict[str, float] = {}
 
 
 def collection_info(message: collection_service_pb2.Collection, model_choice: str = "") -> CollectionInfo:
@@ -195,7 +196,8 @@ def _hit(message: search_service_pb2.Hit) -> Hit:
     attributes = from_values(message.attributes) if message.attributes else _NO_ATTRIBUTES
     region = _region(message.region) if message.HasField("region") else None
     match = match_from_wire(message.match) if message.HasField("match") else None
-    return Hit(message.image_id, message.score, attributes, region, match)
+    scores = dict(sorted(message.scores.items())) if message.scores else _NO_SCORES
+    return Hit(message.image_id, message.score, attributes, region, match, scores)
 
 
 def _region(message: common_pb2.Region) -> FoundRegion:

@@ -18,13 +18,23 @@ from pixvec.domain import (
     VectorStorage,
 )
 from pixvec.errors import InvalidRequest, PictureTooLarge
+from pixvec.fusion import FusionMethod
 from pixvec.rpc.channels import MAX_MESSAGE_BYTES
 
 # A Box, or x1, y1, x2, y2 in pixels of the upright picture.
 BoxLike: TypeAlias = Box | Sequence[float]
 
 _Choice = TypeVar(
-    "_Choice", Metric, OnDuplicate, OnExisting, Consistency, IndexKind, VectorStorage, FittedKind, RegionEmbedding
+    "_Choice",
+    Metric,
+    OnDuplicate,
+    OnExisting,
+    Consistency,
+    IndexKind,
+    VectorStorage,
+    FittedKind,
+    RegionEmbedding,
+    FusionMethod,
 )
 
 # What a message may hold beside the picture: id and attributes.

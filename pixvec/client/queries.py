@@ -6,10 +6,12 @@ from collections.abc import Iterable
 from pixvec.api.v1 import search_service_pb2
 from pixvec.client.arguments import BoxLike, check_size, choice, not_negative, number, text, texts
 from pixvec.client.arguments import box as to_box
+from pixvec.client.fusing import FuseLike, to_fusion
 from pixvec.client.parts import Part, PictureLike, read_picture, to_combination
 from pixvec.client.vectors import MatrixLike, VectorLike, pack_vector, pack_vectors
 from pixvec.domain import Consistency, SearchOptions, SeqToken
 from pixvec.errors import InvalidRequest
+from pixvec.fusion import FusionMethod
 from pixvec.rpc.conversions import consistency_to_wire, params_to_wire, token_to_wire
 from pixvec.rpc.regions import box_to_wire
 
@@ -25,6 +27,9 @@ def query_request(
     by_text: str | None,
     combine: Iterable[Part] | None,
     space: str,
+    fuse: FuseLike | None,
+    fuse_method: FusionMethod | str,
+    rrf_k: int,
     limit: int,
     offset: int,
     min_score: float | None,
@@ -44,6 +49,11 @@ def query_request(
         )
     if box is not None and image is None and image_id is None:
         raise InvalidRequest("a box needs the picture that it is drawn on: image or image_id", field="box")
+    if fuse is not None and (space or box is not None or region_id is not None):
+        raise InvalidRequest(
+            "fuse names the spaces to search, by more than a part of a picture: leave space, box and region_id out",
+            field="fuse",
+        )
     request = search_service_pb2.QueryRequest(
         collection=text("collection", collection),
         space=text("space", space),
@@ -65,6 +75,8 @@ def query_request(
         request.image = read_picture(image)
     if box is not None:
         request.box.CopyFrom(box_to_wire(to_box("box", box)))
+    if fuse is not None:
+        request.fusion.CopyFrom(to_fusion(fuse, fuse_method, rrf_k))
     if min_score is not None:
         request.min_score = number("min_score", min_score)
     _include(request, attributes=attributes, regions=regions, masks=masks)

@@ -8,12 +8,14 @@ from pixvec.api.v1.search_service_pb2_grpc import SearchServiceStub
 from pixvec.client import answers
 from pixvec.client.arguments import BoxLike, search_options
 from pixvec.client.calls import Calls
+from pixvec.client.fusing import FuseLike
 from pixvec.client.parts import Part, PictureLike
 from pixvec.client.queries import batch_request, classify_request, duplicates_request, query_request, scene_request
 from pixvec.client.scene_values import SceneResult
 from pixvec.client.values import BatchResult, ClassifyResult, DuplicatesResult, SearchResult
 from pixvec.client.vectors import MatrixLike, VectorLike
 from pixvec.domain import Consistency
+from pixvec.fusion import DEFAULT_RRF_K, FusionMethod
 
 
 class Searches(Calls):
@@ -35,6 +37,9 @@ class Searches(Calls):
         vector: VectorLike | None = None,
         combine: Iterable[Part] | None = None,
         space: str = "",
+        fuse: FuseLike | None = None,
+        fuse_method: FusionMethod | str = FusionMethod.RRF,
+        rrf_k: int = DEFAULT_RRF_K,
         limit: int = 10,
         offset: int = 0,
         min_score: float | None = None,
@@ -58,6 +63,11 @@ class Searches(Calls):
         `regions` asks where the objects are that were found, `masks` for their pixels too. `match` asks which of
         the first 20 hits are copies of the whole picture that was searched by.
 
+        `fuse` searches several spaces at once for what is like the query in all of them: weights by name, as
+        `{"image": 1, "colours": 0.5}`, or names, or a `FusedSpace` each, which may say a `min_score` of its own. By
+        `fuse_method` `rrf` the ranks in the spaces count, as 1 / (`rrf_k` + rank); by `weighted` the scores do, each
+        brought to 0 to 1. The `scores` of a hit are those in each space.
+
         `exact` compares every vector. Otherwise `ef` (of a graph) and `nprobe` (of inverted lists) say how far to look,
         and `rescore` how many times `limit` candidates are compared again as they are stored, -1 for none; 0 stands for
         the default of each.
@@ -76,6 +86,9 @@ class Searches(Calls):
             by_text=text,
             combine=combine,
             space=space,
+            fuse=fuse,
+            fuse_method=fuse_method,
+            rrf_k=rrf_k,
             limit=limit,
             offset=offset,
             min_score=min_score,

@@ -69,13 +69,14 @@ class ImageInfo(Image):
 class Hit:
     """One found image. A larger score is better for every metric; `attributes` is filled when asked for; `region`, in a
     space of regions, is the one of the picture that was found; `match`, when asked for, says whether the picture is a
-    copy of the query picture."""
+    copy of the query picture; `scores`, where spaces are fused, are those in each of them."""
 
     image_id: str
     score: float
     attributes: Attributes = field(default_factory=dict)
     region: FoundRegion | None = None
     match: Match | None = None
+    scores: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from pixvec.api.v1 import common_pb2
 from pixvec.api.v1 import search_service_pb2 as pb
 from pixvec.api.v1.search_service_pb2_grpc import SearchServiceServicer
 from pixvec.client.testing.duplicates import duplicates_response, match_of
+from pixvec.client.testing.fusion import content_vector, fused_hits, text_vector
 from pixvec.client.testing.regions import best_regions, check_regions, drawn_region, region_hit, stored_region
 from pixvec.client.testing.scenes import scene_response
 from pixvec.client.testing.servicers import Servicer
@@ -29,7 +30,10 @@ class FakeSearch(Servicer, SearchServiceServicer):
         with self._server.answering("Query", request, context) as store:
             collection = _fresh(store, request.collection, request.token)
             in_regions = _is_in_regions(collection, request)
-            hits = _region_hits(store, request) if in_regions else _hits(store, request)
+            if request.HasField("fusion"):
+                hits = fused_hits(collection, request, lambda space: _vector_in(store, request, space))
+            else:
+                hits = _region_hits(store, request) if in_regions else _hits(store, request)
             limit = request.limit if request.HasField("limit") else _DEFAULT_LIMIT
             if request.include.match and (request.image or request.image_id) and not request.HasField("box"):
                 _match(collection, _content(store, request), hits)
@@ -37,7 +41,7 @@ class FakeSearch(Servicer, SearchServiceServicer):
                 hits=hits[request.offset : request.offset + limit],
                 coverage=pb.Coverage(shards_total=1, shards_answered=1),
                 timings=pb.Timings(total=0.001, search=0.001),
-                space="region" if in_regions else "image",
+                space="" if request.HasField("fusion") else "region" if in_regions else "image",
             )
 
     def QueryScene(self, request: pb.QuerySceneRequest, context: grpc.ServicerContext) -> pb.QuerySceneResponse:
@@ -133,6 +137,14 @@ def _hits(store: Store, request: pb.QueryRequest) -> list[pb.Hit]:
         )
         for score, image in _ranked(store.collection(request.collection), vector, _min_score(request))
     ]
+
+
+def _vector_in(store: Store, request: pb.QueryRequest, space: str) -> Sequence[float]:
+    """Return what a fusion searches for in a space."""
+    kind = request.WhichOneof("query")
+    if kind in ("image", "image_id"):
+        return content_vector(_content(store, request), space)
+    return text_vector(request.text, space) if kind == "text" else _query_vector(store, request)
 
 
 def _match(collection: StoredCollection, content: bytes, hits: Sequence[pb.Hit]) -> None:

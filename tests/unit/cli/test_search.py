@@ -49,6 +49,37 @@ def test_a_picture_and_a_text_are_weighed_together(run, stored, server):
     assert (by_id[0].image_id, by_id[1].text, by_id[1].weight) == ("a.jpg", "by night", 1)
 
 
+def test_spaces_are_fused_and_each_tells_its_score(run, stored, server, photos):
+    photos.create_collection("mixed", spaces={"colours": "hues"}, regions="words")
+    photos.ingest("mixed", [stored]).wait()
+    ended = run("search", "mixed", stored / "a.jpg", "--fuse", "image", "--fuse", "colours=0.5")
+    assert (ended.status, ended.err) == (0, "")
+    heads, row = (next(line for line in ended.out.splitlines() if word in line) for word in ("rank", "a.jpg"))
+    assert re.search(r"score.*in colours.*in image", heads)
+    # By ranks: first in both.
+    assert re.search(rf"{1.5 / 61:.4f}.*1\.0000.*1\.0000", row)
+    assert [(each.space, each.weight) for each in server.called("Query")[-1].fusion.spaces] == [
+        ("image", 1),
+        ("colours", 0.5),
+    ]
+    by_score = ("--fuse", "image=3", "--fuse", "region=1", "--fuse-method", "weighted")
+    told = run("search", "mixed", "--like", "a.jpg", *by_score, "--json").json["hits"]
+    assert set(told[0]["scores"]) == {"image", "region"}
+    shown = run("search", "mixed", "--like", "a.jpg", *by_score).out
+    assert re.search(r"in image.*in region.*region", next(line for line in shown.splitlines() if "rank" in line))
+    assert "a.jpg#" in shown
+
+
+@pytest.mark.parametrize(
+    ("fuse", "message"),
+    [(["image=much"], "SPACE or SPACE=WEIGHT"), (["image", "image=2"], "names space 'image' twice")],
+)
+def test_spaces_that_are_not_named_well_are_wrong_usage(run, stored, fuse, message):
+    ended = run("search", "photos", stored / "a.jpg", *(part for each in fuse for part in ("--fuse", each)))
+    assert ended.status == 2
+    assert message in " ".join(ended.err.split())
+
+
 def test_how_hard_to_search_can_be_said(run, stored, server):
     assert run("search", "photos", stored / "a.jpg").status == 0
     run("search", "photos", stored / "a.jpg", "--exact", "--ef", 300, "--nprobe", 20, "--rescore", -1)
