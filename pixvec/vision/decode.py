@@ -31,6 +31,8 @@ from pixvec.vision.preprocess import AnyPreprocess, Pixels
 DECODE_VERSION = 1
 
 _DAMAGE = (OSError, SyntaxError, ValueError, LookupError, TypeError, ArithmeticError, RuntimeError, struct.error)
+# Hashes of the same picture decoded smaller than this differ by what the scaling leaves of it.
+_HASHED_SIDE = 128
 _FORMATS = "JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF"
 
 # Ours is checked first, from the header; Pillow's only warns where it matters.
@@ -60,8 +62,15 @@ class Picture:
 def decode(content: bytes, preprocess: AnyPreprocess, limits: DecodeLimits, *, hashed: bool = False) -> Picture:
     """Return the pixels that a model takes. Raises a PictureError that says what is wrong with the file."""
     picture, image_format, size = _load(content, limits, preprocess.resize)
-    looks = perceptual_hash(picture) if hashed else None
+    looks = _looks(content, picture, preprocess.resize, limits) if hashed else None
     return Picture(preprocess.apply(picture), *size, image_format, looks)
+
+
+def _looks(content: bytes, picture: Image.Image, decoded_side: int, limits: DecodeLimits) -> int | None:
+    """Return the hash, of the picture as it was decoded unless that is too small to be told by."""
+    if decoded_side < _HASHED_SIDE:
+        picture, _, _ = _load(content, limits, _HASHED_SIDE)
+    return perceptual_hash(picture)
 
 
 def render_thumbnail(content: bytes, max_side: int, limits: DecodeLimits) -> bytes:
