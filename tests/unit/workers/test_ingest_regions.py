@@ -8,6 +8,7 @@ import pytest
 
 from pixvec.domain import Metric, RegionEmbedding, RegionSettings, Space
 from pixvec.rpc.records import decode_record
+from pixvec.vision.detector import Detections
 from tests.unit.workers.blobs import BlobRegions, Blobs
 from tests.unit.workers.ingesting import SPACE, Means, Works
 from tests.unit.workers.test_detecting import scene
@@ -79,6 +80,25 @@ def test_a_picture_taken_in_again_has_the_regions_of_what_it_is_now(make):
     works.runner.run(works.add(a=NONE))
     assert regions(works, "a") == []
     assert len(records(works)["a"].vectors["region"]) == 0
+
+
+def test_a_thousand_objects_of_one_picture_are_all_kept(make, monkeypatch):
+    def detect(self, pictures):
+        left = np.arange(1000, dtype=np.float32)
+        boxes = np.stack([left, left, left + 1, left + 1], axis=1) * 0.03
+        scores = np.linspace(1, 0.5, 1000, dtype=np.float32)
+        return [Detections(boxes, ["red"] * 1000, scores, rows) for _ in pictures]
+
+    rows = np.random.default_rng(0).standard_normal((1000, 3)).astype(np.float32)
+    works = make(REGIONS)
+    monkeypatch.setattr(BlobRegions, "detect", detect)
+    works.runner.run(works.add(many=TWO))
+    (record,) = records(works).values()
+    assert np.abs(record.vectors["region"] - rows).max() < 0.01
+    kept = regions(works, "many")
+    assert [region.ordinal for region in kept] == list(range(1000))
+    # The detector saw the picture at 64 x 32 of its 160 x 80 pixels.
+    assert kept[999].box.x2 == pytest.approx(1000 * 0.03 * 160 / 64)
 
 
 def test_a_detector_that_fails_costs_the_pictures_of_its_pass_an_attempt(make, monkeypatch):
