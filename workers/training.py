@@ -65,6 +65,8 @@ class TrainingRunner:
         """Do a training, if nobody else does. Raises JobNotFound, and Unavailable when the database goes away: the
         lease then runs out, kept by nobody."""
         if self._stopping:
+            # Its own message has come back to it, before Celery has stopped to listen.
+            self._queue.publish_training(job_id)
             return
         training = self._trainings.lease(job_id, self._owner, self._lease_s)
         if training is None:
