@@ -128,8 +128,7 @@ class RcnnDetector:
 
 
 def _split(vectors: Vectors, boxes: Sequence[torch.Tensor]) -> list[Vectors]:
-    ends = np.cumsum([len(each) for each in boxes])
-    return np.split(vectors, ends[:-1])
+    return np.split(vectors, np.cumsum([len(each) for each in boxes]))[: len(boxes)]
 
 
 def _masks(shares: torch.Tensor, boxes: torch.Tensor, shape: Sequence[int]) -> list[Mask]:

@@ -95,7 +95,7 @@ class CropRegions:
             for part in (places[first : first + _CROPS_AT_ONCE] for first in range(0, len(places), _CROPS_AT_ONCE))
         ]
         vectors = np.concatenate([np.zeros((0, self.dim), np.float32), *batches])
-        return np.split(vectors, np.cumsum([len(own) for own in boxes])[:-1])
+        return np.split(vectors, np.cumsum([len(own) for own in boxes]))[: len(boxes)]
 
     def _pixels(self, picture: Pixels, box: Boxes) -> Pixels:
         return self._model.preprocess.apply(Image.fromarray(crop(picture, box)))
