@@ -6,9 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from pixvec.domain import Metric
-
 DEFAULT_RRF_K = 60
+# The hit of each space that the scale of its scores begins at. One of a fixed rank, so that it does not depend on how
+# many hits are asked for.
+SCALE_RANK = 200
+_LEAST = -1.0
 
 
 class FusionMethod(StrEnum):
@@ -16,7 +18,7 @@ class FusionMethod(StrEnum):
 
     # By ranks, whatever the scores are.
     RRF = "rrf"
-    # By the weighted mean of the scores, each brought to 0 to 1.
+    # By the weighted mean of the scores, each on a scale of its space and query.
     WEIGHTED = "weighted"
 
 
@@ -53,34 +55,48 @@ def reciprocal_ranks(lists: Mapping[str, Sequence[str]], weights: Mapping[str, f
     return {image_id: math.fsum(each) for image_id, each in shares.items()}
 
 
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """What scores of one query in one space are measured by: `best` counts as 1, `rest` as 0."""
+
+    best: float
+    rest: float
+
+    @staticmethod
+    def of(scores: Sequence[float]) -> "Scale":
+        """Return that of the hits of a search, at least one, best first."""
+        return Scale(scores[0], scores[min(len(scores), SCALE_RANK) - 1])
+
+    def place(self, score: float) -> float:
+        """Return a score on the scale, within -1 to 1."""
+        if score >= self.best:
+            return 1.0
+        spread = self.best - self.rest
+        return max(1 - (self.best - score) / spread, _LEAST) if spread else _LEAST
+
+
 def weighted_means(
     scores: Mapping[str, Mapping[str, float]],
     weights: Mapping[str, float],
-    metrics: Mapping[str, Metric],
+    scales: Mapping[str, Scale],
     image_ids: Sequence[str],
 ) -> dict[str, float]:
-    """Return the weighted mean of each image's scores over the spaces, brought to 0 to 1. An image without a score in a
-    space has 0 there."""
+    """Return the weighted mean of each image's scores over the spaces, each on the scale of the space; an image without
+    a score in a space, or a space without a scale, has the least.
+
+    CombSUM of min-max normalised scores: Lee, "Analyses of multiple evidence combination", SIGIR 1997. Spaces spread
+    their scores more or less widely, and by raw scores the widest would decide alone.
+    """
     total = math.fsum(weights.values())
+
+    def placed(space: str, image_id: str) -> float:
+        score = scores[space].get(image_id)
+        return _LEAST if score is None or space not in scales else scales[space].place(score)
+
     return {
-        image_id: math.fsum(
-            weights[space] * brought_to_one(own[image_id], metrics[space])
-            for space, own in scores.items()
-            if image_id in own
-        )
-        / total
+        image_id: math.fsum(weight * placed(space, image_id) for space, weight in weights.items()) / total
         for image_id in image_ids
     }
-
-
-def brought_to_one(score: float, metric: Metric) -> float:
-    """Return a score on a scale from 0 to 1, the same for every query, so that a threshold and the pages of an answer
-    stay what they are. The scale is that of Milvus' WeightedRanker."""
-    if metric is Metric.COSINE:
-        return (1 + score) / 2
-    if metric is Metric.INNER_PRODUCT:
-        return 0.5 + math.atan(score) / math.pi
-    return 1 + 2 * math.atan(score) / math.pi
 
 
 def ranked(fused: Mapping[str, float], min_score: float | None = None) -> list[tuple[str, float]]:

@@ -66,7 +66,7 @@ class Searches(Calls):
         `fuse` searches several spaces at once for what is like the query in all of them: weights by name, as
         `{"image": 1, "colours": 0.5}`, or names, or a `FusedSpace` each, which may say a `min_score` of its own. By
         `fuse_method` `rrf` the ranks in the spaces count, as 1 / (`rrf_k` + rank); by `weighted` the scores do, each
-        brought to 0 to 1. The `scores` of a hit are those in each space.
+        from -1 to 1 on a scale of its space: 1 is the best there. The `scores` of a hit are those in each space.
 
         `exact` compares every vector. Otherwise `ef` (of a graph) and `nprobe` (of inverted lists) say how far to look,
         and `rescore` how many times `limit` candidates are compared again as they are stored, -1 for none; 0 stands for

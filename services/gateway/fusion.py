@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from pixvec.catalogue.sharding import shard_of
 from pixvec.domain import Collection, Hit, SpaceKind
-from pixvec.fusion import Fusion, FusionMethod, ranked, reciprocal_ranks, weighted_means
+from pixvec.fusion import SCALE_RANK, Fusion, FusionMethod, Scale, ranked, reciprocal_ranks, weighted_means
 from pixvec.rpc.apart import put_together
 from pixvec.rpc.shard_search import ShardAnswer, ShardSearch, best_first
 from pixvec.telemetry.metrics import QUERY_SHARDS_MISSING
@@ -25,7 +25,7 @@ from services.gateway.scatter import Scatter
 
 # What each space gives, times what is asked for, within bounds: see Fusion in the protos.
 _DEPTH = 4
-_LEAST_DEPTH = 200
+_LEAST_DEPTH = SCALE_RANK
 _MOST_DEPTH = 10_000
 
 
@@ -146,8 +146,8 @@ def _best(
         sums = reciprocal_ranks(ids, weights, fusion.rrf_k)
         fused = {image_id: sums[image_id] for image_id in kept}
     else:
-        metrics = {each.name: each.plan.space.metric for each in plans}
-        fused = weighted_means(scores.by_space, weights, metrics, kept)
+        scales = {space: Scale.of([hit.score for hit in hits]) for space, hits in lists.items() if hits}
+        fused = weighted_means(scores.by_space, weights, scales, kept)
     window = ranked(fused, query.min_score)[query.offset : query.offset + query.limit]
     return [Hit(image_id, score) for image_id, score in window]
 

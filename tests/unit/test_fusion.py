@@ -1,12 +1,9 @@
 """The arithmetic of fusion, against sums written out."""
 
-import math
-
 import numpy as np
 import pytest
 
-from pixvec.domain import Metric
-from pixvec.fusion import brought_to_one, ranked, reciprocal_ranks, weighted_means
+from pixvec.fusion import Scale, ranked, reciprocal_ranks, weighted_means
 
 SPACES = ("image", "colours", "texture")
 
@@ -45,53 +42,61 @@ def test_the_order_of_the_spaces_changes_nothing(seed):
     lists, weights = lists_of(seed)
     scores = {space: {each: 1 / (place + 2) for place, each in enumerate(own)} for space, own in lists.items()}
     ids = sorted({each for own in lists.values() for each in own})
-    metrics = dict.fromkeys(SPACES, Metric.COSINE)
-    turned = dict(reversed(lists.items()))
-    assert reciprocal_ranks(lists, weights, 60) == reciprocal_ranks(turned, weights, 60)
-    assert weighted_means(scores, weights, metrics, ids) == weighted_means(
-        dict(reversed(scores.items())), dict(reversed(weights.items())), metrics, ids
-    )
+    scales = {space: Scale.of(list(own.values())) for space, own in scores.items() if own}
+    turned = dict(reversed(weights.items()))
+    assert reciprocal_ranks(lists, weights, 60) == reciprocal_ranks(dict(reversed(lists.items())), weights, 60)
+    assert weighted_means(scores, weights, scales, ids) == weighted_means(scores, turned, scales, ids)
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_a_mean_of_cosines_is_the_cosine_of_vectors_side_by_side(seed):
+def test_scores_are_weighed_by_what_they_are_of_the_spread_of_their_space(seed):
     rng = np.random.default_rng(seed)
+    ids = [f"p{number}" for number in range(30)]
     weights = dict(zip(SPACES, rng.uniform(0.1, 3, 3).tolist(), strict=True))
-    units = {space: _units(rng, 20) for space in SPACES}
-    query = {space: _units(rng, 1)[0] for space in SPACES}
-    ids = [f"p{number}" for number in range(20)]
-    scores = {space: dict(zip(ids, (units[space] @ query[space]).tolist(), strict=True)) for space in SPACES}
-    side_by_side = np.hstack([math.sqrt(weights[s]) * units[s] for s in SPACES])
-    wanted = np.hstack([math.sqrt(weights[s]) * query[s] for s in SPACES])
-    cosines = side_by_side @ wanted / np.linalg.norm(side_by_side, axis=1) / np.linalg.norm(wanted)
-    fused = weighted_means(scores, weights, dict.fromkeys(SPACES, Metric.COSINE), ids)
-    assert list(fused.values()) == pytest.approx(((1 + cosines) / 2).tolist(), abs=1e-12)
+    scores = {space: dict(zip(ids, rng.normal(size=30).tolist(), strict=True)) for space in SPACES}
+    fused = weighted_means(scores, weights, {space: scale(own) for space, own in scores.items()}, ids)
+    for image_id in ids:
+        shares = [
+            weights[s] * (own[image_id] - min(own.values())) / (max(own.values()) - min(own.values()))
+            for s, own in scores.items()
+        ]
+        assert fused[image_id] == pytest.approx(sum(shares) / sum(weights.values()), abs=1e-12)
 
 
-def _units(rng, count):
-    rows = rng.normal(size=(count, 6))
-    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+@pytest.mark.parametrize("seed", range(20))
+def test_how_widely_a_space_spreads_its_scores_changes_nothing(seed):
+    rng = np.random.default_rng(seed)
+    ids = [f"p{number}" for number in range(300)]
+    scores = {space: dict(zip(ids, rng.normal(size=300).tolist(), strict=True)) for space in SPACES}
+    wide = {**scores, "image": {image_id: 50 * score - 7 for image_id, score in scores["image"].items()}}
+    weights = {"image": 1.0, "colours": 0.5, "texture": 2.0}
+    fused, same = (
+        weighted_means(each, weights, {space: scale(own) for space, own in each.items()}, ids)
+        for each in (scores, wide)
+    )
+    assert list(fused.values()) == pytest.approx(list(same.values()), abs=1e-9)
+    assert -1 <= min(fused.values()) < 0
+    assert max(fused.values()) <= 1
 
 
-def test_weights_are_shares_and_what_has_no_score_has_nothing():
-    scores = {"image": {"a": 1.0, "b": 1.0}, "region": {"a": 0.0}}
-    metrics = dict.fromkeys(scores, Metric.COSINE)
-    assert weighted_means(scores, {"image": 3, "region": 1}, metrics, ["a", "b"]) == {"a": 0.875, "b": 0.75}
-    assert weighted_means(scores, {"image": 1, "region": 0}, metrics, ["a", "b"]) == {"a": 1, "b": 1}
+def scale(own):
+    return Scale.of(sorted(own.values(), reverse=True))
 
 
-@pytest.mark.parametrize(
-    ("metric", "scores"),
-    [
-        (Metric.COSINE, [-1, -0.5, 0, 0.5, 1]),
-        (Metric.INNER_PRODUCT, [-1e9, -1, 0, 1, 1e9]),
-        (Metric.EUCLIDEAN, [-1e9, -3, -1, -0.1, 0]),
-    ],
-)
-def test_every_metric_is_brought_to_the_same_scale_in_its_order(metric, scores):
-    brought = [brought_to_one(score, metric) for score in scores]
-    assert brought == sorted(set(brought))
-    assert (brought[0], brought[-1]) == pytest.approx((0, 1), abs=1e-6)
+def test_a_scale_goes_from_the_best_score_over_the_200th_to_as_far_below():
+    of_many = Scale.of([1000 - place for place in range(900)])
+    assert of_many == Scale(1000, 801)
+    assert [of_many.place(score) for score in (1001, 1000, 801, 602, 5)] == [1, 1, 0, -1, -1]
+    assert Scale.of([0.5, 0.25]).place(0.375) == 0.5
+    assert [Scale.of([0.5]).place(score) for score in (0.5, 0.25)] == [1, -1]
+
+
+def test_weights_are_shares_and_what_has_no_score_is_the_last():
+    scores = {"image": {"a": 1.0, "b": 1.0, "c": 0.5}, "region": {"a": 0.25, "c": 0.0}}
+    scales = {"image": Scale(1.0, 0.0), "region": Scale(0.25, 0.0)}
+    assert weighted_means(scores, {"image": 3, "region": 1}, scales, ["a", "b", "c"]) == {"a": 1, "b": 0.5, "c": 0.375}
+    assert weighted_means(scores, {"image": 1, "region": 0}, scales, ["a", "b"]) == {"a": 1, "b": 1}
+    assert weighted_means(scores, {"image": 1, "region": 1}, {"image": Scale(1, 0)}, ["a"]) == {"a": 0}
 
 
 def test_equal_scores_are_in_order_of_ids_and_a_threshold_takes_what_it_names():

@@ -7,9 +7,8 @@ from pixvec.api.v1 import search_service_pb2 as pb
 from pixvec.client.testing.regions import SPACE as REGION_SPACE
 from pixvec.client.testing.regions import best_regions, told_region
 from pixvec.client.testing.store import StoredCollection, cosine, embed
-from pixvec.domain import Metric
 from pixvec.errors import InvalidRequest, NoTextTower, SpaceNotFound
-from pixvec.fusion import FusedSpace, Fusion, FusionMethod, ranked, reciprocal_ranks, weighted_means
+from pixvec.fusion import FusedSpace, Fusion, FusionMethod, Scale, ranked, reciprocal_ranks, weighted_means
 from pixvec.rpc.fusion import fusion_from_wire
 
 # Of each image, best first: its score, and the ordinal of the region that it is of.
@@ -66,7 +65,8 @@ def _fused(fusion: Fusion, found: Mapping[str, _Found]) -> dict[str, float]:
     else:
         scores = {space: {each: score for each, (score, _) in own.items()} for space, own in found.items()}
         ids = {image_id: None for own in found.values() for image_id in own}
-        fused = weighted_means(scores, weights, dict.fromkeys(found, Metric.COSINE), list(ids))
+        scales = {space: Scale.of(list(own.values())) for space, own in scores.items() if own}
+        fused = weighted_means(scores, weights, scales, list(ids))
     return {image_id: score for image_id, score in fused.items() if all(_passes(image_id, fusion.spaces, found))}
 
 

@@ -46,10 +46,15 @@ def test_scores_are_weighed_when_asked_for(stored):
     hits = stored.search("scenes", image_id="pets", fuse=BOTH, fuse_method="weighted")
     colours, image = truth(PICTURES["pets"], "colours"), truth(PICTURES["pets"], "image")
     for hit in hits:
-        mean = ((1 + image[hit.image_id]) / 2 + 0.5 * (1 + colours[hit.image_id]) / 2) / 1.5
+        mean = (share(image, hit.image_id) + 0.5 * share(colours, hit.image_id)) / 1.5
         assert hit.score == pytest.approx(mean, abs=1e-6)
     assert hits[0].image_id == "pets"
     assert hits[0].score == pytest.approx(1)
+
+
+def share(scores, image_id):
+    """Return where a score lies between the least and the best."""
+    return (scores[image_id] - min(scores.values())) / (max(scores.values()) - min(scores.values()))
 
 
 @pytest.mark.parametrize(

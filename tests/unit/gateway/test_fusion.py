@@ -20,7 +20,7 @@ from pixvec.errors import (
     ShardUnavailable,
     SpaceNotFound,
 )
-from pixvec.fusion import FusedSpace, Fusion, FusionMethod, brought_to_one
+from pixvec.fusion import FusedSpace, Fusion, FusionMethod
 from pixvec.rpc.memory_embedder import vector_from_bytes
 from pixvec.rpc.validation import RulesBroken, check
 from services.gateway.query import Deadline, Part, Query
@@ -29,7 +29,6 @@ from tests.in_loop import in_loop
 from tests.unit.gateway.reading import DIM, ReadSide
 
 IDS = [f"p/{number}" for number in range(40)]
-METRICS = {"image": Metric.COSINE, "colours": Metric.EUCLIDEAN, "texture": Metric.INNER_PRODUCT}
 COLOURS = Space("colours", "hues", 6, Metric.EUCLIDEAN, "ee" * 32)
 TEXTURE = Space("texture", "grain", 4, Metric.INNER_PRODUCT, "ff" * 32)
 ALL = {"image": 1.0, "colours": 0.5, "texture": 2.0}
@@ -59,7 +58,7 @@ async def ask(side, **query):
 
 async def alone(side, **query):
     """Return what each space says of all images when it is asked by itself: lists of ids, and scores by id."""
-    found = {space: (await ask(side, space=space, limit=1000, **query)).hits for space in METRICS}
+    found = {space: (await ask(side, space=space, limit=1000, **query)).hits for space in ALL}
     return (
         {space: [hit.image_id for hit in hits] for space, hits in found.items()},
         {space: {hit.image_id: hit.score for hit in hits} for space, hits in found.items()},
@@ -76,11 +75,13 @@ def by_ranks(lists, weights, k, depth):
 
 def by_scores(lists, scores, weights, depth):
     candidates = {each for space in weights for each in lists[space][:depth]}
-    return {
-        image_id: sum(w * brought_to_one(scores[s][image_id], METRICS[s]) for s, w in weights.items())
-        / sum(weights.values())
-        for image_id in candidates
-    }
+    fused = dict.fromkeys(candidates, 0.0)
+    for space, weight in weights.items():
+        best, rest = (scores[space][lists[space][rank]] for rank in (0, depth - 1))
+        for image_id in candidates:
+            share = (scores[space][image_id] - rest) / (best - rest)
+            fused[image_id] += weight / sum(weights.values()) * max(share, -1)
+    return fused
 
 
 def best(fused):
@@ -119,6 +120,19 @@ async def test_pages_and_a_threshold_cut_one_list(method):
     assert len(whole) == 40
     bar = whole[4].score
     assert (await ask(side, limit=40, min_score=bar, **query)).hits == whole[:5]
+
+
+@in_loop
+async def test_what_a_score_is_measured_by_does_not_depend_on_the_page():
+    side = ReadSide(3, further=(COLOURS, TEXTURE))
+    rng = np.random.default_rng(6)
+    for number in range(300):
+        rows = {"image": rng.normal(size=DIM), "colours": rng.normal(size=6), "texture": rng.normal(size=4)}
+        side.put_vectors(f"p/{number}", **rows)
+    query = {"image": b"x", "fusion": fuse(ALL, FusionMethod.WEIGHTED)}
+    first, deeper = await ask(side, limit=10, **query), await ask(side, limit=250, **query)
+    assert [hit.score for hit in first.hits] == [hit.score for hit in deeper.hits[:10]]
+    assert deeper.hits[-1].score < 0
 
 
 @pytest.mark.parametrize("method", FusionMethod)
