@@ -21,7 +21,7 @@ class ScriptedProcess:
         self.killed = False
         self._works = works
 
-    def decode(self, content: bytes, _preprocess: Preprocess, *, hashed: bool = False) -> Picture:  # noqa: ARG002
+    def decode(self, content: bytes, _preprocess: Preprocess, *, hashed: bool = False) -> Picture:
         self.items += 1
         self._works.entered.set()
         assert self._works.may_go.wait(30)
