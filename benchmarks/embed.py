@@ -10,9 +10,10 @@ import argparse
 import asyncio
 import statistics
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -38,11 +39,21 @@ QUICK = ("mobilenet_v3_small", "resnet18", "resnet50", "vit_b_16", "resnet18+fli
 
 @dataclass(frozen=True, slots=True)
 class Effort:
-    """How long to measure: rounds of so many seconds of the bare loop, and of so many of callers."""
+    """How long to measure: up to so many rounds, while `most_s` is not yet spent on them, each of so many seconds of
+    the bare loop or of callers."""
 
     rounds: int
+    most_s: float
     loop_s: float
     callers_s: float
+
+    def turns(self) -> Iterator[int]:
+        """Return the numbers of the rounds, one at least."""
+        begun = time.perf_counter()
+        for number in range(self.rounds):
+            if number and time.perf_counter() - begun > self.most_s:
+                return
+            yield number
 
 
 @contextmanager
@@ -61,20 +72,31 @@ def prepared(extractor: Extractor, contents: Sequence[bytes]) -> Pixels:
     return np.stack([decode(content, extractor.preprocess, DecodeLimits()).pixels for content in contents])
 
 
-def bare_seconds(bare: Bare, batch: Pixels, times: int) -> float:
-    """Return the seconds that so many batches take in a loop."""
-    begun = time.perf_counter()
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What something took: seconds by the clock, and of all threads on the processor."""
+
+    seconds: float
+    cpu_s: float
+
+
+def spent(work: Callable[[], object]) -> Spent:
+    """Return what the work takes."""
+    begun, cpu_begun = time.perf_counter(), time.process_time()
+    work()
+    return Spent(time.perf_counter() - begun, time.process_time() - cpu_begun)
+
+
+def bare_loop(bare: Bare, batch: Pixels, times: int) -> None:
+    """Run so many batches one after the other."""
     for _ in range(times):
         bare(batch)
-    return time.perf_counter() - begun
 
 
-def batcher_seconds(batcher: Batcher, extractor: Extractor, batch: Pixels, times: int) -> float:
-    """Return the seconds until so many batches, queued at once, have their vectors."""
-    begun = time.perf_counter()
+def through_batcher(batcher: Batcher, extractor: Extractor, batch: Pixels, times: int) -> None:
+    """Queue so many batches at once, and wait for all their vectors."""
     for future in [batcher.submit(extractor, batch) for _ in range(times)]:
         future.result()
-    return time.perf_counter() - begun
 
 
 def forward_seconds(subject: Subject, batch: Pixels, seconds: float) -> float:
@@ -83,7 +105,7 @@ def forward_seconds(subject: Subject, batch: Pixels, seconds: float) -> float:
     end = time.perf_counter() + seconds
     while time.perf_counter() < end or not all(passes.values()):
         for run, taken in passes.items():
-            taken.append(bare_seconds(run, batch, 1))
+            taken.append(spent(partial(run, batch)).seconds)
     return min(map(statistics.median, passes.values()))
 
 
@@ -107,18 +129,20 @@ def measure(name: str, measured: Subject, batch: Pixels, effort: Effort, report:
 
 
 def measure_bulk(name: str, measured: Subject, batch: Pixels, effort: Effort, batcher: Batcher, report: Report) -> None:
-    """Add pictures a second, and the batcher's over the bare loop's."""
-    bare_seconds(measured.bare, batch, 1)
-    once = batcher_seconds(batcher, measured.extractor, batch, 1)
-    times = max(1, round(effort.loop_s / once))
-    pairs = [
-        (bare_seconds(measured.bare, batch, times), batcher_seconds(batcher, measured.extractor, batch, times))
-        for _ in range(effort.rounds)
-    ]
-    report.ratio(f"{name}: batcher over bare", statistics.median(bare / ours for bare, ours in pairs), at_least=0.95)
+    """Add pictures a second, and the batcher's over the bare loop's: by the clock, and by the processor's time, which
+    tells more where others take turns on it."""
+    through = partial(through_batcher, batcher, measured.extractor, batch)
+    bare_loop(measured.bare, batch, 1)
+    times = max(1, round(effort.loop_s / spent(partial(through, 1)).seconds))
+    loop = partial(bare_loop, measured.bare, batch, times)
+    pairs = [(spent(loop), spent(partial(through, times))) for _ in effort.turns()]
+    ratio = statistics.median(bare.seconds / ours.seconds for bare, ours in pairs)
+    report.ratio(f"{name}: batcher over bare", ratio, at_least=0.95)
+    ratio = statistics.median(bare.cpu_s / ours.cpu_s for bare, ours in pairs)
+    report.ratio(f"{name}: batcher over bare, processor's time", ratio)
     pictures = times * len(batch)
-    report.figure(f"{name}: pictures/s", pictures / statistics.median(ours for _, ours in pairs))
-    report.figure(f"{name}: bare, pictures/s", pictures / statistics.median(bare for bare, _ in pairs))
+    report.figure(f"{name}: pictures/s", pictures / statistics.median(ours.seconds for _, ours in pairs))
+    report.figure(f"{name}: bare, pictures/s", pictures / statistics.median(bare.seconds for bare, _ in pairs))
 
 
 def measure_callers(
@@ -132,7 +156,7 @@ def measure_callers(
             forward_seconds(measured, few, effort.callers_s / 4),
             callers_p50_s(batcher, measured.extractor, batch, callers, effort.callers_s),
         )
-        for _ in range(effort.rounds)
+        for _ in effort.turns()
     ]
     ratio = statistics.median(p50 / (forward + ALLOWED_S) for forward, p50 in pairs)
     report.ratio(f"{name}: p50 of {callers} over a pass of {callers} + 3 ms", ratio, at_most=1)
@@ -156,7 +180,7 @@ def main() -> None:
         measure_gpu(report, quick=options.quick)
         report.finish(options.json)
         return
-    effort = Effort(3, 0.5, 0.4) if options.quick else Effort(7, 2.0, 2.0)
+    effort = Effort(3, 2.0, 0.4, 0.3) if options.quick else Effort(7, 60.0, 2.0, 2.0)
     contents = load_pictures(options.pictures, BATCH)
     for name in options.models or ((*QUICK, *HANDCRAFTED) if options.quick else NAMES):
         with TemporaryDirectory() as folder:
