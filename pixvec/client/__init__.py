@@ -3,8 +3,9 @@
 from pixvec.client.admin_values import RestoredShard, ShardSnapshot, SnapshotInfo, Topology
 from pixvec.client.async_client import AsyncClient
 from pixvec.client.async_jobs import AsyncIngestJob, AsyncUriJob
+from pixvec.client.async_models import AsyncTrainingJob
 from pixvec.client.jobs import IngestJob, UriJob
-from pixvec.client.models import AsyncTrainingJob, TrainingJob
+from pixvec.client.models import TrainingJob
 from pixvec.client.new_collections import SpaceSettings
 from pixvec.client.parts import Part
 from pixvec.client.scene_values import ObjectMatch, SceneHit, SceneObject, SceneResult

@@ -14,11 +14,11 @@ from pixvec.api.v1.job_service_pb2_grpc import JobServiceStub
 from pixvec.client import answers, requests
 from pixvec.client.admin import AsyncAdmin
 from pixvec.client.async_jobs import AsyncIngestJob, AsyncUriJob
+from pixvec.client.async_models import AsyncModels
 from pixvec.client.async_searches import AsyncSearches
 from pixvec.client.channel import CREATE_TIMEOUT_S, DEFAULT_ADDRESS, channel_options
 from pixvec.client.failures import client_error
 from pixvec.client.ingest_run import IngestLimits, IngestRun
-from pixvec.client.models import AsyncModels
 from pixvec.client.new_collections import Regions, Spaces, create_collection
 from pixvec.client.sources import AttributeSource, Sources, read_sources
 from pixvec.client.values import CollectionInfo, DeleteResult, Failure, ImageInfo

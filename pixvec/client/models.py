@@ -1,11 +1,9 @@
 """`client.models`: what makes vectors, and what jobs fit on a collection's pictures."""
 
-import asyncio
 import hashlib
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import grpc
 
@@ -14,9 +12,8 @@ from pixvec.api.v1 import model_service_pb2 as pb
 from pixvec.api.v1.job_service_pb2_grpc import JobServiceStub
 from pixvec.api.v1.model_service_pb2_grpc import ModelServiceStub
 from pixvec.client import answers, requests
-from pixvec.client.admin import AsyncCall, Call
+from pixvec.client.admin import Call
 from pixvec.client.arguments import choice, not_negative, text
-from pixvec.client.async_jobs import AsyncJobWatcher, AsyncUriJob
 from pixvec.client.channel import CREATE_TIMEOUT_S
 from pixvec.client.jobs import JobWatcher, UriJob
 from pixvec.domain import FittedKind, JobInfo, Model
@@ -30,16 +27,7 @@ class TrainingJob(UriJob):
     @property
     def model(self) -> str:
         """How the fitted model is named where a collection is created, once the job is completed."""
-        return _model(self.info)
-
-
-class AsyncTrainingJob(AsyncUriJob):
-    """TrainingJob with an event loop."""
-
-    @property
-    def model(self) -> str:
-        """See TrainingJob."""
-        return _model(self.info)
+        return model_of(self.info)
 
 
 class Models:
@@ -80,8 +68,8 @@ class Models:
 
         Raises CollectionNotFound, ModelExists, FailedPrecondition for an empty collection.
         """
-        wish = _wish(collection, name, kind, "", words, sample_size, idempotency_key)
-        return TrainingJob(self._watcher, _job(self._call(self._jobs.CreateTraining, wish, CREATE_TIMEOUT_S)))
+        wish = training_request(collection, name, kind, "", words, sample_size, idempotency_key)
+        return TrainingJob(self._watcher, job_of(self._call(self._jobs.CreateTraining, wish, CREATE_TIMEOUT_S)))
 
     def fit_pca(
         self,
@@ -101,13 +89,13 @@ class Models:
         Raises CollectionNotFound, ModelNotFound, ModelExists, FailedPrecondition for too few pictures.
         """
         kind = FittedKind.PCA_WHITENED if whiten else FittedKind.PCA
-        wish = _wish(collection, name, kind, model, dim, sample_size, idempotency_key)
-        return TrainingJob(self._watcher, _job(self._call(self._jobs.CreateTraining, wish, CREATE_TIMEOUT_S)))
+        wish = training_request(collection, name, kind, model, dim, sample_size, idempotency_key)
+        return TrainingJob(self._watcher, job_of(self._call(self._jobs.CreateTraining, wish, CREATE_TIMEOUT_S)))
 
     def register(self, name: str, file: str | Path, *, kind: FittedKind | str, base_model: str = "") -> Model:
         """Take in a file that was fitted elsewhere, a PCA for `base_model`. Raises ModelExists, WeightsUnavailable for
         what is no such file, and OSError for one that cannot be read."""
-        request = _registration(name, Path(file).read_bytes(), kind, base_model)
+        request = registration(name, Path(file).read_bytes(), kind, base_model)
         return model_from_wire(self._call(self._stub.RegisterModel, request, CREATE_TIMEOUT_S).model)
 
     def delete(self, model: str) -> None:
@@ -115,76 +103,7 @@ class Models:
         self._call(self._stub.DeleteModel, pb.DeleteModelRequest(model=text("model", model)), None)
 
 
-class AsyncModels:
-    """Models with an event loop: the same methods, awaited."""
-
-    def __init__(self, channel: grpc.aio.Channel, call: AsyncCall, watcher: AsyncJobWatcher) -> None:
-        self._stub = ModelServiceStub(channel)
-        self._jobs = JobServiceStub(channel)
-        self._call = call
-        self._watcher = watcher
-
-    async def list(self) -> AsyncIterator[Model]:
-        """See Models."""
-        request = pb.ListModelsRequest()
-        while True:
-            page = await self._call(self._stub.ListModels, request, None)
-            for each in page.models:
-                yield model_from_wire(each)
-            if not requests.turn_page(request, page):
-                return
-
-    async def get(self, model: str) -> Model:
-        """See Models."""
-        request = pb.GetModelRequest(model=text("model", model))
-        return model_from_wire((await self._call(self._stub.GetModel, request, None)).model)
-
-    async def train_codebook(
-        self,
-        collection: str,
-        name: str,
-        *,
-        kind: FittedKind | str = FittedKind.SIFT_VLAD,
-        words: int = 0,
-        sample_size: int = 0,
-        idempotency_key: str | None = None,
-    ) -> AsyncTrainingJob:
-        """See Models."""
-        wish = _wish(collection, name, kind, "", words, sample_size, idempotency_key)
-        return AsyncTrainingJob(
-            self._watcher, _job(await self._call(self._jobs.CreateTraining, wish, CREATE_TIMEOUT_S))
-        )
-
-    async def fit_pca(
-        self,
-        collection: str,
-        name: str,
-        *,
-        model: str = "",
-        dim: int = 0,
-        whiten: bool = False,
-        sample_size: int = 0,
-        idempotency_key: str | None = None,
-    ) -> AsyncTrainingJob:
-        """See Models."""
-        kind = FittedKind.PCA_WHITENED if whiten else FittedKind.PCA
-        wish = _wish(collection, name, kind, model, dim, sample_size, idempotency_key)
-        return AsyncTrainingJob(
-            self._watcher, _job(await self._call(self._jobs.CreateTraining, wish, CREATE_TIMEOUT_S))
-        )
-
-    async def register(self, name: str, file: str | Path, *, kind: FittedKind | str, base_model: str = "") -> Model:
-        """See Models."""
-        content = await asyncio.to_thread(Path(file).read_bytes)
-        request = _registration(name, content, kind, base_model)
-        return model_from_wire((await self._call(self._stub.RegisterModel, request, CREATE_TIMEOUT_S)).model)
-
-    async def delete(self, model: str) -> None:
-        """See Models."""
-        await self._call(self._stub.DeleteModel, pb.DeleteModelRequest(model=text("model", model)), None)
-
-
-def _wish(
+def training_request(
     collection: str,
     name: str,
     kind: FittedKind | str,
@@ -193,6 +112,7 @@ def _wish(
     sample_size: int,
     idempotency_key: str | None,
 ) -> job_service_pb2.CreateTrainingRequest:
+    """Build the request for a training; 0 and nothing stand for defaults."""
     return job_service_pb2.CreateTrainingRequest(
         collection=text("collection", collection),
         name=text("name", name),
@@ -204,7 +124,8 @@ def _wish(
     )
 
 
-def _registration(name: str, content: bytes, kind: FittedKind | str, base_model: str) -> pb.RegisterModelRequest:
+def registration(name: str, content: bytes, kind: FittedKind | str, base_model: str) -> pb.RegisterModelRequest:
+    """Build the request for a fitted file to be kept."""
     return pb.RegisterModelRequest(
         name=text("name", name),
         kind=fitted_kind_to_wire(choice("kind", FittedKind, kind)),
@@ -214,9 +135,11 @@ def _registration(name: str, content: bytes, kind: FittedKind | str, base_model:
     )
 
 
-def _job(response: Any) -> JobInfo:
+def job_of(response: job_service_pb2.CreateTrainingResponse) -> JobInfo:
+    """Return the job that was made."""
     return answers.job_info(response.job)
 
 
-def _model(job: JobInfo) -> str:
+def model_of(job: JobInfo) -> str:
+    """Return the text of the model that a training makes."""
     return job.training.model if job.training is not None else ""
