@@ -31,6 +31,23 @@ def random_weights(model: str, folder: Path) -> Path:
     return file
 
 
+def random_detector(model: str, folder: Path) -> Path:
+    """Do as `random_weights` does for a detector, one that finds many things: its norms have seen pictures, and it is
+    sure of classes."""
+    torch.manual_seed(0)
+    network = torchvision.models.get_model(model, weights=None, weights_backbone=None)
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.momentum = 1.0
+    network.backbone.train()
+    with torch.no_grad():
+        network.backbone(torch.randn(2, 3, 320, 320))
+    network.roi_heads.box_predictor.cls_score.weight.data.normal_(0, 1)
+    file = folder / f"{model}.pth"
+    torch.save(network.state_dict(), file)
+    return file
+
+
 def random_timm(model: str, folder: Path) -> Path:
     """Do as `random_weights` does for a model of timm."""
     torch.manual_seed(0)
