@@ -5,7 +5,7 @@ from services.gateway.query import STAGES, Timings
 
 
 class StageTimes:
-    """Of one kind of call: Query or QueryBatch."""
+    """Of one kind of call, such as Query."""
 
     def __init__(self, call: str) -> None:
         self._stages = [(stage, QUERY_STAGE_SECONDS.labels(call, stage)) for stage in STAGES]
