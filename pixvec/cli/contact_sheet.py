@@ -38,16 +38,25 @@ def write_contact_sheet(
 
 def fetch_hits(client: Client, collection: str, hits: Sequence[Hit]) -> list[SheetHit]:
     """Return the hits with their thumbnails, and their regions drawn on them, or where the query lies in them."""
+    # A sum of reciprocal ranks is far from 1.
+    full = max(hits[0].score, 0.0) or 1.0 if hits and hits[0].scores else 1.0
     return [
         SheetHit(
             hit.image_id,
             hit.score,
             client.get_content(collection, hit.image_id, thumbnail=True),
             _drawn_on(client, collection, hit),
-            region_text(hit.region) if hit.region else match_text(hit.match) if hit.match else "",
+            _note(hit),
+            full,
         )
         for hit in hits
     ]
+
+
+def _note(hit: Hit) -> str:
+    """Return what more is said of a hit."""
+    said = region_text(hit.region) if hit.region else match_text(hit.match) if hit.match else ""
+    return ", ".join(filter(None, (said, *(f"{space} {score:.2f}" for space, score in hit.scores.items()))))
 
 
 def _drawn_on(client: Client, collection: str, hit: Hit) -> Drawing | None:

@@ -30,13 +30,15 @@ class Drawing:
 
 @dataclass(frozen=True, slots=True)
 class SheetHit:
-    """A hit with its thumbnail, a JPEG, what is drawn on it, and what more is said of it."""
+    """A hit with its thumbnail, a JPEG, what is drawn on it, and what more is said of it. A score of `full` fills the
+    bar under the picture."""
 
     image_id: str
     score: float
     thumbnail: bytes
     drawing: Drawing | None = None
     note: str = ""
+    full: float = 1.0
 
 
 _PAGE = """<!doctype html>
@@ -140,7 +142,7 @@ def _hit(rank: int, hit: SheetHit) -> str:
         rank=rank,
         name=html.escape(hit.image_id),
         score=hit.score,
-        share=100 * min(max(hit.score, 0.0), 1.0),
+        share=100 * min(max(hit.score / hit.full, 0.0), 1.0),
         picture=shown_picture(hit.thumbnail, hit.image_id, hit.drawing),
         note=f'<span class="note">{html.escape(hit.note)}</span>' if hit.note else "",
     )

@@ -1,6 +1,5 @@
 """How well pictures fit a query in each of several spaces, as far as it is known."""
 
-import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 
 from pixvec.domain import Hit, SpaceKind
@@ -8,6 +7,7 @@ from services.gateway.fusion_plan import FusedPlan
 from services.gateway.query import Deadline
 from services.gateway.resolver import QueryVectors
 from services.gateway.scatter import Scatter, StoredScoresQuery
+from services.gateway.together import all_of
 
 # Keeps a call within a message: an id has up to 512 bytes.
 _IDS_A_CALL = 20_000
@@ -49,7 +49,7 @@ class FusedScores:
 
     async def complete(self, image_ids: Sequence[str], plans: Sequence[FusedPlan], deadline: Deadline) -> None:
         """Score those images that have a vector in the spaces of `plans`, where that is not known yet."""
-        await asyncio.gather(*(self._complete(image_ids, each, deadline) for each in plans))
+        await all_of(self._complete(image_ids, each, deadline) for each in plans)
 
     async def _complete(self, image_ids: Sequence[str], fused: FusedPlan, deadline: Deadline) -> None:
         known, plan, vector = self._known[fused.name], fused.plan, self._vectors[fused.name]

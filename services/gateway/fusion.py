@@ -4,7 +4,6 @@ All are searched at the same time, each as it would be alone, and the lists beco
 space did not give is scored there by its stored vector where that score counts, or is told.
 """
 
-import asyncio
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -22,6 +21,7 @@ from services.gateway.query import Deadline, Query, QueryAnswer, Timings
 from services.gateway.region_vectors import RegionResolver
 from services.gateway.resolver import QueryResolver, QueryVectors
 from services.gateway.scatter import Scatter
+from services.gateway.together import all_of
 
 # What each space gives, times what is asked for, within bounds: see Fusion in the protos.
 _DEPTH = 4
@@ -63,8 +63,8 @@ class FusedSearch:
         """Return the vector of the query for each space. Spaces whose vectors are made alike share one."""
         makers = {each.source.space.digest: each for each in plans}
         clocks = [Timings() for _ in makers]
-        made = await asyncio.gather(
-            *(self._made(each, deadline, clock) for each, clock in zip(makers.values(), clocks, strict=True))
+        made = await all_of(
+            self._made(each, deadline, clock) for each, clock in zip(makers.values(), clocks, strict=True)
         )
         # They were made at the same time.
         timings.queue = max(clock.queue for clock in clocks)
@@ -83,7 +83,7 @@ class FusedSearch:
         """Return the hits of each space that has a weight, and the shards that answered for all of them. Hits of other
         shards are left out: part of their score would be missing."""
         asked = [each for each in plans if each.fused.weight > 0]
-        found = await asyncio.gather(*(self._gather(query, each, vectors[each.name], deadline) for each in asked))
+        found = await all_of(self._gather(query, each, vectors[each.name], deadline) for each in asked)
         answered = frozenset.intersection(*(frozenset(each.answered) for each in found))
         shards = asked[0].plan.collection.shard_count
         lists = {each.name: _hits(gathered, query) for each, gathered in zip(asked, found, strict=True)}

@@ -70,6 +70,19 @@ def test_spaces_are_fused_and_each_tells_its_score(run, stored, server, photos):
     assert "a.jpg#" in shown
 
 
+def test_the_sheet_of_fused_spaces_tells_their_scores(run, stored, monkeypatch, tmp_path, photos):
+    monkeypatch.setattr(webbrowser, "open", lambda _: True)
+    monkeypatch.setattr(contact_sheet.tempfile, "mkdtemp", lambda prefix: str(tmp_path))
+    photos.create_collection("mixed", spaces={"colours": "hues"})
+    photos.ingest("mixed", [stored]).wait()
+    assert run("search", "mixed", "--like", "a.jpg", "--fuse", "image", "--fuse", "colours", "--open").status == 0
+    page = (tmp_path / "contact-sheet.html").read_text()
+    assert "colours 1.00, image 1.00" in page
+    # Two first ranks of two are all there can be.
+    assert f"{2 / 61:.4f}" in page
+    assert "width: 100" in page
+
+
 @pytest.mark.parametrize(
     ("fuse", "message"),
     [(["image=much"], "SPACE or SPACE=WEIGHT"), (["image", "image=2"], "names space 'image' twice")],

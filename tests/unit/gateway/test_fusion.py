@@ -12,6 +12,7 @@ from pixvec.catalogue.sharding import shard_of
 from pixvec.domain import Consistency, Metric, RegionEmbedding, RegionSettings, SeqToken, ShardPosition, Space
 from pixvec.errors import (
     DatabaseUnavailable,
+    EmbedderUnavailable,
     ImageNotFound,
     InvalidRequest,
     InvalidVector,
@@ -189,6 +190,26 @@ async def test_each_model_is_asked_once_and_all_at_the_same_time(monkeypatch):
     answer = await ask(side, image=b"p/7", fusion=fuse({"image": 1, "colours": 1, "twin": 1, "texture": 1}))
     assert sorted(models) == ["fake", "grain", "hues"]
     assert len(answer.scores[answer.hits[0].image_id]) == 4
+
+
+@in_loop
+async def test_what_is_not_waited_for_any_more_is_cancelled(monkeypatch):
+    side, cancelled = reader(), []
+
+    async def embed(model, *_, **__):
+        if model == "grain":
+            raise EmbedderUnavailable("busy")
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            cancelled.append(model)
+            raise
+
+    monkeypatch.setattr(side.embedder, "embed_images", embed)
+    with pytest.raises(EmbedderUnavailable):
+        await ask(side, image=b"p/7", fusion=fuse(ALL))
+    await asyncio.sleep(0)
+    assert sorted(cancelled) == ["fake", "hues"]
 
 
 @in_loop
