@@ -32,11 +32,15 @@ class Compared:
 
 
 class Comparing:
-    """`threads` compare at once, for all callers."""
+    """`threads` compare at once, for all callers. The last `kept` stored pictures are remembered as they were looked
+    at, about a megabyte each: those who look for copies look at the same ones again and again."""
 
-    def __init__(self, decoder: Decoder, blobs: BlobStore, *, threads: int = 2) -> None:
+    def __init__(self, decoder: Decoder, blobs: BlobStore, *, threads: int = 2, kept: int = 96) -> None:
         self._decoder = decoder
         self._blobs = blobs
+        self._kept = kept
+        # By content hash, the one asked for last at the end. Of the event loop's thread alone.
+        self._looks: dict[str, Look] = {}
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="compare")
 
     async def perceptual_hash(self, image: bytes) -> int | None:
@@ -75,7 +79,16 @@ class Comparing:
             return Compared(await self._in_thread(find_copy, query, look))
 
     async def _look(self, picture: bytes | str) -> Look:
-        content = picture if isinstance(picture, bytes) else await self._in_thread(self._blobs.get, picture)
+        if isinstance(picture, bytes):
+            return await self._make_look(picture)
+        known = self._looks.pop(picture, None)
+        look = known or await self._make_look(await self._in_thread(self._blobs.get, picture))
+        self._looks[picture] = look
+        while len(self._looks) > self._kept:
+            del self._looks[next(iter(self._looks))]
+        return look
+
+    async def _make_look(self, content: bytes) -> Look:
         # A picture of ours: small, upright, and safe to decode here.
         small = await asyncio.wrap_future(self._decoder.thumbnail(content, SIDE))
         return await self._in_thread(_look_at, small)

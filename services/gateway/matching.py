@@ -17,7 +17,7 @@ from services.gateway.query import Deadline
 log = get_logger(__name__)
 
 # What comparing may take at most, and of the time that is left.
-_LIMIT_S = 5.0
+_LIMIT_S = 10.0
 _SHARE = 0.8
 _CORNERS = ((0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0))
 

@@ -137,3 +137,29 @@ async def test_a_model_host_without_pictures_says_so(hashes: list[str]) -> None:
     alone = EmbedderService(None, InlineDecoder(), Batcher(1))
     with pytest.raises(FailedPrecondition, match="no blob store"):
         await compare(alone, image=encode(PART), candidates=hashes)
+
+
+class Counting(InlineDecoder):
+    def __init__(self) -> None:
+        super().__init__()
+        self.rendered: list[bytes] = []
+
+    def thumbnail(self, content: bytes, max_side: int) -> "Future[bytes]":
+        self.rendered.append(content)
+        return super().thumbnail(content, max_side)
+
+
+@in_loop
+async def test_stored_pictures_that_were_looked_at_last_are_remembered(
+    blobs: MemoryBlobStore, hashes: list[str]
+) -> None:
+    decoder = Counting()
+    comparing = Comparing(decoder, blobs, kept=2)
+    for candidates in (hashes[:2], hashes[:2], hashes[2:], hashes[:2]):
+        found = await comparing.compare(hashes[0], candidates, 30.0)
+        assert [each is not None and each.copy is not None for each in found] == [
+            each == hashes[0] for each in candidates
+        ]
+    times = [decoder.rendered.count(encode(picture)) for picture in SCENES]
+    # The query is used every time, and the others make way for one another.
+    assert (times[0] <= 2, times[1:]) == (True, [2, 1])
