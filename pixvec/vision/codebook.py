@@ -5,9 +5,10 @@ is FAISS's. Fitting imports it; using a codebook does not.
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +18,8 @@ from pixvec.vision import fitted_file
 from pixvec.vision.weights import WeightFile
 
 Descriptors = npt.NDArray[np.float32]
+# Descriptors, the lots that they drew, and the pictures that they are of.
+_Part: TypeAlias = tuple[Descriptors, npt.NDArray[np.float64], npt.NDArray[np.int64]]
 
 KIND = "codebook-1"
 # What FAISS's k-means takes at most, and warns of having at least, for each word.
@@ -89,23 +92,27 @@ def _sample(
 
     Every descriptor draws a lot, and the lowest ones stay: a uniform sample, in one pass.
     """
-    pictures = 0
-    kept, lots, owners = np.zeros((0, 0), np.float32), np.zeros(0), np.zeros(0, np.int64)
+    pictures, rows = 0, 0
+    parts: list[_Part] = []
     for descriptors in per_picture:
         if len(descriptors):
-            kept = np.concatenate((kept.reshape(-1, descriptors.shape[1]), descriptors))
-            lots = np.concatenate((lots, rng.random(len(descriptors))))
-            owners = np.concatenate((owners, np.full(len(descriptors), pictures)))
+            parts.append((descriptors, rng.random(len(descriptors)), np.full(len(descriptors), pictures)))
+            rows += len(descriptors)
         pictures += 1
         # Seldom: each time costs a copy of all.
-        if len(kept) > 2 * most:
-            kept, lots, owners = _lowest(most, kept, lots, owners)
-    return pictures, *_lowest(most, kept, lots, owners)[::2]
+        if rows > 2 * most:
+            parts, rows = [_lowest(most, *_joined(parts))], most
+    return pictures, *_lowest(most, *_joined(parts))[::2]
 
 
-def _lowest(
-    most: int, kept: Descriptors, lots: npt.NDArray[np.float64], owners: npt.NDArray[np.int64]
-) -> tuple[Descriptors, npt.NDArray[np.float64], npt.NDArray[np.int64]]:
+def _joined(parts: Sequence[_Part]) -> _Part:
+    if not parts:
+        return np.zeros((0, 0), np.float32), np.zeros(0), np.zeros(0, np.int64)
+    kept, lots, owners = zip(*parts, strict=True)
+    return np.concatenate(kept), np.concatenate(lots), np.concatenate(owners)
+
+
+def _lowest(most: int, kept: Descriptors, lots: npt.NDArray[np.float64], owners: npt.NDArray[np.int64]) -> _Part:
     if len(kept) <= most:
         return kept, lots, owners
     rows = np.sort(np.argpartition(lots, most)[:most])
