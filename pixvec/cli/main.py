@@ -79,6 +79,8 @@ def ingest(
         failures = [asdict(failure) for failure in job.failures]
         print_json({"job_id": job.job_id, **asdict(job.counts), "failures": failures})
     else:
+        if job.counts.linked:
+            console.print(f"{job.counts.linked:,} are linked to images that they are duplicates of.")
         for failure in job.failures:
             console.print(f"failed: {failure.error.message}")
     if job.failures:

@@ -40,6 +40,7 @@ class IngestLedger:
         self._ended = {IngestStage.QUEUED: 0, IngestStage.DECODED: 0, IngestStage.EMBEDDED: 0, IngestStage.INDEXED: 0}
         self._failed = 0
         self._unchanged = 0
+        self._linked = 0
         self._failures: list[Failure] = []
         self._positions: dict[int, tuple[str, int]] = {}
 
@@ -66,7 +67,8 @@ class IngestLedger:
             if item.stage is not None:
                 by_stage[item.stage] += 1
         names = {stage.name.lower(): number for stage, number in by_stage.items()}
-        return IngestCounts(total=self._next_ordinal, failed=self._failed, unchanged=self._unchanged, **names)
+        marked = {"unchanged": self._unchanged, "linked": self._linked}
+        return IngestCounts(total=self._next_ordinal, failed=self._failed, **marked, **names)
 
     @property
     def failures(self) -> list[Failure]:
@@ -147,6 +149,7 @@ class IngestLedger:
             self._close(item)
             self._ended[stage] += 1
             self._unchanged += status.unchanged
+            self._linked += bool(status.duplicate_of)
 
     def _accept(self, item: OpenItem) -> None:
         self._unaccepted -= 1

@@ -32,8 +32,9 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class IngestCounts:
-    """How the items of an ingest stand. Each is counted once, at the furthest stage it reached; `unchanged` of the
-    indexed ones were there already. `total` is what has been read from the sources so far."""
+    """How the items of an ingest stand. Each is counted once, at the furthest stage it reached; of the indexed ones
+    `unchanged` were there already, and `linked` are duplicates of an image that is searched in their place. `total` is
+    what has been read from the sources so far."""
 
     total: int = 0
     queued: int = 0
@@ -42,6 +43,7 @@ class IngestCounts:
     indexed: int = 0
     failed: int = 0
     unchanged: int = 0
+    linked: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,6 +73,7 @@ def test_duplicates_are_linked_when_asked(run, photos, twins, server):
     images = [photos.get_image("photos", f"{name}.jpg") for name in ("one", "two")]
     assert sorted(image.duplicate_of for image in images) == ["", "one.jpg"]
     assert [hit.image_id for hit in photos.search("photos", image=b"the same picture")] == ["one.jpg"]
+    assert "1 are linked" in run("ingest", "photos", twins, "--on-duplicate", "link").out
 
 
 def test_duplicates_are_rejected_when_asked(run, photos, twins):

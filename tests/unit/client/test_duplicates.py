@@ -79,7 +79,8 @@ def test_what_is_not_there_is_an_error(stored):
 
 
 def test_duplicates_are_linked(client):
-    assert client.ingest("photos", PICTURES, on_duplicate=OnDuplicate.LINK).wait().failures == []
+    job = client.ingest("photos", PICTURES, on_duplicate=OnDuplicate.LINK).wait()
+    assert (job.failures, job.counts.indexed, job.counts.linked) == ([], 4, 1)
     copy = client.get_image("photos", "copy")
     assert (copy.state, copy.duplicate_of) == (ImageState.LINKED, "whole")
     assert "copy" not in {hit.image_id for hit in client.search("photos", image=b"lake and sky")}
