@@ -24,6 +24,8 @@ from pixvec.errors import ModelNotFound
 from pixvec.vision.detector import MOST_REGIONS
 from pixvec.vision.detector_architectures import DETECTORS
 from pixvec.vision.detector_file import Anchors, DetectorFile
+from pixvec.vision.half_precision import InHalf
+from pixvec.vision.torch_backbone import fastest_dtype
 
 _ON_RESNET = re.compile(r"(?P<kind>fasterrcnn|maskrcnn)_(?P<backbone>resnet(?:18|34|50|101|152))_fpn")
 _LAYERS = (1, 2, 3, 4)
@@ -64,16 +66,24 @@ def renamed(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
 
 
 def ready(network: GeneralizedRCNN, norm_eps: float | None) -> GeneralizedRCNN:
-    """Make a network that has its weights ready to run, its batch norms being part of the convolutions before them."""
+    """Make a network that has its weights ready to run, on a GPU if there is one.
+
+    Its batch norms become part of the convolutions before them; what takes most of the time is in half precision where
+    the hardware has that. `norm_eps`: what its norms were trained with, None for the library's own value.
+    """
     for module in network.modules():
         if isinstance(module, torch.nn.BatchNorm2d) and norm_eps is not None:
             module.eps = norm_eps
     network.eval().requires_grad_(False)
-    network.backbone = fuse(network.backbone)
-    network.roi_heads.box_head = fuse(network.roi_heads.box_head)
-    if network.roi_heads.has_mask():
-        network.roi_heads.mask_head = fuse(network.roi_heads.mask_head)
-    return network
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    dtype = fastest_dtype(device)
+    heads = network.roi_heads
+    network.backbone = InHalf(fuse(network.backbone), dtype)
+    network.rpn.head = InHalf(network.rpn.head, dtype)
+    heads.box_head = InHalf(fuse(heads.box_head), dtype)
+    if heads.has_mask():
+        heads.mask_head = InHalf(fuse(heads.mask_head), dtype)
+    return network.to(device)
 
 
 def _on_resnet(kind: str, backbone: str, file: DetectorFile, options: dict[str, int]) -> GeneralizedRCNN:

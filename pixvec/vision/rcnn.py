@@ -23,7 +23,7 @@ from pixvec.vision.run_length import encode_mask
 
 
 class RcnnDetector:
-    """A Detector over a network that is ready to run; it runs on a GPU if there is one."""
+    """A Detector over a network that is ready to run."""
 
     def __init__(
         self, name: str, digest: str, preprocess: DetectorPreprocess, classes: Sequence[str], network: GeneralizedRCNN
@@ -34,8 +34,8 @@ class RcnnDetector:
         self.classes = tuple(classes)
         self.has_masks: bool = network.roi_heads.has_mask()
         self.dim: int = network.roi_heads.box_predictor.cls_score.in_features
-        self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self._network = network.to(self._device)
+        self._device = next(network.parameters()).device
+        self._network = network
 
     @torch.inference_mode()
     def detect(self, pictures: Sequence[Pixels], settings: RegionSettings) -> list[Detections]:

@@ -3,10 +3,12 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 import torchvision
 
 from pixvec.domain import RegionSettings
+from pixvec.vision import detector_networks
 from pixvec.vision.detector import Detector
 from pixvec.vision.detectors import load_detector
 from pixvec.vision.weights import WeightSource
@@ -57,10 +59,12 @@ def loaded(architecture: str, network: torch.nn.Module, folder: Path, **beside: 
     return load_from(architecture, file)
 
 
-def load_from(architecture: str, file: Path) -> Detector:
-    """Return the detector of a file."""
+def load_from(architecture: str, file: Path, dtype: torch.dtype = torch.float32) -> Detector:
+    """Return the detector of a file, in single precision: what networks of chance find hangs on every digit."""
     name = f"detector:{architecture}/fruit"
-    return load_detector(name, WeightSource({name: file}, download=False))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(detector_networks, "fastest_dtype", lambda _: dtype)
+        return load_detector(name, WeightSource({name: file}, download=False))
 
 
 def pixels(seed: int, size: tuple[int, int] = (40, 32)) -> np.ndarray:

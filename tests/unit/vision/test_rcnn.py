@@ -13,7 +13,7 @@ from pixvec.domain import RegionEmbedding
 from pixvec.vision.detector import Detections, Detector
 from pixvec.vision.detector_architectures import DETECTORS
 from tests.unit.vision.networks import one_thread
-from tests.unit.vision.rcnns import ALL, CLASSES, as_tensor, lively, loaded, network_of, pixels
+from tests.unit.vision.rcnns import ALL, CLASSES, as_tensor, lively, load_from, loaded, network_of, pixels, stored
 
 NAME = "fasterrcnn_mobilenet_v3_large_fpn"
 ALIKE = 0.999
@@ -95,6 +95,20 @@ def test_vectors_are_what_the_box_head_makes_of_the_final_boxes(network: torch.n
         truth = torch.nn.functional.normalize(network.roi_heads.box_head(pooled)).numpy()
     assert (found.vectors * truth).sum(axis=1).min() > ALIKE
     assert np.linalg.norm(found.vectors, axis=1) == pytest.approx(1)
+
+
+def test_in_half_precision_the_same_boxes_have_all_but_the_same_vectors(detector: Detector, tmp_path: Path) -> None:
+    file = tmp_path / "trained.pth"
+    torch.save(stored(network_of(NAME)), file)
+    half = load_from(NAME, file, torch.bfloat16)
+    (found,) = detector.detect([pixels(1)], ALL)
+    (vectors,) = half.describe_boxes([pixels(1)], [found.boxes], ALL)
+    cosines = (vectors * found.vectors).sum(axis=1)
+    # Depthwise convolutions of chance lose more than others.
+    assert 0.995 < cosines.min() < ALIKE
+    (own,) = half.detect([pixels(1)], ALL)
+    assert own.boxes.dtype == own.vectors.dtype == own.scores.dtype == np.float32
+    assert len(own)
 
 
 def test_pictures_together_are_as_pictures_alone_whatever_their_shapes(detector: Detector) -> None:
