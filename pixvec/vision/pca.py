@@ -4,7 +4,7 @@ H. Jégou and O. Chum, Negative evidences and co-occurrences in image retrieval:
 ECCV 2012.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -86,16 +86,25 @@ def load_pca(file: WeightFile) -> Pca:
 
 
 def _sample(batches: Iterable[Vectors], rng: np.random.Generator) -> Vectors:
-    kept, lots = np.zeros((0, 0), np.float32), np.zeros(0)
+    parts: list[tuple[Vectors, _Array]] = []
+    rows = 0
     for batch in batches:
-        if not len(batch):
-            continue
-        kept = np.concatenate((kept.reshape(-1, batch.shape[1]), batch))
-        lots = np.concatenate((lots, rng.random(len(batch))))
-        if len(kept) > _MOST_VECTORS:
-            rows = np.sort(np.argpartition(lots, _MOST_VECTORS)[:_MOST_VECTORS])
-            kept, lots = kept[rows], lots[rows]
-    return kept
+        if len(batch):
+            parts.append((batch, rng.random(len(batch))))
+            rows += len(batch)
+        # Seldom: each time costs a copy of all.
+        if rows > 2 * _MOST_VECTORS:
+            parts, rows = [_lowest(parts)], _MOST_VECTORS
+    return _lowest(parts)[0] if parts else np.zeros((0, 0), np.float32)
+
+
+def _lowest(parts: Sequence[tuple[Vectors, _Array]]) -> tuple[Vectors, _Array]:
+    """Return the vectors that drew the lowest lots, in their order, and those."""
+    kept, lots = (np.concatenate(each) for each in zip(*parts, strict=True))
+    if len(kept) <= _MOST_VECTORS:
+        return kept, lots
+    rows = np.sort(np.argpartition(lots, _MOST_VECTORS)[:_MOST_VECTORS])
+    return kept[rows], lots[rows]
 
 
 def _components(centred: _Array, dim: int) -> tuple[_Array, _Array]:
