@@ -5,12 +5,15 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from pixvec.client import Client, FusedSpace, SearchResult
+from pixvec.client import Client, FusedSpace, RegionEmbedding, RegionSettings, SearchResult
 from pixvec.embedded.running import RunningSystem
 from pixvec.errors import InvalidRequest, NoTextTower, SpaceNotFound
+from tests.detectors import NAME
+from tests.detectors import SIDE as SCENE_SIDE
 from tests.pictures import encode
-from tests.scenes import Thing, scene_of
+from tests.scenes import Thing, make_scene, scene_of
 
 COLLECTION = "goods"
 FUSED = {"image": 1.0, "colours": 1.0}
@@ -108,3 +111,24 @@ def test_what_cannot_be_fused_is_refused(filled: Client, queries: list[tuple[str
         filled.search(COLLECTION, image=queries[0][1], fuse={"image": 0, "colours": 0})
     with pytest.raises(InvalidRequest, match="fused twice"):
         filled.search(COLLECTION, image=queries[0][1], fuse=["image", "image"])
+
+
+@pytest.mark.parametrize("embedding", RegionEmbedding)
+def test_pictures_are_found_by_their_objects_and_as_a_whole(client: Client, embedding: RegionEmbedding) -> None:
+    name = f"fused-{embedding}"
+    client.create_collection(name, "color-hsv", regions=RegionSettings(NAME, embedding))
+    pictures = {f"{n}": encode(make_scene(3_000_000 + n, (SCENE_SIDE, SCENE_SIDE)).picture, "PNG") for n in range(4)}
+    pictures["nothing"] = encode(Image.new("RGB", (SCENE_SIDE, SCENE_SIDE), (90, 90, 90)), "PNG")
+    job = client.ingest(name, list(pictures.items()))
+    job.wait()
+    assert job.failures == []
+    for query in ({"image": pictures["2"]}, {"image_id": "2"}):
+        hits = {hit.image_id: hit for hit in client.search(name, fuse=["image", "region"], regions=True, **query)}
+        assert set(hits) == set(pictures)
+        assert hits["2"].scores["image"] == pytest.approx(1, abs=1e-3)
+        assert (set(hits["nothing"].scores), hits["nothing"].region) == ({"image"}, None)
+        found = hits["2"].region
+        assert found is not None
+        assert found.box is not None
+        assert found.region_id.startswith("2#")
+    client.delete_collection(name)
