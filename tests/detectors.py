@@ -28,7 +28,7 @@ NAME = "detector:fasterrcnn_resnet18_fpn/shapes"
 SIDE = 80
 DIM = 256
 
-_SCENES, _STEPS, _BATCH, _LEARNING_RATE = 1200, 200, 8, 2e-3
+_SCENES, _STEPS, _BATCH, _LEARNING_RATE = 1200, 250, 8, 2e-3
 _WIDTH = 64
 _ANCHORS = [[16], [32], [48], [64], [96]]
 _RATIOS = [0.5, 1.0, 2.0]
