@@ -13,8 +13,8 @@ from pixvec.index.library import load_faiss
 Float32Array = npt.NDArray[np.float32]
 
 DIM = 512
-# Four views of each picture: (top, left, mirrored), 28 pixels a side.
-_VIEWS = ((2, 2, False), (2, 2, True), (0, 0, False), (4, 4, True))
+# Views of each picture: (top, left, mirrored), 28 pixels a side.
+_VIEWS = ((2, 2, False), (2, 2, True), (0, 0, False), (4, 4, True), (0, 4, False))
 _SIDE, _CELL, _BINS = 28, 4, 9
 _PICTURES_AT_ONCE = 2_000
 _CLUSTERS = 2_000
@@ -22,7 +22,7 @@ _CLUSTERS = 2_000
 
 def picture_vectors(archive: Path, count: int) -> Float32Array:
     """Return (count, 512), unit length: gradient histograms (HOG: N. Dalal and B. Triggs, 2005) and mean colours of
-    4×4 cells, of four views of each picture of a CIFAR archive, reduced by PCA. A picture's views are neighbours."""
+    4×4 cells, of five views of each picture of a CIFAR archive, reduced by PCA. A picture's views are neighbours."""
     per_picture = len(_VIEWS)
     pictures = _read(archive, -(-count // per_picture))
     features = np.concatenate(
