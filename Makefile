@@ -71,8 +71,12 @@ $(BENCH_READY): requirements/bench.txt pyproject.toml | $(if $(filter .tools/bin
 	@touch $@
 
 bench: $(READY) $(BENCH_READY) ## run every benchmark, quickly: make bench [FULL=1] [PICTURES=/some/folder]
-	@for name in ingest query freshness memory embed regions; do \
+	@for name in ingest query freshness memory; do \
 		$(BIN)/python -m benchmarks.$$name $(if $(FULL),,--quick) || exit 1; echo; \
+	done
+	@for name in embed regions; do \
+		$(BIN)/python -m benchmarks.$$name $(if $(FULL),,--quick) \
+			$(if $(PICTURES),--pictures "$(PICTURES)") || exit 1; echo; \
 	done
 	@for name in search kinds peers scale write; do \
 		$(BENCH_VENV)/bin/python -m benchmarks.$$name $(if $(FULL),,--quick) --cache .cache/benchmarks \

@@ -1,8 +1,9 @@
 """Regions through the worker's batcher over the bare detector on the same pixels, vectors included.
 
 The bare detector is torchvision's own network, called as its documentation shows, one picture after the other: it finds
-boxes and nothing else. Both take turns within each round, so that a noisy machine disturbs both alike; each ratio
-is the median of the rounds. Crops go through an image model in batches; beside it stands what one by one would give.
+boxes and nothing else, in half precision where the product takes it. Both take turns within each round, so that a noisy
+machine disturbs both alike; each ratio is the median of the rounds. Crops go through an image model in batches; beside
+it stands what one by one would give.
 """
 
 import statistics
@@ -28,6 +29,7 @@ from pixvec.vision.extractor import Extractor
 from pixvec.vision.preprocess import Pixels
 from pixvec.vision.region_extractor import crop, region_extractor
 from pixvec.vision.registry import load
+from pixvec.vision.torch_backbone import fastest_dtype
 from pixvec.vision.weights import WeightSource
 from workers.batcher import Batcher
 
@@ -65,8 +67,10 @@ class Subject:
 def run_bare(network: torch.nn.Module, pictures: Sequence[Pixels]) -> None:
     """Find boxes in each picture."""
     device = next(network.parameters()).device
-    for picture in pictures:
-        network([torch.tensor(picture).to(device).permute(2, 0, 1).float() / 255])
+    kind = fastest_dtype(device)
+    with torch.autocast(device.type, kind, enabled=kind is not torch.float32):
+        for picture in pictures:
+            network([torch.tensor(picture).to(device).permute(2, 0, 1).float() / 255])
 
 
 def through_batcher(batcher: Batcher, regions: RegionExtractor, pictures: Sequence[Pixels]) -> list[Detections]:
