@@ -97,7 +97,7 @@ class GrowingView:
         scores = np.empty(fetched.rows.shape, np.float32)
         for some in in_slices(scores.shape, queries.shape[1]):
             vectors = self._vectors(fetched.segments[some], np.maximum(fetched.rows[some], 0))
-            scores[some] = pair_scores(self.space.metric, queries[some], vectors)
+            scores[some] = pair_scores(self.space.metric, queries[some[0]], vectors)
         np.copyto(scores, -np.inf, where=fetched.rows < 0)
         return scores
 

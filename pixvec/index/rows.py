@@ -57,13 +57,15 @@ def row_lengths(rows: Float32Array) -> npt.NDArray[np.float64]:
     return lengths
 
 
-def in_slices(shape: tuple[int, ...], dim: int) -> Iterator[slice]:
-    """Yield slices of (queries, width) candidates, some queries at a time, so that their rows of `dim` numbers take
-    little memory beside the index."""
+def in_slices(shape: tuple[int, ...], dim: int) -> Iterator[tuple[slice, slice]]:
+    """Yield slices of (queries, width) candidates, some at a time, so that their rows of `dim` numbers take little
+    memory beside the index."""
     queries, width = shape
-    at_once = max(1, _MAX_NUMBERS // max(1, width * dim))
-    for begin in range(0, queries, at_once):
-        yield slice(begin, begin + at_once)
+    across = max(1, min(width, _MAX_NUMBERS // dim))
+    down = max(1, _MAX_NUMBERS // (across * dim))
+    for top in range(0, queries, down):
+        for left in range(0, width, across):
+            yield slice(top, top + down), slice(left, left + across)
 
 
 def exact_scores(metric: Metric, query: Float32Array, rows: Float32Array) -> Float32Array:

@@ -30,5 +30,8 @@ def _nearness(space: SpaceSpec, prepared: Float32Array, rows: Float32Array) -> n
     twentieth of the time of pairs. Rounded, so that equal rows are equal."""
     if space.metric is Metric.EUCLIDEAN:
         return pair_scores(space.metric, prepared, np.broadcast_to(rows, (len(prepared), *rows.shape)))
-    nearness: npt.NDArray[np.float32] = (prepared.astype(np.float64) @ rows.astype(np.float64).T).astype(np.float32)
-    return nearness
+    products = prepared.astype(np.float64) @ rows.astype(np.float64).T
+    if space.metric is Metric.COSINE:
+        # As pairs are: rows of half precision may be a little longer than 1, and are equal then.
+        products = np.minimum(products, 1.0)
+    return products.astype(np.float32)

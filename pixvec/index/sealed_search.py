@@ -122,7 +122,7 @@ def _scored_again(views: Sequence[SealedView], queries: Float32Array, found: _Fo
     scores = np.empty(rows.shape, np.float32)
     for some in in_slices(rows.shape, queries.shape[1]):
         vectors = _vectors(views, None if found.segments is None else found.segments[some], rows[some])
-        scores[some] = pair_scores(views[0].segment.space.metric, queries[some], vectors)
+        scores[some] = pair_scores(views[0].segment.space.metric, queries[some[0]], vectors)
     np.copyto(scores, -np.inf, where=found.scores == -np.inf)
     return replace(_sorted(scores, found.segments, found.rows), floor=found.floor)
 

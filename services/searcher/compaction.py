@@ -26,7 +26,9 @@ log = get_logger(__name__)
 
 # A shard that has not moved for so long is idle: then even a small growing part is worth an index.
 IDLE_S = 10.0
-# How soon a build that goes on learns that a shard is full.
+# A space with so many times the growing rows that are worth a segment is behind.
+BEHIND_SEALS = 3
+# How soon a build that goes on learns that a shard is behind.
 HURRY_INTERVAL_S = 1.0
 # A space whose build has failed is left alone for so long.
 RETRY_S = 30.0
@@ -61,8 +63,18 @@ class Compaction:
     async def run(self, interval_s: float) -> None:
         """Build what is worth it, over and over, until cancelled. A build that fails is tried again in a while."""
         while True:
-            built = [await self.build_next(held) for held in self._host]
-            await asyncio.sleep(0 if True in built else interval_s)
+            built = await self.build_all()
+            await asyncio.sleep(0 if built else interval_s)
+
+    async def build_all(self) -> bool:
+        """Let every shard build what it needs most, those that are behind first, and again after each build while there
+        are any. Return whether anything was built."""
+        built = False
+        for held in sorted(self._host, key=lambda held: (not held.is_full, not self._is_behind(held))):
+            built = bool(await self.build_next(held)) or built
+            if built and self._is_one_behind():
+                break
+        return built
 
     async def build_next(self, held: HeldShard) -> bool | None:
         """Do the build that this shard needs most. Return whether there was one, None when it failed: then its space
@@ -78,23 +90,32 @@ class Compaction:
         build = await self._building.run(self._begin, held, index, policy, is_idle)
         if build is None:
             return False
-        is_urgent = self._is_one_full()
-        built = await self._hurried(self._building.start(self._build, held, index, build, is_urgent))
+        is_urgent = self._is_one_behind()
+        try:
+            built = await self._hurried(self._building.start(self._build, held, index, build, is_urgent))
+        except BuildHurried:
+            # Nothing was built that a snapshot could keep.
+            return True
         if built:
             held.has_unsaved_build = True
             await self._snapshots.write(held)
         return built
 
     async def _hurried(self, building: "asyncio.Future[bool | None]") -> bool | None:
-        """Wait for a build. It is hurried as soon as a shard is full, any: that one's turn is the next."""
+        """Wait for a build. It is hurried as soon as a shard is behind, whichever: that one's turn is the next."""
         while not (await asyncio.wait({building}, timeout=HURRY_INTERVAL_S))[0]:
-            if self._is_one_full():
+            if self._is_one_behind():
                 self._make_index.hurry()
         return building.result()
 
-    def _is_one_full(self) -> bool:
-        """Whether a shard takes no writes until it has been built: searches must not keep that from ever ending."""
-        return any(held.is_full for held in self._host)
+    def _is_one_behind(self) -> bool:
+        return any(map(self._is_behind, self._host))
+
+    def _is_behind(self, held: HeldShard) -> bool:
+        """Whether more grows than builds have sealed in what searches leave of the processor: they compare each growing
+        row, and a full shard takes no writes."""
+        growing = (view.growing.row_count for view in held.index.view.spaces.values())
+        return held.is_full or max(growing, default=0) > BEHIND_SEALS * self._policy().seal_rows
 
     def _begin(self, held: HeldShard, index: Shard, policy: BuildPolicy, is_idle: bool) -> Build | None:
         # In the thread of builds: it waits for a batch that is being applied.
@@ -109,7 +130,7 @@ class Compaction:
             segment = seal(self._data.of_shard(held.key), build, make_index)
         except BuildHurried:
             index.abandon_build(build)
-            return True
+            raise
         except (OSError, Damaged) as error:
             index.abandon_build(build)
             if held.dropped or isinstance(error, BuildsEnded):

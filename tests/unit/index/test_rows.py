@@ -49,11 +49,17 @@ def test_queries_scored_some_at_a_time_score_the_same(metric: Metric, monkeypatc
     rng = np.random.default_rng(0)
     queries, rows = (rng.standard_normal(shape).astype(np.float32) for shape in ((7, 12), (7, 5, 12)))
     together = pair_scores(metric, queries, rows)
-    assert [some.start for some in in_slices((7, 5), 12)] == [0]
-    monkeypatch.setattr(module, "_MAX_NUMBERS", 2 * 5 * 12)
-    slices = list(in_slices((7, 5), 12))
-    assert [some.start for some in slices] == [0, 2, 4, 6]
-    assert np.array_equal(np.concatenate([pair_scores(metric, queries[some], rows[some]) for some in slices]), together)
-    # One query is never cut in two, and none is no slice.
-    assert len(list(in_slices((3, 100), 100))) == 3
+    assert len(list(in_slices((7, 5), 12))) == 1
+    for numbers, count in ((2 * 5 * 12, 4), (3 * 12, 14)):
+        monkeypatch.setattr(module, "_MAX_NUMBERS", numbers)
+        apart = np.empty((7, 5), np.float32)
+        slices = list(in_slices((7, 5), 12))
+        for some in slices:
+            assert rows[some].size <= numbers
+            apart[some] = pair_scores(metric, queries[some[0]], rows[some])
+        assert len(slices) == count
+        assert np.array_equal(apart, together)
+    # A row is never cut in two.
+    assert len(list(in_slices((3, 2), 100))) == 6
     assert not list(in_slices((0, 5), 12))
+    assert not list(in_slices((5, 0), 12))

@@ -17,12 +17,13 @@ from pixvec.rpc.pusher import to_apply_request
 from pixvec.telemetry.metrics import WRITES_PUSHED_BACK
 from services.searcher import compaction as compaction_module
 from services.searcher.builder_process import BuildHurried
-from services.searcher.compaction import IDLE_S, RETRY_S
+from services.searcher.compaction import BEHIND_SEALS, IDLE_S, RETRY_S
 from services.searcher.shard_host import ShardHost
 from tests.in_loop import in_loop
 from tests.unit.searcher import searching
 from tests.unit.searcher.compacting import (
     GRAPH,
+    POLICY,
     ROW_BYTES,
     Maker,
     compacting,
@@ -90,6 +91,39 @@ async def test_a_build_under_way_is_hurried_for_whichever_shard_is_full(
 
 
 @in_loop
+async def test_builds_are_urgent_once_far_more_grows_than_is_worth_a_segment(tmp_path: Path) -> None:
+    """Searches compare every growing row: leaving the processor to them would slow them down."""
+    make = Maker()
+    with Bench(tmp_path) as bench, compacting(bench, make) as compaction:
+        collection = bench.collection(spaces=[GRAPH])
+        for count in (BEHIND_SEALS * POLICY.seal_rows, BEHIND_SEALS * POLICY.seal_rows + 1):
+            bench.index(collection, *range(count))
+            held = await bench.ready(collection)
+            assert not held.is_full
+            assert await compaction.build_next(held) is True
+        assert make.urgent == [False, True]
+
+
+@in_loop
+async def test_full_shards_are_built_before_others(tmp_path: Path, little_room: None) -> None:
+    make = Maker()
+    with Bench(tmp_path) as bench, compacting(bench, make) as compaction:
+        first, full = (bench.collection(name, spaces=[GRAPH]) for name in ("first", "full"))
+        bench.index(first, *range(8))
+        held = await bench.ready(first)
+        bench.time += 2 * IDLE_S
+        assert await compaction.build_all() is False
+        bench.time += 2 * IDLE_S
+        bench.index(full, *range(11))
+        filled = await bench.ready(full)
+        assert await compaction.build_all() is True
+        assert (segments(filled), make.urgent) == ([11], [True, False][: len(make.urgent)])
+        while await compaction.build_all():
+            pass
+        assert (segments(held), make.urgent) == ([8], [True, False])
+
+
+@in_loop
 async def test_a_build_that_had_to_be_ended_to_be_hurried_begins_again_at_once(
     tmp_path: Path, little_room: None
 ) -> None:
@@ -101,6 +135,8 @@ async def test_a_build_that_had_to_be_ended_to_be_hurried_begins_again_at_once(
         before = failures()
         assert await compaction.build_next(held) is True
         assert (segments(held), held.build_error, failures()) == ([], "", before)
+        # There is nothing that a snapshot would keep.
+        assert (held.has_unsaved_build, held.snapshot_seq) == (False, 0)
         assert await compaction.build_next(held) is True
         assert (segments(held), make.urgent) == ([11], [True, True])
 
