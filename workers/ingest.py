@@ -238,14 +238,23 @@ class IngestRunner:
 
     def _commit(
         self, chunk: LeasedChunk, embedded: Sequence[EmbeddedItem], failed: Sequence[FailedItem]
-    ) -> list[FeedBatch]:
+    ) -> Sequence[FeedBatch]:
         if not embedded and not failed:
-            return []
+            return ()
         with CHUNK_SECONDS.labels("commit").time():
-            batches = self._catalogue.feed_writer.commit(chunk, embedded, failed)
+            committed = self._catalogue.feed_writer.commit(chunk, embedded, failed)
         ENDED_ITEMS.labels("indexed").inc(len(embedded))
         ENDED_ITEMS.labels("failed").inc(len(failed))
-        return batches
+        self._publish(committed.chunks)
+        return committed.batches
+
+    def _publish(self, chunks: Sequence[ChunkRef]) -> None:
+        """Say that a commit made work. Where the broker is away the sweeper will."""
+        if chunks:
+            try:
+                self._queue.publish(chunks)
+            except Unavailable as error:
+                log.info("chunks_not_published", chunks=len(chunks), error=error.message)
 
     def _push(self, batches: Sequence[FeedBatch]) -> None:
         if batches:

@@ -181,6 +181,14 @@ class FeedPage:
 
 
 @dataclass(frozen=True, slots=True)
+class Committed:
+    """What a commit did. `chunks`: work it made, to be published: duplicates that take the place of their original."""
+
+    batches: tuple[FeedBatch, ...] = ()
+    chunks: tuple[ChunkRef, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class DeletedImages:
     """What a delete did. `chunks`: work it made, to be published: duplicates that take the place of their original."""
 
@@ -334,7 +342,8 @@ class JobStore(Protocol):
         """Return chunks with open items, no live lease and no message sent for `silent_s` seconds, the oldest first."""
 
     def deserted(self, silent_s: float, limit: int) -> list[ChunkRef]:
-        """Return those chunks of `unattended` that a worker had begun: its lease has expired."""
+        """Return those chunks of `unattended` that a worker had begun, its lease having expired, and those that came of
+        giving up an original: nobody sent a message for them."""
 
     def unplanned(self, silent_s: float, limit: int) -> list[str]:
         """Return ids of jobs still PLANNING to which nobody added items, or which nobody touched, for `silent_s`
@@ -355,9 +364,7 @@ class JobStore(Protocol):
 class FeedWriter(Protocol):
     """The one way in which images become searchable, or cease to be."""
 
-    def commit(
-        self, chunk: LeasedChunk, embedded: Sequence[EmbeddedItem], failed: Sequence[FailedItem]
-    ) -> list[FeedBatch]:
+    def commit(self, chunk: LeasedChunk, embedded: Sequence[EmbeddedItem], failed: Sequence[FailedItem]) -> Committed:
         """Write one transaction a shard: lock the images, drop items that were overtaken, write images and feed rows,
         draw sequence numbers last, end the items. Running it twice changes nothing. Of several versions on their way
         the newest that works is found in the end, in whatever order they come. Where the job does not keep

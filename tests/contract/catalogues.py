@@ -70,7 +70,7 @@ class Bench:
         self, leased: LeasedChunk, items: Sequence[LeasedItem], failed: Sequence[LeasedItem] = ()
     ) -> list[FeedBatch]:
         broken = [FailedItem(item, BROKEN) for item in failed]
-        return self.catalogue.feed_writer.commit(leased, [embedded(item) for item in items], broken)
+        return list(self.catalogue.feed_writer.commit(leased, [embedded(item) for item in items], broken).batches)
 
 
 def item(ordinal: int, image_id: str = "", attributes: Attributes | None = None, content: str = "") -> NewItem:

@@ -78,7 +78,7 @@ class Player:
                 if fate == "embedded"
             ]
             bad = [FailedItem(each, BROKEN) for each, fate in zip(leased.items, fates, strict=True) if fate == "failed"]
-            batches = self.catalogue.feed_writer.commit(leased, good, bad)
+            batches = self.catalogue.feed_writer.commit(leased, good, bad).batches
             self.seen.append([(batch.shard, batch.prev_seq, batch.entries) for batch in batches])
 
     def delete(self) -> None:

@@ -32,7 +32,7 @@ def commit(bench: Bench, leased: LeasedChunk, items: Sequence[LeasedItem] | None
         replace(embedded(each), perceptual_hash=LOOKS.get(each.content_hash))
         for each in (leased.items if items is None else items)
     ]
-    return bench.catalogue.feed_writer.commit(leased, done, [])
+    return list(bench.catalogue.feed_writer.commit(leased, done, []).batches)
 
 
 def take_in(bench: Bench, photos: Collection, policy: OnDuplicate, *items: NewItem) -> list[ItemStatus]:

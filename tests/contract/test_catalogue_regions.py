@@ -2,6 +2,7 @@
 
 import pytest
 
+from pixvec.catalogue.interfaces import Committed
 from pixvec.domain import Collection, Mask, Region
 from pixvec.errors import CollectionNotFound
 from tests.contract.catalogues import REGION_SPACE, SPACE, Bench, embedded, item, region
@@ -16,7 +17,7 @@ def photos(bench: Bench) -> Collection:
 
 def index(bench: Bench, photos: Collection, name: str, *regions: Region) -> None:
     leased = bench.lease(bench.add(bench.job(photos), item(0, name, content=str(regions))))
-    assert bench.catalogue.feed_writer.commit(leased, [embedded(leased.items[0], regions)], [])
+    assert bench.catalogue.feed_writer.commit(leased, [embedded(leased.items[0], regions)], []).batches
 
 
 def regions(bench: Bench, photos: Collection, name: str) -> list[Region]:
@@ -62,15 +63,15 @@ def test_a_replacement_leaves_no_region_of_the_version_before(bench: Bench, phot
 def test_a_late_embed_brings_no_regions(bench: Bench, photos: Collection) -> None:
     late = bench.lease(bench.add(bench.job(photos), item(0, "a", content="late")))
     index(bench, photos, "a", region(0))
-    assert bench.catalogue.feed_writer.commit(late, [embedded(late.items[0], [region(0), region(1)])], []) == []
+    assert bench.catalogue.feed_writer.commit(late, [embedded(late.items[0], [region(0), region(1)])], []).batches == ()
     assert regions(bench, photos, "a") == [region(0)]
 
 
 def test_a_chunk_run_twice_writes_regions_once(bench: Bench, photos: Collection) -> None:
     leased = bench.lease(bench.add(bench.job(photos), item(0, "a"), item(1, "b")))
     found = [embedded(each, [region(0)]) for each in leased.items]
-    assert bench.catalogue.feed_writer.commit(leased, found, [])
-    assert bench.catalogue.feed_writer.commit(leased, found, []) == []
+    assert bench.catalogue.feed_writer.commit(leased, found, []).batches
+    assert bench.catalogue.feed_writer.commit(leased, found, []) == Committed()
     assert regions(bench, photos, "b") == [region(0)]
 
 

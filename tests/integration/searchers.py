@@ -85,7 +85,7 @@ class System:
             EmbeddedItem(item, encode_record({"image": (SPACE, vector(number))}, {}), item.content_hash, 1, "PNG", 1, 1)
             for item, number in zip(leased.items, numbers, strict=True)
         ]
-        return self.catalogue.feed_writer.commit(leased, embedded, [])
+        return list(self.catalogue.feed_writer.commit(leased, embedded, []).batches)
 
 
 def token(batches: Sequence[FeedBatch]) -> SeqToken:

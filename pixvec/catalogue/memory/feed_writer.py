@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from pixvec.catalogue.duplicates import Looks, duplicate_error, pair
 from pixvec.catalogue.interfaces import (
+    Committed,
     DeletedImages,
     EmbeddedItem,
     FailedItem,
@@ -30,15 +31,13 @@ class MemoryFeedWriter(Store):
     """FeedWriter in memory."""
 
     @locked
-    def commit(
-        self, chunk: LeasedChunk, embedded: Sequence[EmbeddedItem], failed: Sequence[FailedItem]
-    ) -> list[FeedBatch]:
+    def commit(self, chunk: LeasedChunk, embedded: Sequence[EmbeddedItem], failed: Sequence[FailedItem]) -> Committed:
         """Make images searchable and end their items. Running it twice changes nothing."""
         job = self._state.jobs.get(chunk.ref.job_id)
         collection_id = chunk.collection.collection_id
         holding = self._state.holdings[collection_id]
         if job is None or holding.deleted:
-            return []
+            return Committed()
         items = [*(each.item for each in embedded), *(each.item for each in failed)]
         ending = {item.image_id for item in items if _open_item(job, item.ordinal) is not None}
         for gone in failed:
@@ -46,9 +45,9 @@ class MemoryFeedWriter(Store):
             if item is not None:
                 fail_item(self._state, holding, item, gone.error)
         batches = self._index(job, holding, embedded)
-        succeed(self._state, collection_id, ending)
+        chunks = succeed(self._state, collection_id, ending)
         finish_chunk(self._state, job, chunk.ref.chunk)
-        return batches
+        return Committed(tuple(batches), tuple(chunks))
 
     @locked
     def delete(self, collection_id: int, image_ids: Sequence[str]) -> DeletedImages:

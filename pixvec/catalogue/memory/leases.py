@@ -79,7 +79,9 @@ class MemoryLeases(Store):
         spent = [chunk.open_items[place] for place in exhausted([item.attempt for item in chunk.open_items])]
         for item in spent:
             fail_item(self._state, holding, item, exhaustion(item.image_id, item.uri))
-        succeed(self._state, job.collection_id, {item.image_id for item in spent})
+        for heir in succeed(self._state, job.collection_id, {item.image_id for item in spent}):
+            # As if somebody had begun it: its message does not wait in any queue.
+            self._state.jobs[heir.job_id].chunks[heir.chunk].expires = self._state.clock()
         finish_chunk(self._state, job, ref.chunk)
         items = chunk.open_items
         if not items:

@@ -31,7 +31,7 @@ class MemoryUpkeep(MemoryLeases):
 
     @locked
     def deserted(self, silent_s: float, limit: int) -> list[ChunkRef]:
-        """Return those chunks of `unattended` that a worker had begun: its lease has expired."""
+        """Return those chunks of `unattended` whose lease has expired, or that came of giving up an original."""
         jobs = self._state.jobs
         return [ref for ref in self._silent(silent_s) if jobs[ref.job_id].chunks[ref.chunk].expires > 0][:limit]
 

@@ -10,6 +10,8 @@ from sqlalchemy import Connection, Row, text
 
 from pixvec.catalogue.duplicates import Looks, duplicate_error, pair
 from pixvec.catalogue.interfaces import (
+    ChunkRef,
+    Committed,
     DeletedImages,
     EmbeddedItem,
     FailedItem,
@@ -59,6 +61,16 @@ WHERE collection_id = :collection_id AND shard = ANY(:shards) AND head_seq > 0
 """
 
 
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    """What one shard's transaction did: the rows it wrote, the work it made, and how many items of the chunk are still
+    open, None where it was not ours."""
+
+    batch: FeedBatch | None = None
+    chunks: Sequence[ChunkRef] = ()
+    left: int | None = None
+
+
 @dataclass(slots=True)
 class _ShardWork:
     """What a commit brings for one shard."""
@@ -74,19 +86,18 @@ class _ShardWork:
 class PostgresFeedWriter(Store):
     """FeedWriter in Postgres."""
 
-    def commit(
-        self, chunk: LeasedChunk, embedded: Sequence[EmbeddedItem], failed: Sequence[FailedItem]
-    ) -> list[FeedBatch]:
+    def commit(self, chunk: LeasedChunk, embedded: Sequence[EmbeddedItem], failed: Sequence[FailedItem]) -> Committed:
         """Write one transaction a shard. Running it twice changes nothing."""
         works: dict[int, _ShardWork] = defaultdict(_ShardWork)
         for each in embedded:
             works[shard_of(each.item.image_id, chunk.collection.shard_count)].embedded.append(each)
         for gone in failed:
             works[shard_of(gone.item.image_id, chunk.collection.shard_count)].failed.append(gone)
-        committed = [self._commit_shard(chunk, shard, works[shard]) for shard in sorted(works)]
-        if any(left == 0 for _, left in committed):
+        outcomes = [self._commit_shard(chunk, shard, works[shard]) for shard in sorted(works)]
+        if any(outcome.left == 0 for outcome in outcomes):
             settle(self._database, uuid.UUID(chunk.ref.job_id))
-        return [batch for batch, _ in committed if batch is not None]
+        batches = tuple(outcome.batch for outcome in outcomes if outcome.batch is not None)
+        return Committed(batches, tuple(ref for outcome in outcomes for ref in outcome.chunks))
 
     @transaction
     def delete(self, connection: Connection, collection_id: int, image_ids: Sequence[str]) -> DeletedImages:
@@ -109,14 +120,11 @@ class PostgresFeedWriter(Store):
         return DeletedImages(len(found), len(wanted) - len(found), token, tuple(batches), chunks)
 
     @transaction
-    def _commit_shard(
-        self, connection: Connection, chunk: LeasedChunk, shard: int, work: _ShardWork
-    ) -> tuple[FeedBatch | None, int | None]:
-        """Return the rows that were written and how many items of the chunk are still open, None if it was not ours."""
+    def _commit_shard(self, connection: Connection, chunk: LeasedChunk, shard: int, work: _ShardWork) -> _Outcome:
         collection_id = chunk.collection.collection_id
         open_ordinals = _lock_open_items(connection, chunk, work.items)
         if not open_ordinals:
-            return None, None
+            return _Outcome()
         if chunk.on_duplicate is not OnDuplicate.KEEP:
             one_at_a_time(connection, collection_id)
         images = lock_images(connection, collection_id, [item.image_id for item in work.items])
@@ -138,9 +146,11 @@ class PostgresFeedWriter(Store):
         if chunk.collection.region_space is not None:
             delete_regions(connection, collection_id, live)
             write_regions(connection, collection_id, [each for each in current if not _of(each, originals)])
-        succeed(connection, collection_id, [ending.image_id for ending in failed] + [e.item.image_id for e in current])
+        changed = [*(ending.image_id for ending in failed), *(each.item.image_id for each in current)]
+        chunks = succeed(connection, collection_id, changed)
         batch = _write_embedded(connection, collection_id, shard, current, live, originals)
-        return batch, end_items(connection, chunk.ref, [*failed, *_endings(embedded, batch, originals)])
+        left = end_items(connection, chunk.ref, [*failed, *_endings(embedded, batch, originals)])
+        return _Outcome(batch, chunks, left)
 
 
 def _lock_open_items(connection: Connection, chunk: LeasedChunk, items: Sequence[LeasedItem]) -> set[int]:

@@ -166,7 +166,7 @@ class Bench:
             EmbeddedItem(item, record or packed(number), content, 1, "PNG", 1, 1)
             for item, number in zip(leased.items, numbers, strict=True)
         ]
-        return self.catalogue.feed_writer.commit(leased, embedded, [])
+        return list(self.catalogue.feed_writer.commit(leased, embedded, []).batches)
 
     def delete(self, collection: Collection, *numbers: int) -> tuple[FeedBatch, ...]:
         names = [f"image-{number}" for number in numbers]

@@ -3,6 +3,7 @@
 import pytest
 
 from pixvec.domain import OnDuplicate, OnExisting
+from pixvec.errors import Unavailable
 from pixvec.vision.perceptual_hash import distance, perceptual_hash
 from tests.pictures import encode
 from tests.scenes import make_scene
@@ -61,3 +62,27 @@ def test_the_original_comes_back_as_what_a_copy_makes_of_it(asked):
     works.runner.run(ref)
     page = works.catalogue.feed_reader.read(works.collection.collection_id, 0, 0, 10)
     assert [entry.image_id for entry in page.entries] == ["copy"]
+
+
+def test_work_that_a_commit_makes_is_published(asked):
+    works = asked(OnDuplicate.LINK)
+    works.runner.run(works.add(lake=encode(LAKE), copy=COPY))
+    works.runner.run(works.add(lake=encode(CAR)))
+    heir = works.queue.take_chunk()
+    assert heir is not None
+    works.runner.run(heir)
+    page = works.catalogue.feed_reader.read(works.collection.collection_id, 0, 0, 10)
+    assert {entry.image_id for entry in page.entries} == {"lake", "copy"}
+
+
+def test_work_that_cannot_be_published_is_left_to_the_sweeper(asked, monkeypatch):
+    def away(refs):
+        raise Unavailable("the broker is away")
+
+    works = asked(OnDuplicate.LINK)
+    works.runner.run(works.add(lake=encode(LAKE), copy=COPY))
+    monkeypatch.setattr(works.queue, "publish", away)
+    works.runner.run(works.add(lake=encode(CAR)))
+    assert works.statuses()["lake"].position is not None
+    works.now += 61
+    assert len(works.catalogue.jobs.unattended(60, 10)) == 1

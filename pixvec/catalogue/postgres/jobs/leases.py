@@ -40,6 +40,8 @@ _PUT_OFF = f"""
 UPDATE job_chunks SET lease_owner = NULL, lease_expires = now() + make_interval(secs => :pause_s), stage = :stage
 WHERE {_OWNED}
 """
+# As if somebody had begun them: their message does not wait in any queue.
+_LEAVE_TO_SWEEPER = "UPDATE job_chunks SET lease_expires = now() WHERE job_id = ANY(CAST(:job_ids AS uuid[]))"
 _SET_STAGE = f"UPDATE job_chunks SET stage = :stage WHERE {_OWNED} AND open_items > 0"
 _COLLECTION = f"""
 SELECT {COLLECTION_COLUMNS}, j.on_duplicate FROM jobs j JOIN collections c USING (collection_id)
@@ -147,7 +149,8 @@ def _give_up_exhausted(connection: Connection, collection_id: int, ref: ChunkRef
         lock_images(connection, collection_id, [item.image_id for item in spent])
         mark_images_failed(connection, collection_id, endings)
         end_items(connection, ref, endings)
-        succeed(connection, collection_id, {item.image_id for item in spent})
+        heirs = succeed(connection, collection_id, {item.image_id for item in spent})
+        connection.execute(text(_LEAVE_TO_SWEEPER), {"job_ids": [job_key(heir.job_id) for heir in heirs]})
     return [item for item in items if item not in spent]
 
 

@@ -79,7 +79,7 @@ class Upkeep(Store):
 
     @reading
     def deserted(self, connection: Connection, silent_s: float, limit: int) -> list[ChunkRef]:
-        """Return those chunks of `unattended` that a worker had begun: its lease has expired."""
+        """Return those chunks of `unattended` whose lease has expired, or that came of giving up an original."""
         rows = connection.execute(text(_DESERTED), {"silent_s": silent_s, "limit": limit})
         return [ChunkRef(str(row.job_id), row.chunk) for row in rows]
 
