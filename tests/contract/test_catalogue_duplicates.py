@@ -322,6 +322,69 @@ def test_a_linked_image_whose_newer_version_fails_stays_linked(bench: Bench, pho
     assert (image(bench, photos, "b").state, image(bench, photos, "b").error) == (ImageState.LINKED, None)
 
 
+def test_a_linked_image_keeps_its_original_until_a_newer_version_works(bench: Bench, photos: Collection) -> None:
+    take_in(bench, photos, KEEP, picture("a"))
+    take_in(bench, photos, LINK, picture("b"))
+    new = bench.lease(bench.add(bench.job(photos), picture("b", "hill")))
+    waiting = image(bench, photos, "b")
+    assert (waiting.state, waiting.duplicate_of, waiting.content_hash) == (ImageState.LINKED, "a", "lake")
+    bench.commit(new, [], new.items)
+    assert (image(bench, photos, "b").state, image(bench, photos, "b").error) == (ImageState.LINKED, None)
+    [ref] = bench.catalogue.feed_writer.delete(photos.collection_id, ["a"]).chunks
+    commit(bench, bench.lease(ref))
+    assert (found(bench, photos), image(bench, photos, "b").content_hash) == (["b"], "lake")
+
+
+def test_duplicates_of_what_is_a_duplicate_itself_now_have_the_same_original(bench: Bench, photos: Collection) -> None:
+    take_in(bench, photos, KEEP, picture("a", "lake again"))
+    for name, content in (("b", "lake"), ("far", "shore")):
+        take_in(bench, photos, LINK, picture(name, content))
+    take_in(bench, photos, KEEP, picture("c"))
+    take_in(bench, photos, LINK, picture("a"))
+    assert originals(bench, photos, "a", "b", "far") == ["c", "c", ""]
+    [leased] = work_left(bench)
+    assert [each.image_id for each in leased.items] == ["far"]
+    commit(bench, leased)
+    assert found(bench, photos) == ["c", "far"]
+
+
+def test_what_takes_the_place_of_an_original_may_be_a_duplicate_by_then(bench: Bench, photos: Collection) -> None:
+    take_in(bench, photos, KEEP, picture("a"))
+    for name in ("first", "second"):
+        take_in(bench, photos, LINK, picture(name))
+    [ref] = bench.catalogue.feed_writer.delete(photos.collection_id, ["a"]).chunks
+    heir = bench.lease(ref)
+    take_in(bench, photos, LINK, picture("z"))
+    commit(bench, heir)
+    assert originals(bench, photos, "first", "second") == ["z", "z"]
+    assert (work_left(bench), found(bench, photos)) == ([], ["z"])
+
+
+def test_a_commit_tells_of_the_work_it_makes(bench: Bench, photos: Collection) -> None:
+    take_in(bench, photos, KEEP, picture("a"))
+    take_in(bench, photos, LINK, picture("b"))
+    leased = bench.lease(bench.add(bench.job(photos), picture("a", "hill")))
+    done = [embedded(each) for each in leased.items]
+    [ref] = bench.catalogue.feed_writer.commit(leased, done, []).chunks
+    commit(bench, bench.lease(ref))
+    assert found(bench, photos) == ["a", "b"]
+
+
+def test_what_takes_the_place_of_one_that_was_given_up_is_left_to_the_sweeper(bench: Bench, photos: Collection) -> None:
+    take_in(bench, photos, KEEP, picture("a"))
+    for name in ("first", "second"):
+        take_in(bench, photos, LINK, picture(name))
+    [ref] = bench.catalogue.feed_writer.delete(photos.collection_id, ["a"]).chunks
+    for _ in range(3):
+        bench.lease(ref)
+        bench.expire_leases()
+    assert bench.catalogue.jobs.lease_chunk(ref, "worker", 60.0) is None
+    bench.expire_leases()
+    [heir] = bench.catalogue.jobs.deserted(60.0, 10)
+    commit(bench, bench.lease(heir))
+    assert found(bench, photos) == ["second"]
+
+
 def test_linking_while_the_original_is_deleted_loses_nothing(bench: Bench, photos: Collection) -> None:
     take_in(bench, photos, KEEP, picture("a"))
     jobs = [bench.job(photos, on_duplicate=LINK) for _ in range(8)]

@@ -62,7 +62,8 @@ def _make_item(state: State, holding: Holding, decision: Decision, chunk: int) -
 
 
 def _renew(state: State, holding: Holding, item: NewItem) -> int:
-    """Give the image a new generation. One that cannot be found takes on what is now on its way."""
+    """Give the image a new generation. One that cannot be found, not by its original either, takes on what
+    is now on its way."""
     generation, now = next(state.generations), state.now()
     image = holding.images.get(item.image_id)
     if image is None:
@@ -70,8 +71,8 @@ def _renew(state: State, holding: Holding, item: NewItem) -> int:
         holding.images[item.image_id] = StoredRow([generation], *given, created_at=now, updated_at=now)
         return generation
     image.pending = [*image.pending, generation][-MAX_PENDING:]
-    image.updated_at, image.error, image.duplicate_of = now, None, ""
-    if image.live_generation is None:
+    image.updated_at, image.error = now, None
+    if image.live_generation is None and not image.duplicate_of:
         image.content_hash, image.size_bytes, image.attributes = item.content_hash, item.size_bytes, item.attributes
     return generation
 

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Sequence
 from pixvec.catalogue.duplicates import Looks
 from pixvec.catalogue.interfaces import ChunkRef
 from pixvec.catalogue.memory.state import Chunk, Holding, Item, State, StoredJob, StoredRow
-from pixvec.domain import OnExisting
+from pixvec.domain import OnDuplicate, OnExisting
 
 
 def find_originals(holding: Holding, arriving: Iterable[Looks], passing_over: Collection[str] = ()) -> dict[str, str]:
@@ -36,11 +36,13 @@ def looks_of(image_id: str, row: StoredRow) -> Looks:
 
 
 def succeed(state: State, collection_id: int, image_ids: Collection[str]) -> list[ChunkRef]:
-    """Give the duplicates of those images that are gone, or are another picture now, a new original: the oldest of
-    them, which is taken in anew. Return the work that makes."""
+    """Give the duplicates of those images that are gone, or are another picture now, a new original: that of an image
+    which is a duplicate itself now, or else the oldest of them, which is taken in anew. Return the work that makes."""
     holding = state.holdings[collection_id]
     orphans: dict[str, list[tuple[str, StoredRow]]] = defaultdict(list)
     for image_id, row in holding.images.items():
+        if row.duplicate_of in image_ids:
+            _pass_on(image_id, row, holding)
         if row.duplicate_of in image_ids and _is_orphan(image_id, row, holding):
             orphans[row.duplicate_of].append((image_id, row))
     heirs = []
@@ -53,6 +55,16 @@ def succeed(state: State, collection_id: int, image_ids: Collection[str]) -> lis
         heir.duplicate_of, heir.pending, heir.updated_at = "", [generation, *heir.pending], state.now()
         heirs.append((heir_id, heir))
     return [_take_in(state, collection_id, heirs)] if heirs else []
+
+
+def _pass_on(image_id: str, row: StoredRow, holding: Holding) -> None:
+    """Let a duplicate of what is one itself now refer to the same original, if it shows that."""
+    between = holding.images.get(row.duplicate_of)
+    original = holding.images.get(between.duplicate_of) if between is not None else None
+    if between is None or original is None or original.live_generation is None:
+        return
+    if looks_of(image_id, row).bits_apart(looks_of(between.duplicate_of, original)) is not None:
+        row.duplicate_of = between.duplicate_of
 
 
 def _is_orphan(image_id: str, row: StoredRow, holding: Holding) -> bool:
@@ -71,6 +83,8 @@ def _take_in(state: State, collection_id: int, images: Sequence[tuple[str, Store
     ]
     job_id, now = str(uuid.uuid4()), state.clock()
     job = StoredJob(job_id, collection_id, OnExisting.REPLACE, "", "", state.now(), now, closed_at=state.now())
+    # Only what links makes links: such a one may be a duplicate of what came while there was no original.
+    job.on_duplicate = OnDuplicate.LINK
     job.chunks, job.items = [Chunk(items, now)], {item.ordinal: item for item in items}
     state.jobs[job_id] = job
     return ChunkRef(job_id, 0)

@@ -13,7 +13,19 @@ from pixvec.catalogue.postgres.database import Overtaken
 _LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('pixvec.duplicates', :collection_id))"
 _SIGN = 1 << 63
 _SHIFTS = [BAND_BITS * band for band in reversed(range(BANDS))]
-_BITS = "bit_count(CAST(m.perceptual_hash # n.perceptual_hash AS bit(64)))"
+
+
+def _bits(one: str, other: str) -> str:
+    return f"bit_count(CAST({one}.perceptual_hash # {other}.perceptual_hash AS bit(64)))"
+
+
+def near(one: str, other: str) -> str:
+    """Return the condition that two rows of `images` are of the same picture, as `Looks.bits_apart` has it."""
+    same_bytes = f"({one}.content_hash <> '' AND {one}.content_hash = {other}.content_hash)"
+    return f"({same_bytes} OR coalesce({_bits(one, other)} <= {NEAR_BITS}, FALSE))"
+
+
+_BITS = _bits("m", "n")
 _SAME_BYTES = """
 SELECT m.image_id, m.created_at, -1 AS bits FROM images m
 WHERE m.collection_id = :collection_id AND m.content_hash = n.content_hash AND m.content_hash <> '' AND {more}

@@ -42,13 +42,15 @@ SELECT image_id, live_generation IS NOT NULL AS live, pending <> '{}' AS pending
     coalesce(duplicate_of, '') AS duplicate_of
 FROM images WHERE collection_id = :collection_id AND image_id = ANY(:image_ids) ORDER BY image_id FOR NO KEY UPDATE
 """
-# An image that can be found goes on being shown as it is; one that cannot takes on what is now on its way.
+_IS_SHOWN = "(m.live_generation IS NOT NULL OR m.duplicate_of IS NOT NULL)"
+# An image that can be found, by itself or by its original, goes on being shown as it is; one that cannot takes on what
+# is now on its way.
 _RENEW_IMAGES = f"""
-UPDATE images m SET updated_at = now(), reason = NULL, message = NULL, retryable = FALSE, duplicate_of = NULL,
+UPDATE images m SET updated_at = now(), reason = NULL, message = NULL, retryable = FALSE,
     pending = m.pending[cardinality(m.pending) - {MAX_PENDING - 2} :] || nextval('image_generation'),
-    content_hash = CASE WHEN live_generation IS NULL THEN n.content_hash ELSE m.content_hash END,
-    size_bytes = CASE WHEN live_generation IS NULL THEN n.size_bytes ELSE m.size_bytes END,
-    attributes = CASE WHEN live_generation IS NULL THEN CAST(n.attributes AS json) ELSE m.attributes END
+    content_hash = CASE WHEN {_IS_SHOWN} THEN m.content_hash ELSE n.content_hash END,
+    size_bytes = CASE WHEN {_IS_SHOWN} THEN m.size_bytes ELSE n.size_bytes END,
+    attributes = CASE WHEN {_IS_SHOWN} THEN m.attributes ELSE CAST(n.attributes AS json) END
 FROM {_IMAGE_ARRAYS} WHERE m.collection_id = :collection_id AND m.image_id = n.image_id
 RETURNING m.image_id, m.pending[cardinality(m.pending)] AS generation
 """
@@ -138,6 +140,9 @@ def _store(connection: Connection, job: Row[Any], items: Sequence[NewItem]) -> i
     sound, refused = screen(items)
     policy = Policy(OnExisting(job.on_existing), OnDuplicate(job.on_duplicate))
     chosen = candidates(sound, policy.on_existing)
+    if policy.on_duplicate is not OnDuplicate.KEEP:
+        # Before originals are held, which may be among them: of two who share a row neither can go on to write it.
+        _lock_images(connection, job.collection_id, list(chosen))
     originals = _originals(connection, job.collection_id, policy, chosen.values())
     fresh = [item for item in chosen.values() if item.image_id not in originals]
     generations = _insert_images(connection, job.collection_id, fresh)
