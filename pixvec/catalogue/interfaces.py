@@ -273,7 +273,8 @@ class JobStore(Protocol):
         on_duplicate: OnDuplicate = OnDuplicate.KEEP,
     ) -> Job:
         """Create a job: PLANNING with a `uri_prefix`, RUNNING and open-ended without. The same `idempotency_key` in the
-        same collection again returns the job it made. Raises CollectionNotFound."""
+        same collection again returns the job it made. Raises CollectionNotFound, InvalidRequest when a training has
+        that key."""
 
     def get(self, job_id: str) -> Job:
         """Raises JobNotFound."""

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from pixvec.catalogue.attempts import MAX_ATTEMPTS
 from pixvec.domain import Collection, FittedModel, ItemError, Job, TrainingSpec
-from pixvec.errors import AttemptsExhausted, FailedPrecondition, ModelExists, ModelNotFound
+from pixvec.errors import AttemptsExhausted, FailedPrecondition, InvalidRequest, ModelExists, ModelNotFound
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +35,8 @@ class TrainingStore(Protocol):
 
     def create(self, collection_id: int, spec: TrainingSpec, *, idempotency_key: str = "") -> Job:
         """Create a job, RUNNING from the start. The same `idempotency_key` in the same collection again returns the job
-        it made. Raises CollectionNotFound, ModelExists when the name is taken by a model or by a training that has not
-        ended."""
+        it made. Raises CollectionNotFound, InvalidRequest when an ingest has that key, ModelExists when the name is
+        taken by a model or by a training that has not ended."""
 
     def lease(self, job_id: str, owner: str, ttl_s: float) -> LeasedTraining | None:
         """Lease a training whose lease is free or has expired, counting an attempt; what was counted of its sample
@@ -88,17 +88,24 @@ class ModelStore(Protocol):
         """Return up to `limit` models with names above `after_name`, by name."""
 
     def delete(self, name: str) -> None:
-        """Raises ModelNotFound, FailedPrecondition when a space of a collection is made with it."""
+        """Raises ModelNotFound, FailedPrecondition when a space of a collection is made with it, or another model is
+        fitted on it."""
 
 
-def check_unused(name: str, collections: Iterable[Collection]) -> None:
-    """Raise FailedPrecondition if a space of one of the collections is made with this fitted model."""
+def check_unused(
+    name: str, collections: Iterable[Collection], models: Iterable[FittedModel], trainings: Iterable[TrainingSpec]
+) -> None:
+    """Raise FailedPrecondition if a space of one of the collections, another fitted model or what an open training fits
+    is made with this fitted model."""
     needed = re.compile(rf"(^sift-(bow|vlad):|\+pcaw?:){re.escape(name)}(:\d+)?(\+|$)")
     users = [each.name for each in collections if any(needed.search(space.model) for space in each.spaces)]
     if users:
         raise FailedPrecondition(
             f"model {name!r} is what vectors of {', '.join(users)} are made with: delete those collections first"
         )
+    built = [each.name for each in (*models, *trainings) if needed.search(each.base_model)]
+    if built:
+        raise FailedPrecondition(f"models {', '.join(built)} are fitted on {name!r}: delete those first")
 
 
 def taken(name: str) -> ModelExists:
@@ -112,6 +119,11 @@ def taken(name: str) -> ModelExists:
 def unknown(name: str) -> ModelNotFound:
     """Return the error for a name that nothing has."""
     return ModelNotFound(f"no fitted model {name!r}: see `pixvec models`", field="model")
+
+
+def key_of_another_kind() -> InvalidRequest:
+    """Return the error for an idempotency key that made a job of another kind."""
+    return InvalidRequest("this key made a job of another kind: take another key", field="idempotency_key")
 
 
 def exhaustion() -> ItemError:

@@ -19,7 +19,7 @@ from pixvec.catalogue.interfaces import LeasedChunk, NewItem
 from pixvec.catalogue.models import Base
 from pixvec.catalogue.postgres import connect
 from pixvec.catalogue.sharding import shard_of
-from pixvec.domain import Collection, JobState, OnExisting
+from pixvec.domain import Collection, FittedKind, JobState, OnDuplicate, OnExisting, TrainingSpec
 from pixvec.embedded.postgres import PostgresServer
 from pixvec.embedded.process import die_with_parent
 from pixvec.errors import DatabaseUnavailable, FailedPrecondition, InvalidRequest, PixvecError, SchemaMismatch
@@ -167,6 +167,43 @@ def test_a_job_whose_end_was_never_written_down_is_forgotten_all_the_same(databa
     )
     assert catalogue.jobs.prune(1800.0, 10) == 1
     assert catalogue.jobs.page(None, "", 10) == []
+    catalogue.close()
+
+
+_WAITING = "SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+
+
+def test_a_batch_holds_no_original_while_it_waits_for_its_own_images(database_url: str) -> None:
+    """Of two that hold one original, neither can write it, which a batch that brings it in goes on to do."""
+    bench = Bench(connect(database_url), lambda: None)
+    photos = bench.collection()
+    bench.index(photos, item(0, "original", content="lake"), item(1, "own", content="hill"))
+    job_id = bench.job(photos, on_duplicate=OnDuplicate.LINK)
+    engine = create_engine(database_url)
+    with ThreadPoolExecutor(1) as pool, engine.begin() as holder:
+        holder.execute(text("SELECT FROM images WHERE image_id = 'own' FOR NO KEY UPDATE"))
+        adding = pool.submit(bench.add, job_id, item(0, "own", content="lake"))
+        wait_until(database_url, _WAITING)
+        holder.execute(text("SELECT FROM images WHERE image_id = 'original' FOR NO KEY UPDATE NOWAIT"))
+        holder.rollback()
+        adding.result()
+    engine.dispose()
+    bench.catalogue.close()
+
+
+def test_of_two_trainings_with_one_key_at_once_one_is_made(database_url: str) -> None:
+    catalogue = connect(database_url)
+    photos = catalogue.collections.create("photos", [SPACE], 1)
+    first, second = (TrainingSpec(name, FittedKind.SIFT_VLAD, 64, 1000) for name in ("first", "second"))
+    made = catalogue.trainings.create(photos.collection_id, first)
+    engine = create_engine(database_url)
+    with ThreadPoolExecutor(1) as pool, engine.connect() as other:
+        other.execute(text("UPDATE jobs SET idempotency_key = 'once'"))
+        creating = pool.submit(catalogue.trainings.create, photos.collection_id, second, idempotency_key="once")
+        wait_until(database_url, _WAITING)
+        other.commit()
+        assert creating.result() == made
+    engine.dispose()
     catalogue.close()
 
 

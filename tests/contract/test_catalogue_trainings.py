@@ -63,6 +63,8 @@ def test_a_key_makes_one_training(bench: Bench) -> None:
     bench.catalogue.jobs.create(photos.collection_id, OnExisting.REPLACE, idempotency_key="other")
     with pytest.raises(InvalidRequest, match="another kind"):
         training(bench, photos, replace(SPEC, name="more"), key="other")
+    with pytest.raises(InvalidRequest, match="another kind"):
+        bench.catalogue.jobs.create(photos.collection_id, OnExisting.REPLACE, idempotency_key="once")
 
 
 def test_a_name_is_taken_by_a_training_until_that_has_failed(bench: Bench) -> None:
@@ -164,6 +166,16 @@ def test_a_training_ends_with_its_collection(bench: Bench) -> None:
         trainings.lease(job_id, "w", 60)
 
 
+def test_a_training_that_is_closed_keeps_what_was_counted(bench: Bench) -> None:
+    trainings, job_id = bench.catalogue.trainings, training(bench, bench.collection()).job_id
+    trainings.lease(job_id, "w", 60)
+    trainings.note(job_id, "w", 10, 7, 2)
+    bench.catalogue.jobs.close(job_id, BROKEN)
+    ended = bench.catalogue.jobs.get(job_id)
+    assert (ended.state, ended.total, ended.decoded, ended.failed) == (JobState.FAILED, 10, 7, 2)
+    assert ended.ended_at is not None
+
+
 def test_a_silent_training_is_told_of_and_is_nothing_for_the_upkeep_of_streams(bench: Bench) -> None:
     trainings, photos = bench.catalogue.trainings, bench.collection()
     job_id = training(bench, photos).job_id
@@ -256,3 +268,21 @@ def test_a_model_that_a_collection_is_made_with_stays(bench: Bench, text: str, i
         assert catalogue.models.get("words") == model
         catalogue.collections.delete("users")
     catalogue.models.delete("words")
+
+
+def test_a_model_that_another_is_fitted_on_stays(bench: Bench) -> None:
+    models, trainings = bench.catalogue.models, bench.catalogue.trainings
+    models.register(fitted(bench))
+    models.register(replace(fitted(bench, "small", FittedKind.PCA), base_model="sift-vlad:words"))
+    with pytest.raises(FailedPrecondition, match="small are fitted on 'words'"):
+        models.delete("words")
+    models.delete("small")
+    job_id = training(
+        bench, bench.collection(), TrainingSpec("less", FittedKind.PCA, 16, 100, "sift-vlad:words")
+    ).job_id
+    with pytest.raises(FailedPrecondition, match="less are fitted on 'words'"):
+        models.delete("words")
+    assert models.get("words").name == "words"
+    trainings.lease(job_id, "w", 60)
+    trainings.fail(job_id, "w", BROKEN)
+    models.delete("words")

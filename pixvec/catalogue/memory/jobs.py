@@ -11,6 +11,7 @@ from pixvec.catalogue.memory.acceptance import accept
 from pixvec.catalogue.memory.ending import ended_at, has_ended
 from pixvec.catalogue.memory.state import Chunk, Item, State, StoredJob, StoredTraining, locked
 from pixvec.catalogue.memory.upkeep import MemoryUpkeep
+from pixvec.catalogue.trainings import key_of_another_kind
 from pixvec.domain import (
     IngestStage,
     ItemError,
@@ -37,11 +38,13 @@ class MemoryJobStore(MemoryUpkeep):
         idempotency_key: str = "",
         on_duplicate: OnDuplicate = OnDuplicate.KEEP,
     ) -> Job:
-        """Create a job, or return the one that the same key made before. Raises CollectionNotFound."""
+        """Create a job, or return the one that the same key made before. Raises CollectionNotFound, InvalidRequest."""
         state = self._state
         state.holding(collection_id)
         for job in state.jobs.values():
             if idempotency_key and (job.collection_id, job.idempotency_key) == (collection_id, idempotency_key):
+                if job.training is not None:
+                    raise key_of_another_kind()
                 return to_job(self._state, job)
         job_id = str(uuid.uuid4())
         made = StoredJob(

@@ -8,9 +8,17 @@ from pixvec.catalogue.attempts import MAX_ATTEMPTS
 from pixvec.catalogue.memory.jobs import to_job
 from pixvec.catalogue.memory.state import State, Store, StoredJob, StoredTraining, locked
 from pixvec.catalogue.sharding import shard_of
-from pixvec.catalogue.trainings import LeasedTraining, SampledImage, check_unused, exhaustion, taken, unknown
+from pixvec.catalogue.trainings import (
+    LeasedTraining,
+    SampledImage,
+    check_unused,
+    exhaustion,
+    key_of_another_kind,
+    taken,
+    unknown,
+)
 from pixvec.domain import FittedModel, ItemError, Job, OnExisting, TrainingSpec
-from pixvec.errors import InvalidRequest, JobNotFound
+from pixvec.errors import JobNotFound
 
 
 class MemoryTrainingStore(Store):
@@ -18,15 +26,14 @@ class MemoryTrainingStore(Store):
 
     @locked
     def create(self, collection_id: int, spec: TrainingSpec, *, idempotency_key: str = "") -> Job:
-        """Create a job, or return the one that the same key made before. Raises CollectionNotFound, ModelExists."""
+        """Create a job, or return the one that the same key made before. Raises CollectionNotFound, InvalidRequest,
+        ModelExists."""
         state = self._state
         state.holding(collection_id)
         for job in state.jobs.values():
             if idempotency_key and (job.collection_id, job.idempotency_key) == (collection_id, idempotency_key):
                 if job.training is None:
-                    raise InvalidRequest(
-                        "this key made a job of another kind: take another key", field="idempotency_key"
-                    )
+                    raise key_of_another_kind()
                 return to_job(state, job)
         check_free(state, spec.name)
         made = StoredJob(
@@ -172,18 +179,24 @@ class MemoryModelStore(Store):
 
     @locked
     def delete(self, name: str) -> None:
-        """Raises ModelNotFound, FailedPrecondition when a space of a collection is made with it."""
+        """Raises ModelNotFound, FailedPrecondition when a space of a collection or another model is made with it."""
         if name not in self._state.models:
             raise unknown(name)
-        check_unused(name, (each.collection for each in self._state.holdings.values() if not each.deleted))
+        state = self._state
+        collections = (each.collection for each in state.holdings.values() if not each.deleted)
+        check_unused(name, collections, state.models.values(), open_trainings(state))
         del self._state.models[name]
 
 
 def check_free(state: State, name: str) -> None:
     """Raise ModelExists when a name is taken."""
-    trained = (job for job in state.jobs.values() if job.training is not None and job.closed_at is None)
-    if name in state.models or any(job.training and job.training.spec.name == name for job in trained):
+    if name in state.models or any(spec.name == name for spec in open_trainings(state)):
         raise taken(name)
+
+
+def open_trainings(state: State) -> list[TrainingSpec]:
+    """Return what the trainings that have not ended are to fit."""
+    return [job.training.spec for job in state.jobs.values() if job.training is not None and job.closed_at is None]
 
 
 def _lot(image_id: str) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, text
 
 from pixvec.catalogue.postgres.database import Store, reading, transaction
-from pixvec.catalogue.postgres.rows import COLLECTION_COLUMNS, to_collection
+from pixvec.catalogue.postgres.rows import COLLECTION_COLUMNS, to_collection, to_training
 from pixvec.catalogue.trainings import check_unused, taken, unknown
 from pixvec.domain import FittedKind, FittedModel
 
@@ -22,6 +22,7 @@ _TAKEN = """
 SELECT EXISTS (SELECT FROM models WHERE name = :name)
     OR EXISTS (SELECT FROM jobs WHERE kind = 'training' AND closed_at IS NULL AND training ->> 'name' = :name)
 """
+_OPEN_TRAININGS = "SELECT training FROM jobs WHERE kind = 'training' AND closed_at IS NULL"
 _COLLECTIONS = f"SELECT {COLLECTION_COLUMNS} FROM collections c WHERE c.deleted_at IS NULL"
 
 
@@ -51,10 +52,12 @@ class PostgresModelStore(Store):
 
     @transaction
     def delete(self, connection: Connection, name: str) -> None:
-        """Raises ModelNotFound, FailedPrecondition when a space of a collection is made with it."""
+        """Raises ModelNotFound, FailedPrecondition when a space of a collection or another model is made with it."""
         if connection.execute(text("DELETE FROM models WHERE name = :name"), {"name": name}).rowcount == 0:
             raise unknown(name)
-        check_unused(name, map(to_collection, connection.execute(text(_COLLECTIONS))))
+        collections = map(to_collection, connection.execute(text(_COLLECTIONS)))
+        trainings = map(to_training, connection.execute(text(_OPEN_TRAININGS)).scalars())
+        check_unused(name, collections, map(_to_model, connection.execute(text(_SELECT))), trainings)
 
 
 def lock_name(connection: Connection, name: str) -> None:

@@ -10,23 +10,19 @@ from sqlalchemy import Connection, text
 
 from pixvec.catalogue.attempts import MAX_ATTEMPTS
 from pixvec.catalogue.postgres.database import Store, reading, transaction
-from pixvec.catalogue.postgres.jobs.lifecycle import select_job
+from pixvec.catalogue.postgres.jobs.lifecycle import find_same_key, select_job
 from pixvec.catalogue.postgres.models import check_free, insert_model, lock_name
 from pixvec.catalogue.postgres.rows import COLLECTION_COLUMNS, job_key, to_collection, to_training
 from pixvec.catalogue.sharding import shard_of
 from pixvec.catalogue.trainings import LeasedTraining, SampledImage, exhaustion
-from pixvec.domain import FittedModel, ItemError, Job, TrainingSpec
-from pixvec.errors import CollectionNotFound, InvalidRequest, JobNotFound
+from pixvec.domain import FittedModel, ItemError, Job, JobKind, TrainingSpec
+from pixvec.errors import CollectionNotFound, JobNotFound
 
 _CREATE = """
 INSERT INTO jobs (job_id, collection_id, kind, on_existing, training, idempotency_key)
 SELECT :job_id, collection_id, 'training', '', CAST(:training AS jsonb), :idempotency_key FROM collections
 WHERE collection_id = :collection_id AND deleted_at IS NULL FOR SHARE
-RETURNING job_id
-"""
-_SAME_KEY = """
-SELECT j.job_id, j.kind FROM jobs j JOIN collections c USING (collection_id)
-WHERE collection_id = :collection_id AND idempotency_key = :idempotency_key AND c.deleted_at IS NULL
+ON CONFLICT (collection_id, idempotency_key) WHERE idempotency_key <> '' DO NOTHING RETURNING job_id
 """
 _LOCK = f"""
 SELECT j.attempt, j.closed_at, j.training, j.lease_expires > now() AS is_leased, {COLLECTION_COLUMNS}
@@ -73,18 +69,20 @@ class PostgresTrainingStore(Store):
     def create(
         self, connection: Connection, collection_id: int, spec: TrainingSpec, *, idempotency_key: str = ""
     ) -> Job:
-        """Create a job, or return the one that the same key made before. Raises CollectionNotFound, ModelExists."""
-        job_id = uuid.uuid4()
-        values = {"job_id": job_id, "collection_id": collection_id, "idempotency_key": idempotency_key}
+        """Create a job, or return the one that the same key made before. Raises CollectionNotFound, InvalidRequest,
+        ModelExists."""
         lock_name(connection, spec.name)
-        before = connection.execute(text(_SAME_KEY), values).one_or_none() if idempotency_key else None
-        if before is not None and before.kind != "training":
-            raise InvalidRequest("this key made a job of another kind: take another key", field="idempotency_key")
+        before = find_same_key(connection, collection_id, idempotency_key, JobKind.TRAINING)
         if before is not None:
-            return select_job(connection, before.job_id)
+            return select_job(connection, before)
         check_free(connection, spec.name)
-        training = {"training": json.dumps(asdict(spec))}
-        if connection.execute(text(_CREATE), values | training).scalar() is None:
+        values = {"job_id": uuid.uuid4(), "collection_id": collection_id, "idempotency_key": idempotency_key}
+        values["training"] = json.dumps(asdict(spec))
+        job_id = connection.execute(text(_CREATE), values).scalar()
+        if job_id is None:
+            # Of another name, so that it did not wait for this one's lock.
+            job_id = find_same_key(connection, collection_id, idempotency_key, JobKind.TRAINING)
+        if job_id is None:
             raise CollectionNotFound(f"collection {collection_id} has been deleted", field="collection")
         return select_job(connection, job_id)
 

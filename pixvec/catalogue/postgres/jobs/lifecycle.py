@@ -8,6 +8,7 @@ from sqlalchemy import Connection, Row, text
 
 from pixvec.catalogue.postgres.database import Database, Store, reading, transaction
 from pixvec.catalogue.postgres.rows import job_key, to_error, to_training
+from pixvec.catalogue.trainings import key_of_another_kind
 from pixvec.domain import (
     IngestStage,
     ItemError,
@@ -29,7 +30,7 @@ WHERE collection_id = :collection_id AND deleted_at IS NULL FOR SHARE
 ON CONFLICT (collection_id, idempotency_key) WHERE idempotency_key <> '' DO NOTHING RETURNING job_id
 """
 _SAME_KEY = """
-SELECT j.job_id FROM jobs j JOIN collections c USING (collection_id)
+SELECT j.job_id, j.kind FROM jobs j JOIN collections c USING (collection_id)
 WHERE collection_id = :collection_id AND idempotency_key = :idempotency_key AND c.deleted_at IS NULL
 """
 # An ended job is read from its own row; the chunks of a running one are added up.
@@ -71,7 +72,7 @@ FROM (
         coalesce(sum(failed), 0) AS failed, max(ended_at) AS last_ended_at
     FROM job_chunks WHERE job_id = :job_id
 ) w
-WHERE j.job_id = :job_id AND j.closed_at IS NOT NULL AND j.ended_at IS NULL AND w.open = 0
+WHERE j.job_id = :job_id AND j.kind = 'ingest' AND j.closed_at IS NOT NULL AND j.ended_at IS NULL AND w.open = 0
 """
 
 
@@ -89,7 +90,7 @@ class Lifecycle(Store):
         idempotency_key: str = "",
         on_duplicate: OnDuplicate = OnDuplicate.KEEP,
     ) -> Job:
-        """Create a job, or return the one that the same key made before. Raises CollectionNotFound."""
+        """Create a job, or return the one that the same key made before. Raises CollectionNotFound, InvalidRequest."""
         values = {
             "job_id": uuid.uuid4(),
             "collection_id": collection_id,
@@ -99,8 +100,8 @@ class Lifecycle(Store):
             "on_duplicate": on_duplicate.value,
         }
         job_id = connection.execute(text(_CREATE), values).scalar()
-        if job_id is None and idempotency_key:
-            job_id = connection.execute(text(_SAME_KEY), values).scalar()
+        if job_id is None:
+            job_id = find_same_key(connection, collection_id, idempotency_key, JobKind.INGEST)
         if job_id is None:
             raise CollectionNotFound(f"collection {collection_id} has been deleted", field="collection")
         return select_job(connection, job_id)
@@ -142,6 +143,18 @@ class Lifecycle(Store):
         }
         if connection.execute(text(_CLOSE), values).rowcount == 0:
             select_job(connection, key)
+
+
+def find_same_key(connection: Connection, collection_id: int, idempotency_key: str, kind: JobKind) -> uuid.UUID | None:
+    """Return the job that a key made. Raises InvalidRequest when that is of another kind."""
+    values = {"collection_id": collection_id, "idempotency_key": idempotency_key}
+    before = connection.execute(text(_SAME_KEY), values).one_or_none() if idempotency_key else None
+    if before is None:
+        return None
+    if before.kind != kind.value:
+        raise key_of_another_kind()
+    key: uuid.UUID = before.job_id
+    return key
 
 
 def settle(database: Database, job_id: uuid.UUID) -> None:
