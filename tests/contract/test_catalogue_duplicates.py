@@ -9,6 +9,7 @@ from sqlalchemy import create_engine, text
 
 from pixvec.catalogue.interfaces import FeedBatch, ItemStatus, LeasedChunk, LeasedItem, NewItem
 from pixvec.catalogue.postgres import duplicates
+from pixvec.catalogue.sharding import shard_of
 from pixvec.domain import Collection, Image, ImageState, IngestStage, OnDuplicate, OnExisting
 from tests.contract.catalogues import BROKEN, REGION_SPACE, SPACE, Bench, embedded, item, region
 
@@ -132,6 +133,20 @@ def test_of_two_in_one_chunk_one_is_written(bench: Bench, photos: Collection, co
     [original] = found(bench, photos)
     assert sorted(status.duplicate_of for status in statuses) == ["", *[original] * 5]
     assert bench.catalogue.collections.count_images(photos.collection_id) == 1
+
+
+def test_pictures_that_change_places_are_no_duplicates(bench: Bench, photos: Collection) -> None:
+    first, second = (next(f"p{n}" for n in range(99) if shard_of(f"p{n}", 2) == shard) for shard in range(2))
+    take_in(bench, photos, KEEP, picture(first, "hill", 0), picture(second, "lake", 1))
+    statuses = take_in(bench, photos, LINK, picture(first, "lake", 0), picture(second, "hill", 1))
+    assert [status.duplicate_of for status in statuses] == ["", ""]
+    assert (work_left(bench), found(bench, photos)) == ([], sorted([first, second]))
+
+
+def test_of_two_shards_the_first_has_the_original(bench: Bench, photos: Collection) -> None:
+    first, second = (next(f"p{n}" for n in range(99) if shard_of(f"p{n}", 2) == shard) for shard in range(2))
+    statuses = take_in(bench, photos, LINK, picture(second, "lake", 0), picture(first, "lake", 1))
+    assert [status.duplicate_of for status in statuses] == [first, ""]
 
 
 def test_of_many_committed_at_once_one_is_written(bench: Bench, photos: Collection) -> None:

@@ -10,13 +10,13 @@ from pixvec.catalogue.memory.state import Chunk, Holding, Item, State, StoredJob
 from pixvec.domain import OnDuplicate, OnExisting
 
 
-def find_originals(holding: Holding, arriving: Iterable[Looks], passing_over: Collection[str] = ()) -> dict[str, str]:
+def find_originals(holding: Holding, arriving: Iterable[Looks], passing_over: Collection[int] = ()) -> dict[str, str]:
     """Return of which image that can be found each picture is a duplicate, by the picture's image id: of the nearest,
-    and of those the oldest."""
+    and of those the oldest. One to which a generation among `passing_over` is on its way will be another picture."""
     searched = [
         (looks_of(image_id, row), row.created_at)
         for image_id, row in holding.images.items()
-        if row.live_generation is not None and image_id not in passing_over
+        if row.live_generation is not None and not any(generation in passing_over for generation in row.pending)
     ]
     found: dict[str, str] = {}
     for looks in arriving:

@@ -1,7 +1,7 @@
 """The one way in which images become searchable, or cease to be."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 from pixvec.catalogue.duplicates import Looks, duplicate_error, pair
@@ -68,31 +68,40 @@ class MemoryFeedWriter(Store):
         return DeletedImages(len(found), len(wanted) - len(found), SeqToken(tuple(positions)), batches, tuple(chunks))
 
     def _index(self, job: StoredJob, holding: Holding, embedded: Sequence[EmbeddedItem]) -> list[FeedBatch]:
-        writes: dict[int, list[_Write]] = defaultdict(list)
+        works: dict[int, list[EmbeddedItem]] = defaultdict(list)
+        for each in embedded:
+            works[shard_of(each.item.image_id, len(holding.shards))].append(each)
+        coming = {each.item.generation for each in embedded}
+        batches = [self._index_shard(job, holding, shard, works[shard], coming) for shard in sorted(works)]
+        return [batch for batch in batches if batch is not None]
+
+    def _index_shard(
+        self, job: StoredJob, holding: Holding, shard: int, embedded: Sequence[EmbeddedItem], coming: Collection[int]
+    ) -> FeedBatch | None:
+        writes: list[_Write] = []
         current: dict[str, Item] = {}
         opened = [(each, item) for each in embedded if (item := _open_item(job, each.item.ordinal)) is not None]
-        duplicates = _duplicates(holding, job.on_duplicate, opened)
+        duplicates = _duplicates(holding, job.on_duplicate, opened, coming)
         for each, item in opened:
-            original, shard = duplicates.get(item.image_id, ""), shard_of(item.image_id, len(holding.shards))
+            original = duplicates.get(item.image_id, "")
             if not _is_current(holding, item):
                 index_item(item, None)
             elif original and job.on_duplicate is OnDuplicate.REJECT:
                 fail_item(self._state, holding, item, duplicate_error(item.image_id, original))
             elif original:
                 if self._link(holding, item, each, original):
-                    writes[shard].append(_Write(item.image_id, True, b""))
+                    writes.append(_Write(item.image_id, True, b""))
                 index_item(item, None, original)
                 current[item.image_id] = item
             else:
                 self._make_live(holding, item, each)
                 current[item.image_id] = item
-                writes[shard].append(_Write(item.image_id, False, each.record))
-        batches = [_write(holding, shard, writes[shard]) for shard in sorted(writes)]
-        for batch in batches:
-            for entry in batch.entries:
-                item, place = current[entry.image_id], ShardPosition(batch.shard, batch.epoch, entry.seq)
-                index_item(item, place, item.duplicate_of)
-        return batches
+                writes.append(_Write(item.image_id, False, each.record))
+        batch = _write(holding, shard, writes) if writes else None
+        for entry in batch.entries if batch is not None else ():
+            item, place = current[entry.image_id], ShardPosition(shard, holding.shards[shard].epoch, entry.seq)
+            index_item(item, place, item.duplicate_of)
+        return batch
 
     def _link(self, holding: Holding, item: Item, embedded: EmbeddedItem, original: str) -> bool:
         """Let the image refer to another. Return whether a version of it could be found until now."""
@@ -120,9 +129,13 @@ def _is_current(holding: Holding, item: Item) -> bool:
 
 
 def _duplicates(
-    holding: Holding, on_duplicate: OnDuplicate, opened: Sequence[tuple[EmbeddedItem, Item]]
+    holding: Holding,
+    on_duplicate: OnDuplicate,
+    opened: Sequence[tuple[EmbeddedItem, Item]],
+    coming: Collection[int],
 ) -> dict[str, str]:
-    """Return the duplicates among pictures that are about to live, each with its original."""
+    """Return the duplicates among pictures that are about to live, each with its original: none that the commit is to
+    replace, in another shard neither."""
     if on_duplicate is OnDuplicate.KEEP:
         return {}
     arriving = [
@@ -130,7 +143,7 @@ def _duplicates(
         for each, item in opened
         if _is_current(holding, item)
     ]
-    return pair(arriving, find_originals(holding, arriving, {looks.image_id for looks in arriving}))
+    return pair(arriving, find_originals(holding, arriving, coming))
 
 
 def _open_item(job: StoredJob, ordinal: int) -> Item | None:

@@ -54,7 +54,7 @@ CROSS JOIN LATERAL (
     SELECT a.image_id FROM ({
     _alike(
         "m.live_generation IS NOT NULL AND m.image_id <> n.image_id "
-        "AND m.image_id <> ALL(CAST(:passing_over AS text[]))"
+        "AND NOT m.pending && CAST(:passing_over AS bigint[])"
     )
 }) a
     ORDER BY a.bits, a.created_at, a.image_id LIMIT 1
@@ -100,10 +100,11 @@ def one_at_a_time(connection: Connection, collection_id: int) -> None:
 
 
 def find_originals(
-    connection: Connection, collection_id: int, arriving: Sequence[Looks], passing_over: Collection[str] = ()
+    connection: Connection, collection_id: int, arriving: Sequence[Looks], passing_over: Collection[int] = ()
 ) -> dict[str, str]:
     """Return of which image that can be found each picture is a duplicate, by the picture's image id: of the nearest,
-    and of those the oldest. These images are held as they are until the commit."""
+    and of those the oldest. These images are held as they are until the commit. One to which a generation among
+    `passing_over` is on its way will be another picture."""
     values = {
         "collection_id": collection_id,
         "image_ids": [looks.image_id for looks in arriving],

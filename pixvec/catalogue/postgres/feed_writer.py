@@ -93,7 +93,8 @@ class PostgresFeedWriter(Store):
             works[shard_of(each.item.image_id, chunk.collection.shard_count)].embedded.append(each)
         for gone in failed:
             works[shard_of(gone.item.image_id, chunk.collection.shard_count)].failed.append(gone)
-        outcomes = [self._commit_shard(chunk, shard, works[shard]) for shard in sorted(works)]
+        coming = [each.item.generation for each in embedded]
+        outcomes = [self._commit_shard(chunk, shard, works[shard], coming) for shard in sorted(works)]
         if any(outcome.left == 0 for outcome in outcomes):
             settle(self._database, uuid.UUID(chunk.ref.job_id))
         batches = tuple(outcome.batch for outcome in outcomes if outcome.batch is not None)
@@ -120,7 +121,9 @@ class PostgresFeedWriter(Store):
         return DeletedImages(len(found), len(wanted) - len(found), token, tuple(batches), chunks)
 
     @transaction
-    def _commit_shard(self, connection: Connection, chunk: LeasedChunk, shard: int, work: _ShardWork) -> _Outcome:
+    def _commit_shard(
+        self, connection: Connection, chunk: LeasedChunk, shard: int, work: _ShardWork, coming: Sequence[int]
+    ) -> _Outcome:
         collection_id = chunk.collection.collection_id
         open_ordinals = _lock_open_items(connection, chunk, work.items)
         if not open_ordinals:
@@ -135,7 +138,7 @@ class PostgresFeedWriter(Store):
         ]
         embedded = [each for each in work.embedded if each.item.ordinal in open_ordinals]
         current = [each for each in embedded if _is_current(each.item, images)]
-        originals = _duplicates(connection, chunk, current)
+        originals = _duplicates(connection, chunk, current, coming)
         if chunk.on_duplicate is OnDuplicate.REJECT:
             failed += [_rejected(each.item, originals[each.item.image_id]) for each in current if _of(each, originals)]
             embedded = [each for each in embedded if not _of(each, originals)]
@@ -169,13 +172,15 @@ def _is_current(item: LeasedItem, images: dict[str, Row[Any]]) -> bool:
     return image is not None and item.generation in image.pending
 
 
-def _duplicates(connection: Connection, chunk: LeasedChunk, current: Sequence[EmbeddedItem]) -> dict[str, str]:
-    """Return the duplicates among pictures that are about to live, each with its original."""
+def _duplicates(
+    connection: Connection, chunk: LeasedChunk, current: Sequence[EmbeddedItem], coming: Sequence[int]
+) -> dict[str, str]:
+    """Return the duplicates among pictures that are about to live, each with its original: none that the commit is to
+    replace, in another shard neither."""
     if chunk.on_duplicate is OnDuplicate.KEEP or not current:
         return {}
     arriving = [Looks(each.item.image_id, each.content_hash, each.perceptual_hash) for each in current]
-    passing_over = [looks.image_id for looks in arriving]
-    return pair(arriving, find_originals(connection, chunk.collection.collection_id, arriving, passing_over))
+    return pair(arriving, find_originals(connection, chunk.collection.collection_id, arriving, coming))
 
 
 def _of(each: EmbeddedItem, originals: Mapping[str, str]) -> bool:
