@@ -9,10 +9,11 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import psycopg
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import create_engine, text
+from sqlalchemy import Engine, create_engine, event, text
 
 from pixvec.catalogue import migrations
 from pixvec.catalogue.interfaces import LeasedChunk, NewItem
@@ -188,6 +189,31 @@ def test_a_batch_holds_no_original_while_it_waits_for_its_own_images(database_ur
         holder.rollback()
         adding.result()
     engine.dispose()
+    bench.catalogue.close()
+
+
+_MANY_LINKS = """
+INSERT INTO images (collection_id, image_id, content_hash, size_bytes, attributes, duplicate_of)
+SELECT collection_id, 'copy-' || n, 'lake', 1, '{}', 'original' FROM collections, generate_series(1, 500) n
+"""
+
+
+def test_of_the_duplicates_of_an_original_that_goes_one_alone_is_read(database_url: str) -> None:
+    bench = Bench(connect(database_url), lambda: None)
+    photos = bench.collection()
+    bench.index(photos, item(0, "original"))
+    execute(database_url, _MANY_LINKS)
+    read: list[int] = []
+
+    def note(_: object, cursor: psycopg.Cursor[object], *__: object) -> None:
+        read.extend([cursor.rowcount] if cursor.description else [])
+
+    event.listen(Engine, "after_cursor_execute", note)
+    [ref] = bench.catalogue.feed_writer.delete(photos.collection_id, ["original"]).chunks
+    event.remove(Engine, "after_cursor_execute", note)
+    assert max(read) == 1
+    [heir] = bench.lease(ref).items
+    assert bench.catalogue.images.get(photos.collection_id, "copy-500").duplicate_of == heir.image_id == "copy-1"
     bench.catalogue.close()
 
 
