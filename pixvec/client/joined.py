@@ -42,8 +42,10 @@ class JoinedSearches:
 
         async def send(vectors: Sequence[bytes], left_s: float) -> Sequence[pb.QueryResponse]:
             if len(vectors) == 1:
-                request.vector.data = vectors[0]
-                return [await self._query(request, left_s)]
+                # Its own: gRPC packs it later, when another may have been asked.
+                one = pb.QueryRequest(vector={"data": vectors[0]})
+                one.MergeFrom(request)
+                return [await self._query(one, left_s)]
             return _apart(await self._query_batch(_batch(request, vectors), left_s))
 
         most = max(1, min(_MAX_QUERIES, _MAX_HITS // max(1, request.limit)))

@@ -7,11 +7,13 @@ from collections.abc import Awaitable, Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeAlias, TypeVar
 
-from pixvec.errors import InvalidRequest, PixvecError
+from pixvec.errors import InvalidRequest, PixvecError, Unavailable
 
 # A call beside the one under way is worth its cost once this many questions wait for it.
 _WORTH_A_CALL = 8
 _CALLS_AT_ONCE = 4
+# Whoever has waited this share of its time goes without waiting for the call under way: it may be stuck.
+_PATIENCE = 0.25
 
 Q = TypeVar("Q")
 A = TypeVar("A")
@@ -64,10 +66,18 @@ class Lanes(Generic[Q, A]):
         loop = asyncio.get_running_loop()
         waiting: _Waiting[Q, A] = _Waiting(question, loop.create_future(), loop.time() + timeout_s)
         lane.waiting.append(waiting)
-        if len(lane.waiting) >= _WORTH_A_CALL and lane.calls < _CALLS_AT_ONCE:
+        if len(lane.waiting) >= _WORTH_A_CALL:
+            self._begin_another(key, lane)
+        impatient = loop.call_later(_PATIENCE * timeout_s, self._begin_another, key, lane)
+        try:
+            async with asyncio.timeout(timeout_s):
+                return await waiting.answer
+        finally:
+            impatient.cancel()
+
+    def _begin_another(self, key: Hashable, lane: _Lane[Q, A]) -> None:
+        if lane.calls < _CALLS_AT_ONCE:
             self._begin_call(key, lane)
-        async with asyncio.timeout(timeout_s):
-            return await waiting.answer
 
     def _call_ended(self, key: Hashable, lane: _Lane[Q, A]) -> None:
         lane.calls -= 1
@@ -88,11 +98,18 @@ class Lanes(Generic[Q, A]):
         try:
             await _answer(lane, together)
         finally:
+            # Where a connection was closed under the call, nobody is left to answer.
+            _fail(together, Unavailable("the connection was closed before the answer came; connect again"))
             self._call_ended(key, lane)
 
 
 async def _answer(lane: _Lane[Q, A], together: "list[_Waiting[Q, A]]") -> None:
-    timeout_s = max(0.0, max(each.give_up_at for each in together) - asyncio.get_running_loop().time())
+    together = [each for each in together if not each.answer.done()]
+    timeout_s = max((each.give_up_at for each in together), default=0.0) - asyncio.get_running_loop().time()
+    if timeout_s <= 0:
+        for each in together:
+            each.answer.set_exception(TimeoutError())
+        return
     try:
         answers = await lane.send([each.question for each in together], timeout_s)
     except InvalidRequest as error:

@@ -156,6 +156,24 @@ async def test_one_at_fault_leaves_the_others_their_answers() -> None:
 
 
 @in_loop
+async def test_what_is_asked_alone_in_the_end_is_asked_in_a_message_of_its_own() -> None:
+    """gRPC packs a message when the call gets its turn: it must not have become another's meanwhile."""
+    seen: list[pb.QueryRequest] = []
+
+    async def query(request: pb.QueryRequest, timeout_s: float) -> pb.QueryResponse:
+        seen.append(request)
+        await asyncio.sleep(0)
+        return pb.QueryResponse()
+
+    async def refuse(request: pb.QueryBatchRequest, timeout_s: float) -> pb.QueryBatchResponse:
+        raise InvalidVector("one of them", field="vector")
+
+    searches = JoinedSearches(query, refuse)
+    await asyncio.gather(*(searches.search(asked(number), 10.0) for number in (1, 2, 3)))
+    assert seen == [asked(1), asked(2), asked(3)]
+
+
+@in_loop
 async def test_a_failed_call_fails_each_of_its_searches() -> None:
     gateway = Gateway()
     searches = JoinedSearches(gateway.query, gateway.query_batch)

@@ -3,7 +3,7 @@ import asyncio
 import pytest
 
 from pixvec.domain import Hit, SearchOptions
-from pixvec.errors import DigestMismatch, InvalidVector, ShardUnavailable
+from pixvec.errors import DigestMismatch, InvalidVector, ShardUnavailable, Unavailable
 from pixvec.rpc.search_lanes import SearchLanes
 from pixvec.rpc.shard_search import ShardAnswer, ShardSearch
 from tests.in_loop import in_loop
@@ -151,4 +151,31 @@ async def test_a_query_waits_no_longer_than_it_may():
         await lanes.search("here", query("b"), 0.01)
     searcher.gate.set()
     assert names([await first]) == ["a"]
+
+
+@in_loop
+async def test_a_query_behind_a_call_that_is_stuck_goes_after_a_part_of_its_time():
+    searcher = Searcher()
+    lanes = SearchLanes(searcher.send)
+    (stuck,) = await asked(lanes, "a")
+    (behind,) = await asked(lanes, "b", timeout_s=0.2)
     assert searcher.calls == [[b"a"]]
+    with pytest.raises(ShardUnavailable, match="did not answer in time"):
+        await behind
+    assert searcher.calls == [[b"a"], [b"b"]]
+    searcher.gate.set()
+    await stuck
+
+
+@in_loop
+async def test_those_whose_call_is_cut_off_do_not_wait_for_their_time_to_pass():
+    searcher = Searcher()
+    lanes = SearchLanes(searcher.send)
+    searcher.error = asyncio.CancelledError()
+    (first,) = await asked(lanes, "a")
+    others = await asked(lanes, "bc")
+    searcher.gate.set()
+    answers = await asyncio.gather(first, *others, return_exceptions=True)
+    assert isinstance(answers[0], asyncio.CancelledError)
+    assert [type(each) for each in answers[1:]] == [Unavailable, Unavailable]
+    assert not len(lanes._lanes)
