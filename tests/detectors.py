@@ -5,8 +5,6 @@ About a minute on one core; kept in pytest's cache until what it is made by chan
 
 import hashlib
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +18,7 @@ from torchvision.models.detection.backbone_utils import BackboneWithFPN
 from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHead
 
 import tests.scenes
+from tests.one_thread import one_thread
 from tests.scenes import SHAPES, scenes
 
 # What the file is to be named by: `--weights NAME=FILE`. Its classes are SHAPES.
@@ -85,7 +84,7 @@ def _made_by() -> str:
 
 
 def _trained() -> FasterRCNN:
-    with _one_thread():
+    with one_thread():
         network = new_network()
         _fit(network, *_examples())
     return network
@@ -117,14 +116,3 @@ def _fit(network: FasterRCNN, pictures: torch.Tensor, targets: list[dict[str, to
         torch.nn.utils.clip_grad_norm_(network.parameters(), 5.0)
         optimizer.step()
         schedule.step()
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """On a busy machine threads wait for each other most of the time."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

@@ -5,8 +5,6 @@ About forty seconds on one core; kept in pytest's cache until what it is made by
 
 import hashlib
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +15,7 @@ from safetensors.torch import save_file
 
 import tests.scenes
 from pixvec.vision.preprocess import Fit, Preprocess
+from tests.one_thread import one_thread
 from tests.scenes import scenes
 
 SIDE = 56
@@ -72,7 +71,7 @@ def _made_by() -> str:
 
 
 def _train(folder: Path) -> None:
-    with _one_thread():
+    with one_thread():
         network = _network(folder, 0)
         tokenizer = open_clip.get_tokenizer(f"local-dir:{folder}")
         # Fixed: half of all weights, and words of chance are as far apart as any.
@@ -111,14 +110,3 @@ def _save(network: torch.nn.Module, folder: Path) -> None:
     part = folder / "open_clip_model.part"
     save_file(state, part)
     part.replace(folder / "open_clip_model.safetensors")
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """On a busy machine threads wait for each other most of the time."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

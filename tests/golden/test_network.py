@@ -7,12 +7,12 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-import torch
 
 from tests.golden import stored
 from tests.golden.measure import is_exact
 from tests.golden.network import measure_all, network
 from tests.golden.pictures import files
+from tests.one_thread import one_thread
 
 STORED = stored.read(stored.NETWORK)
 # Components of a vector of length one. Half precision, where a machine has it, is good for a 256th of each.
@@ -20,11 +20,9 @@ TOLERANCE, CODEC = 0.004, 0.008
 
 
 @pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+def threads() -> Iterator[None]:
+    with one_thread():
+        yield
 
 
 @pytest.fixture(scope="module")

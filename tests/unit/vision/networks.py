@@ -1,7 +1,5 @@
 """Networks with weights of chance that behave: each layer's values have the spread that it is normalised by."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -45,14 +43,3 @@ def normalised(
 def cosines(vectors: np.ndarray, truth: torch.Tensor) -> np.ndarray:
     """Return each row's cosine with what the library's own network gives."""
     return (vectors * torch.nn.functional.normalize(truth).numpy()).sum(axis=1)
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Threads that wait for each other on a busy machine would take most of the time."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

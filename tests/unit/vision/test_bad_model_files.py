@@ -19,8 +19,9 @@ from pixvec.vision.local_features import DIM
 from pixvec.vision.pca import KIND as PCA
 from pixvec.vision.registry import load
 from pixvec.vision.weights import WeightSource
+from tests.one_thread import one_thread
 from tests.towers import write_towers
-from tests.unit.vision.networks import one_thread, saved
+from tests.unit.vision.networks import saved
 from tests.unit.vision.test_state_dict import Sentinel
 
 

@@ -15,7 +15,8 @@ from pixvec.errors import InvalidRequest, ModelNotFound, WeightsUnavailable
 from pixvec.vision.preprocess import Interpolation, Preprocess
 from pixvec.vision.registry import load
 from pixvec.vision.weights import WeightSource
-from tests.unit.vision.networks import cosines, normalised, one_thread, settled, squares
+from tests.one_thread import one_thread
+from tests.unit.vision.networks import cosines, normalised, settled, squares
 
 ALIKE = 0.999
 VIT = "vit_tiny_patch16_224"

@@ -21,9 +21,10 @@ from pixvec.vision.preprocess import Fit, Preprocess
 from pixvec.vision.registry import load
 from pixvec.vision.weights import WeightSource
 from pixvec.vision.zero_shot import class_probabilities, class_vectors
+from tests.one_thread import one_thread
 from tests.scenes import COLOURS, SHAPES, TEXTURES, Scene, scenes
 from tests.towers import PREPROCESS, THINGS, write_towers
-from tests.unit.vision.networks import cosines, normalised, one_thread, squares
+from tests.unit.vision.networks import cosines, normalised, squares
 from tests.unit.vision.test_state_dict import Sentinel
 
 ALIKE = 0.999

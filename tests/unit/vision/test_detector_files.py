@@ -21,8 +21,8 @@ from pixvec.vision.preprocess import DetectorPreprocess
 from pixvec.vision.registry import load
 from pixvec.vision.weights import DETECTOR_CHECKPOINTS, WeightSource
 from tests.detectors import DIM, NAME, SIDE, new_network, write_detector
+from tests.one_thread import one_thread
 from tests.scenes import SHAPES
-from tests.unit.vision.networks import one_thread
 from tests.unit.vision.rcnns import ALL, CLASSES, SIDES, load_from, network_of, pixels, stored
 
 ARCHITECTURE = "fasterrcnn_mobilenet_v3_large_fpn"

@@ -12,7 +12,7 @@ from torchvision.ops import box_iou
 from pixvec.domain import RegionEmbedding
 from pixvec.vision.detector import Detections, Detector
 from pixvec.vision.detector_architectures import DETECTORS
-from tests.unit.vision.networks import one_thread
+from tests.one_thread import one_thread
 from tests.unit.vision.rcnns import ALL, CLASSES, as_tensor, lively, load_from, loaded, network_of, pixels, stored
 
 NAME = "fasterrcnn_mobilenet_v3_large_fpn"

@@ -8,7 +8,7 @@ import pytest
 
 from pixvec.errors import InvalidRequest
 from pixvec.vision.detector import Detector, clip_boxes, scale_boxes
-from tests.unit.vision.networks import one_thread
+from tests.one_thread import one_thread
 from tests.unit.vision.rcnns import ALL, loaded, network_of, pixels
 
 NAME = "fasterrcnn_mobilenet_v3_large_fpn"

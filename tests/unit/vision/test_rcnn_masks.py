@@ -11,7 +11,7 @@ from pixvec.domain import RegionEmbedding
 from pixvec.vision.detector import Detector
 from pixvec.vision.rcnn_stages import coverage
 from pixvec.vision.run_length import decode_mask
-from tests.unit.vision.networks import one_thread
+from tests.one_thread import one_thread
 from tests.unit.vision.rcnns import ALL, as_tensor, loaded, network_of, pixels
 
 NAME = "maskrcnn_resnet50_fpn"

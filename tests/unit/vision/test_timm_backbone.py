@@ -16,7 +16,8 @@ from pixvec.vision.digest import file_sha256
 from pixvec.vision.preprocess import Fit
 from pixvec.vision.registry import load
 from pixvec.vision.weights import WeightSource
-from tests.unit.vision.networks import cosines, normalised, one_thread, saved, settled, squares
+from tests.one_thread import one_thread
+from tests.unit.vision.networks import cosines, normalised, saved, settled, squares
 
 ALIKE = 0.999
 SMALL = "resnet10t"

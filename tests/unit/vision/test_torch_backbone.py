@@ -14,6 +14,7 @@ from pixvec.vision.extractor import Extractor
 from pixvec.vision.preprocess import Preprocess
 from pixvec.vision.registry import describe, load
 from pixvec.vision.weights import CHECKPOINTS, WeightSource
+from tests.one_thread import one_thread
 from tests.pictures import make_picture
 
 NAME = "mobilenet_v3_small"
@@ -22,12 +23,9 @@ ALIKE = 0.999
 
 
 @pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    # Threads that wait for each other on a busy machine would take most of the time of these tests.
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+def threads() -> Iterator[None]:
+    with one_thread():
+        yield
 
 
 def network() -> torch.nn.Module:

@@ -14,7 +14,8 @@ from pixvec.vision.architectures import ARCHITECTURES
 from pixvec.vision.model_name import Pooling, PoolingChoice
 from pixvec.vision.registry import load
 from pixvec.vision.weights import WeightSource
-from tests.unit.vision.networks import cosines, normalised, one_thread, saved, settled, squares
+from tests.one_thread import one_thread
+from tests.unit.vision.networks import cosines, normalised, saved, settled, squares
 
 # Half precision, where the machine has it, agrees with single precision to this cosine.
 ALIKE = 0.999

@@ -13,9 +13,9 @@ from pixvec.vision.detectors import load_detector
 from pixvec.vision.weights import WeightSource
 from tests.average_precision import OVERLAP, Marked, mean_average_precision, overlap
 from tests.detectors import DIM, NAME
+from tests.one_thread import one_thread
 from tests.pictures import encode
 from tests.scenes import SHAPES, Scene, scenes
-from tests.unit.vision.networks import one_thread
 
 SIZE = (224, 224)
 # None of those that it was trained on.
