@@ -18,6 +18,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
+import torch
 
 from benchmarks.bare_models import CLIP, HANDCRAFTED, NAMES, Bare, Subject, subject
 from benchmarks.embed_gpu import measure_gpu
@@ -180,6 +181,9 @@ def main() -> None:
         measure_gpu(report, quick=options.quick)
         report.finish(options.json)
         return
+    if torch.cuda.is_available():
+        # Networks run there whenever there is one.
+        report.figure("GPU", torch.cuda.get_device_name())
     effort = Effort(3, 2.0, 0.4, 0.3) if options.quick else Effort(7, 60.0, 2.0, 2.0)
     contents = load_pictures(options.pictures, BATCH)
     for name in options.models or ((*QUICK, *HANDCRAFTED) if options.quick else NAMES):

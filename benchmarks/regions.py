@@ -129,6 +129,8 @@ def main() -> None:
     contents = load_pictures(options.pictures, 4 if options.quick else 16)
     rounds = 3 if options.quick else 5
     report = Report("regions")
+    if torch.cuda.is_available():
+        report.figure("GPU", torch.cuda.get_device_name())
     with TemporaryDirectory() as folder, started_batcher() as batcher:
         image_file = random_weights(CROP_MODEL, Path(folder))
         image_model = load(CROP_MODEL, WeightSource({CROP_MODEL: image_file}, download=False))
