@@ -22,12 +22,18 @@ class FusedScores:
         self._vectors = vectors
         self._known: dict[str, dict[str, float]] = {each.name: {} for each in plans}
         self._ordinals: dict[str, int] = {}
+        self._missing: set[int] = set()
         self._regions = next((each.name for each in plans if each.plan.space.kind is SpaceKind.REGION), "")
 
     @property
     def by_space(self) -> Mapping[str, Mapping[str, float]]:
         """The scores that are known: of each space by image id."""
         return self._known
+
+    @property
+    def missing(self) -> frozenset[int]:
+        """The shards that did not say how well their images fit when they were asked."""
+        return frozenset(self._missing)
 
     @property
     def of_regions(self) -> bool:
@@ -57,8 +63,9 @@ class FusedScores:
         for begin in range(0, len(missing), _IDS_A_CALL):
             some = tuple(missing[begin : begin + _IDS_A_CALL])
             wanted = StoredScoresQuery(plan.collection, fused.name, some, plan.wait_for, vector.data, 1, vector.digest)
-            found = await self._scatter.scores(wanted, deadline, complete=plan.complete)
-            for image_id, rows in found.items():
+            scored = await self._scatter.scores(wanted, deadline, complete=plan.complete)
+            self._missing |= scored.missing
+            for image_id, rows in scored.found.items():
                 self._note(fused.name, image_id, rows.scores[0], rows.ordinals[0])
 
     def _note(self, space: str, image_id: str, score: float, ordinal: int) -> None:

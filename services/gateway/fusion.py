@@ -48,12 +48,17 @@ class FusedSearch:
         scores = FusedScores(self._scatter, plans, vectors)
         for space, hits in lists.items():
             scores.take(space, hits)
-        candidates = list(dict.fromkeys(hit.image_id for hits in lists.values() for hit in hits))
-        await scores.complete(candidates, [each for each in plans if _counts(each, fusion)], deadline)
+        await scores.complete(_candidates(lists), [each for each in plans if _counts(each, fusion)], deadline)
+        answered -= scores.missing
+        lists = _of_shards(lists, answered, collection)
+        candidates = _candidates(lists)
         merging = time.perf_counter()
         best = await put_together(len(plans) * len(candidates), _best, query, fusion, plans, lists, scores, candidates)
         timings.merge = time.perf_counter() - merging
         await scores.complete([hit.image_id for hit in best], plans, deadline)
+        answered -= scores.missing
+        if missing := collection.shard_count - len(answered):
+            QUERY_SHARDS_MISSING.inc(missing)
         timings.search = time.perf_counter() - begun - timings.merge
         return _answer(best, scores, collection, answered, timings)
 
@@ -85,15 +90,8 @@ class FusedSearch:
         asked = [each for each in plans if each.fused.weight > 0]
         found = await all_of(self._gather(query, each, vectors[each.name], deadline) for each in asked)
         answered = frozenset.intersection(*(frozenset(each.answered) for each in found))
-        shards = asked[0].plan.collection.shard_count
         lists = {each.name: _hits(gathered, query) for each, gathered in zip(asked, found, strict=True)}
-        if len(answered) < shards:
-            QUERY_SHARDS_MISSING.inc(shards - len(answered))
-            lists = {
-                space: [hit for hit in hits if shard_of(hit.image_id, shards) in answered]
-                for space, hits in lists.items()
-            }
-        return lists, answered
+        return _of_shards(lists, answered, asked[0].plan.collection), answered
 
     async def _gather(
         self, query: Query, fused: FusedPlan, vector: QueryVectors, deadline: Deadline
@@ -128,6 +126,20 @@ def _counts(fused: FusedPlan, fusion: Fusion) -> bool:
 
 def _hits(gathered: Gathered[ShardAnswer], query: Query) -> list[Hit]:
     return best_first(hit for answer in gathered.answers for hit in answer.hits)[: _depth(query)]
+
+
+def _of_shards(
+    lists: Mapping[str, list[Hit]], answered: frozenset[int], collection: Collection
+) -> dict[str, list[Hit]]:
+    """Return the hits of the shards that answered."""
+    shards = collection.shard_count
+    if len(answered) == shards:
+        return dict(lists)
+    return {space: [hit for hit in hits if shard_of(hit.image_id, shards) in answered] for space, hits in lists.items()}
+
+
+def _candidates(lists: Mapping[str, Sequence[Hit]]) -> list[str]:
+    return list(dict.fromkeys(hit.image_id for hits in lists.values() for hit in hits))
 
 
 def _best(

@@ -9,6 +9,7 @@ from typing import Generic, TypeVar
 from pixvec.catalogue.sharding import shard_of
 from pixvec.catalogue.topology import Replica, Routing
 from pixvec.domain import Collection, ShardPosition
+from pixvec.errors import ShardUnavailable
 from pixvec.rpc.searcher_client import SearcherClient
 from pixvec.rpc.shard_search import BatchAnswer, RowScores, ShardAnswer, ShardScores, ShardSearch, ShardVectors
 from services.gateway.asking import Call, Round
@@ -49,6 +50,14 @@ class StoredScoresQuery:
     vectors: bytes
     rows: int
     digest: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class StoredScores:
+    """How well images fit, by id, as far as they are there; `missing`: shards that may hold some and did not answer."""
+
+    found: Mapping[str, RowScores]
+    missing: frozenset[int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +116,9 @@ class Scatter:
             raise gathered.unavailable(wanted.collection)
         return _together(gathered)
 
-    async def scores(self, wanted: StoredScoresQuery, deadline: Deadline, *, complete: bool) -> Mapping[str, RowScores]:
-        """Return how well those images that are there fit each query vector. See `Scatter`."""
+    async def scores(self, wanted: StoredScoresQuery, deadline: Deadline, *, complete: bool) -> StoredScores:
+        """Return how well those images that are there fit each query vector. `complete`: as in `Scatter`; otherwise
+        nothing is raised where no shard answers: all are missing then."""
 
         async def scored(address: str, shard: int, image_ids: list[str], timeout_s: float) -> Mapping[str, RowScores]:
             query = ShardScores(
@@ -123,7 +133,14 @@ class Scatter:
             )
             return await self._searchers.score(address, query, timeout_s)
 
-        return _together(await self._of_images(wanted, scored, deadline, complete=complete))
+        try:
+            gathered = await self._of_images(wanted, scored, deadline, complete=complete)
+        except ShardUnavailable:
+            if complete:
+                raise
+            shards = wanted.collection.shard_count
+            return StoredScores({}, frozenset(shard_of(image_id, shards) for image_id in wanted.image_ids))
+        return StoredScores(_together(gathered), frozenset(gathered.missing))
 
     async def _of_images(
         self,

@@ -20,8 +20,8 @@ from services.gateway.hydration import Hydration, Place, in_time
 from services.gateway.joint_ranking import candidates, joint_ranking
 from services.gateway.planner import Plan, plan_scene
 from services.gateway.query import Deadline, Timings
-from services.gateway.scatter import Scatter, StoredScoresQuery
-from services.gateway.scene import SceneAnswer, SceneHit, SceneObjects, SceneQuery
+from services.gateway.scatter import Scatter, StoredScores, StoredScoresQuery
+from services.gateway.scene import SceneAnswer, SceneObjects, SceneQuery
 from services.gateway.scene_objects import SceneResolver
 from services.gateway.stage_times import StageTimes
 
@@ -81,25 +81,27 @@ class Scenes:
             rows=len(objects.vectors),
         )
         gathered = await self._scatter.search_batch(plan.collection, search, deadline, complete=plan.complete)
-        if missing := len(gathered.missing):
-            QUERY_SHARDS_MISSING.inc(missing)
         timings.search = time.perf_counter() - begun
         merging = time.perf_counter()
         hits = depth * len(objects.vectors) * len(gathered.answers)
         ranked = await put_together(hits, merged, gathered.answers, depth)
         timings.merge = time.perf_counter() - merging
+        scored = await self._scored(query, plan, search, ranked, deadline, timings)
+        answered = len(gathered.answered - scored.missing)
+        if missing := plan.collection.shard_count - answered:
+            QUERY_SHARDS_MISSING.inc(missing)
         return SceneAnswer(
             query.image_id,
             objects,
             [_hits(each, query.limit) for each in ranked],
-            await self._joint(query, plan, search, ranked, deadline, timings),
+            joint_ranking(scored.found, query.limit, query.min_score),
             plan.space.name,
             plan.collection.shard_count,
-            len(gathered.answered),
+            answered,
             timings,
         )
 
-    async def _joint(
+    async def _scored(
         self,
         query: SceneQuery,
         plan: Plan,
@@ -107,18 +109,18 @@ class Scenes:
         ranked: list[RankedHits],
         deadline: Deadline,
         timings: Timings,
-    ) -> list[SceneHit]:
-        """Return the pictures that hold all objects."""
+    ) -> StoredScores:
+        """Return how well pictures hold each object, of those that may hold all."""
         image_ids = candidates(ranked, query.limit)
         if not image_ids:
-            return []
+            return StoredScores({}, frozenset())
         begun = time.perf_counter()
         wanted = StoredScoresQuery(
             plan.collection, plan.space.name, image_ids, plan.wait_for, search.vector, search.rows, search.digest
         )
         scored = await self._scatter.scores(wanted, deadline, complete=plan.complete)
         timings.search += time.perf_counter() - begun
-        return joint_ranking(scored, query.limit, query.min_score)
+        return scored
 
     async def _hydrated(self, answer: SceneAnswer, query: SceneQuery, plan: Plan, deadline: Deadline) -> SceneAnswer:
         collection_id, timings = plan.collection.collection_id, answer.timings

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from pixvec.domain import RegionSettings
+from pixvec.catalogue.sharding import shard_of
+from pixvec.domain import Consistency, RegionSettings, SeqToken, ShardPosition
 from pixvec.errors import DatabaseUnavailable, ImageNotFound, NoRegions, PictureNotRecognised, ShardUnavailable
 from pixvec.rpc.memory_embedder import vector_from_bytes
 from pixvec.rpc.shard_search import RankedHits, RowScores
@@ -159,6 +160,30 @@ async def test_shards_that_do_not_answer_are_left_out():
     answer = await ask(side, image=b"cat dog", limit=20)
     assert (answer.shards_total, answer.shards_answered) == (2, 1)
     assert 0 < len(answer.pictures) == len(answer.hits[0]) < 20
+
+
+@pytest.mark.parametrize("silent", [{"searcher-1"}, {"searcher-0", "searcher-1"}])
+@in_loop
+async def test_shards_that_do_not_score_are_missing_and_do_not_fail_a_finished_search(monkeypatch, silent):
+    side = ReadSide(2, 2, regions=RegionSettings("words"))
+    side.put_words(**{f"image-{number}": "cat dog" for number in range(20)})
+    side.split()
+    score = side.searchers.score
+
+    async def some(address, wanted, timeout_s):
+        if address in silent:
+            raise ShardUnavailable("busy")
+        return await score(address, wanted, timeout_s)
+
+    monkeypatch.setattr(side.searchers, "score", some)
+    answer = await ask(side, image=b"cat dog", limit=20)
+    assert answer.shards_answered == 2 - len(silent)
+    assert [len(hits) for hits in answer.hits] == [20, 20]
+    assert {shard_of(hit.image_id, 2) for hit in answer.pictures} == {0, 1} - {int(each[-1]) for each in silent}
+    token = SeqToken((ShardPosition(0, "memory", 1), ShardPosition(1, "memory", 1)))
+    session = SceneQuery("photos", image=b"cat dog", consistency=Consistency.SESSION, token=token)
+    with pytest.raises(ShardUnavailable):
+        await side.scenes.run(session, Deadline(0.3))
 
 
 @pytest.mark.parametrize(
