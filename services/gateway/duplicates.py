@@ -8,13 +8,17 @@ from dataclasses import dataclass, field, replace
 from pixvec.catalogue.duplicates import StoredPicture
 from pixvec.catalogue.interfaces import ImageReader
 from pixvec.domain import Consistency, Hit, Match, MatchKind, SeqToken
+from pixvec.errors import NotFound, Overloaded, Unavailable
 from pixvec.rpc.blocking import BlockingCalls
 from pixvec.rpc.comparer import Comparer
+from pixvec.telemetry.logging import get_logger
 from services.gateway.directory import Directory
-from services.gateway.matching import Matches, Matching, QueryPicture
+from services.gateway.matching import Matches, Matching, QueryPicture, reading_s
 from services.gateway.pictures import StoredPictures
 from services.gateway.queries import Queries
 from services.gateway.query import Deadline, Query, QueryAnswer, Timings
+
+log = get_logger(__name__)
 
 # Looked at at most: what is nearest by vector, and what is as near by its hash.
 _CANDIDATES = 32
@@ -89,15 +93,26 @@ class Duplicates:
     async def label(self, query: Query, answer: QueryAnswer, deadline: Deadline) -> QueryAnswer:
         """Say which of the first hits of a search for a whole picture are copies of it."""
         begun = time.perf_counter()
-        collection_id = (await self._directory.collection(query.collection)).collection_id
-        if query.image:
-            picture = await asyncio.to_thread(QueryPicture.of_bytes, query.image)
-        else:
-            picture = QueryPicture((await self._pictures.known(collection_id, query.image_id)).content_hash)
         first = [hit.image_id for hit in answer.hits[:MATCHED_HITS]]
-        matches = await self._matching.match_ids(collection_id, picture, first, deadline)
+        matches = await self._matches(query, first, deadline)
         answer.timings.total += time.perf_counter() - begun
         return replace(answer, matches=matches.by_id, matches_missing=matches.missing)
+
+    async def _matches(self, query: Query, image_ids: Sequence[str], deadline: Deadline) -> Matches:
+        """Return what hits are to the query. They are found, so what fails now only leaves them unmatched."""
+        try:
+            async with asyncio.timeout(reading_s(deadline)):
+                collection_id = (await self._directory.collection(query.collection)).collection_id
+                picture = await self._picture(query, collection_id)
+        except (Unavailable, Overloaded, NotFound, TimeoutError) as error:
+            log.info("matches_missing", error=str(error))
+            return Matches.none_of(image_ids)
+        return await self._matching.match_ids(collection_id, picture, image_ids, deadline)
+
+    async def _picture(self, query: Query, collection_id: int) -> QueryPicture:
+        if query.image:
+            return await asyncio.to_thread(QueryPicture.of_bytes, query.image)
+        return QueryPicture((await self._pictures.known(collection_id, query.image_id)).content_hash)
 
     async def _asked(self, query: DuplicatesQuery, collection_id: int) -> tuple[QueryPicture, Query]:
         """Return the picture, and the search for what is near it by vector."""

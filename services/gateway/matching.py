@@ -19,6 +19,11 @@ log = get_logger(__name__)
 # What comparing may take at most, and of the time that is left.
 _LIMIT_S = 10.0
 _SHARE = 0.8
+# After that share nobody waits for the worker any more: what is left is for the way back.
+_CALL_SHARE = 0.9
+# What is read for hits that are already found.
+_READ_LIMIT_S = 2.0
+_READ_SHARE = 0.5
 _CORNERS = ((0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0))
 
 
@@ -44,6 +49,11 @@ class Matches:
     compared: int
     missing: bool
 
+    @staticmethod
+    def none_of(image_ids: Sequence[str]) -> "Matches":
+        """Return what is known of pictures none of which could be compared."""
+        return Matches(dict.fromkeys(image_ids, Match(MatchKind.SIMILAR)), 0, missing=True)
+
 
 class Matching:
     """Equal bytes are told apart here; for the rest the workers look."""
@@ -58,11 +68,11 @@ class Matching:
     ) -> Matches:
         """Say what images are to the query. Where the metadata store cannot be reached, none was compared."""
         try:
-            async with asyncio.timeout(deadline.left_s):
+            async with asyncio.timeout(reading_s(deadline)):
                 found = await self._sql.read(self._images.pictures, collection_id, image_ids)
         except (Unavailable, Overloaded, TimeoutError) as error:
             log.info("matches_missing", error=str(error))
-            return Matches(dict.fromkeys(image_ids, Match(MatchKind.SIMILAR)), 0, missing=True)
+            return Matches.none_of(image_ids)
         matches = await self.match(query, list(found.values()), deadline)
         unknown = [image_id for image_id in image_ids if image_id not in found]
         by_id = {**matches.by_id, **dict.fromkeys(unknown, Match(MatchKind.SIMILAR))}
@@ -82,10 +92,16 @@ class Matching:
             return [Comparison(compared=False)] * len(others)
         limit_s = min(_LIMIT_S, _SHARE * left_s)
         try:
-            return await self._comparer.compare(query.image or query.content_hash, others, limit_s, left_s)
+            shown = query.image or query.content_hash
+            return await self._comparer.compare(shown, others, limit_s, _CALL_SHARE * left_s)
         except (Unavailable, Overloaded, ContentNotFound) as error:
             log.info("matches_missing", error=error.message)
             return [Comparison(compared=False)] * len(others)
+
+
+def reading_s(deadline: Deadline) -> float:
+    """Return what may pass before hits that are found go without what they are to the query."""
+    return min(_READ_LIMIT_S, _READ_SHARE * deadline.left_s)
 
 
 def _match(picture: StoredPicture, compared: Comparison | None) -> Match:

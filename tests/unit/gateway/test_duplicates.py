@@ -1,5 +1,6 @@
 """FindDuplicates over twins in memory, where a picture is its words: one lies in another that has all of them."""
 
+import asyncio
 import hashlib
 from dataclasses import replace
 
@@ -7,12 +8,24 @@ import pytest
 
 from pixvec.blobs.store import path_of
 from pixvec.catalogue.interfaces import EmbeddedItem, NewItem
+from pixvec.catalogue.memory import in_memory
 from pixvec.domain import MatchKind, OnDuplicate, OnExisting, RegionSettings
-from pixvec.errors import CollectionNotFound, EmbedderUnavailable, ImageNotFound, PictureNotRecognised
+from pixvec.errors import (
+    CollectionNotFound,
+    DatabaseUnavailable,
+    EmbedderUnavailable,
+    ImageNotFound,
+    Overloaded,
+    PictureNotRecognised,
+    PixvecError,
+)
+from pixvec.rpc.comparer import MemoryComparer
 from services.gateway.duplicate_converters import to_duplicates_response
 from services.gateway.duplicates import DuplicatesQuery
+from services.gateway.matching import Matching, QueryPicture
 from services.gateway.query import Deadline, Query
 from services.gateway.query_converters import to_query_response
+from tests.fake_time import in_fake_time
 from tests.in_loop import in_loop
 from tests.unit.gateway.reading import ReadSide
 
@@ -157,6 +170,51 @@ async def test_hits_of_a_search_can_be_told_apart_too(side: ReadSide, asked: dic
     }
     hits = {hit.image_id: hit for hit in to_query_response(answer).hits}
     assert (hits["boat"].match.inliers, hits["car"].match.kind) == (2, 3)
+
+
+@pytest.mark.parametrize("error", [DatabaseUnavailable("down"), Overloaded("busy"), ImageNotFound("gone")])
+@in_loop
+async def test_hits_that_are_found_are_given_without_the_metadata_store(
+    side: ReadSide, monkeypatch: pytest.MonkeyPatch, error: PixvecError
+) -> None:
+    query = Query("photos", match=True, image_id="crop")
+    found = await side.queries.run(query, Deadline(30))
+
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(side.catalogue.images, "get", fail)
+    answer = await side.duplicates.label(query, found, Deadline(30))
+    assert answer.hits == found.hits
+    assert answer.matches_missing
+    assert {match.kind for match in answer.matches.values()} == {SIMILAR}
+
+
+@in_loop
+async def test_comparing_leaves_time_for_the_way_back(side: ReadSide) -> None:
+    given: list[float] = []
+
+    async def busy(*asked: float) -> None:
+        given.extend(asked[2:])
+        raise EmbedderUnavailable("no worker answers")
+
+    side.comparer.compare = busy
+    await find(side, image_id="crop")
+    limit_s, timeout_s = given
+    assert limit_s == 10
+    assert 20 < timeout_s < 27.1
+
+
+@in_fake_time
+async def test_hits_do_not_wait_for_a_metadata_store_that_hangs() -> None:
+    class Hanging:
+        async def read(self, *_: object) -> None:
+            await asyncio.Event().wait()
+
+    matching = Matching(in_memory().images, MemoryComparer(dict[str, bytes]().__getitem__), Hanging())
+    matches = await matching.match_ids(1, QueryPicture("ab"), ["a"], Deadline(3000))
+    assert (matches.by_id["a"].kind, matches.missing) == (SIMILAR, True)
+    assert asyncio.get_running_loop().time() == 2
 
 
 @in_loop
