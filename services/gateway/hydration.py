@@ -3,7 +3,7 @@
 import asyncio
 import functools
 import time
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from typing import TypeAlias, TypeVar
 
 from pixvec.catalogue.interfaces import ImageReader
@@ -71,6 +71,27 @@ class Hydration:
                     field="limit",
                 )
         return found
+
+
+def check_size(
+    image_ids: Iterable[str],
+    places: Iterable[Place],
+    attributes: Mapping[str, Attributes] | None,
+    regions: Mapping[Place, Region] | None,
+    fewer: str,
+) -> None:
+    """Raise InvalidRequest, saying what to ask `fewer` of, for an answer that is more than a message carries: with the
+    attributes of `image_ids` and the regions of `places`, each as often as the answer repeats it."""
+    of_images = {image_id: attributes_size(each) for image_id, each in (attributes or {}).items()}
+    of_regions = {place: _size(each) for place, each in (regions or {}).items()}
+    size = sum(len(image_id) + of_images.get(image_id, 0) for image_id in image_ids)
+    size += sum(len(place[0]) + of_regions.get(place, 0) for place in places)
+    if size > MAX_BYTES:
+        raise InvalidRequest(
+            f"the answer takes {-(-size // 2**20):,} MiB, more than {MAX_BYTES // 2**20}: lower {fewer}, or ask without"
+            " attributes or masks",
+            field="limit",
+        )
 
 
 async def in_time(hydrating: Awaitable[_Found], left_s: float, timings: Timings) -> _Found | None:

@@ -13,7 +13,7 @@ from pixvec.telemetry.metrics import QUERY_SHARDS_MISSING
 from services.gateway.directory import Directory
 from services.gateway.fusion import FusedSearch
 from services.gateway.gathered import Gathered
-from services.gateway.hydration import Hydration, in_time
+from services.gateway.hydration import Hydration, Place, check_size, in_time
 from services.gateway.pictures import StoredPictures
 from services.gateway.planner import Plan, plan_query
 from services.gateway.query import Deadline, Query, QueryAnswer, Timings
@@ -98,7 +98,7 @@ class Queries:
 
     async def _hydrated(self, answer: QueryAnswer, query: Query, collection_id: int, deadline: Deadline) -> QueryAnswer:
         hits, timings = answer.hits, answer.timings
-        attributes, regions = None, None
+        attributes, regions, places = None, None, list[Place]()
         if query.attributes:
             reading = self._hydration.attributes(collection_id, [hit.image_id for hit in hits])
             attributes = await in_time(reading, deadline.left_s, timings)
@@ -106,6 +106,7 @@ class Queries:
             places = [(hit.image_id, hit.ordinal) for hit in hits]
             looking = self._hydration.regions(collection_id, places, with_masks=query.masks)
             regions = await in_time(looking, deadline.left_s, timings)
+        check_size([hit.image_id for hit in hits], places, attributes, regions, "limit")
         return replace(
             answer,
             attributes=attributes,

@@ -16,7 +16,7 @@ from pixvec.rpc.shard_search import RankedHits, ShardSearch
 from pixvec.telemetry.metrics import QUERY_SHARDS_MISSING
 from services.gateway.batches import merged
 from services.gateway.directory import Directory
-from services.gateway.hydration import Hydration, Place, in_time
+from services.gateway.hydration import Hydration, Place, check_size, in_time
 from services.gateway.joint_ranking import candidates, joint_ranking
 from services.gateway.planner import Plan, plan_scene
 from services.gateway.query import Deadline, Timings
@@ -126,13 +126,14 @@ class Scenes:
         collection_id, timings = plan.collection.collection_id, answer.timings
         attributes, regions = None, None
         if query.attributes:
-            reading = self._hydration.attributes(
-                collection_id, list({image_id: None for image_id, _ in _places(answer)})
-            )
+            reading = self._hydration.attributes(collection_id, list(dict.fromkeys(_image_ids(answer))))
             attributes = await in_time(reading, deadline.left_s, timings)
         if query.regions:
-            looking = self._hydration.regions(collection_id, _places(answer), with_masks=query.masks)
+            looking = self._hydration.regions(
+                collection_id, list(dict.fromkeys(_places(answer))), with_masks=query.masks
+            )
             regions = await in_time(looking, deadline.left_s, timings)
+        check_size(_image_ids(answer), _places(answer), attributes, regions, "limit or max_objects")
         return replace(
             answer,
             attributes=attributes,
@@ -148,7 +149,12 @@ def _hits(ranked: RankedHits, limit: int) -> list[Hit]:
 
 
 def _places(answer: SceneAnswer) -> list[Place]:
-    """Return every region that the answer names, each once."""
+    """Return every region that the answer names, as often as it does."""
     found = [(hit.image_id, hit.ordinal) for hits in answer.hits for hit in hits]
     held = [(each.image_id, ordinal) for each in answer.pictures for ordinal in each.objects.ordinals]
-    return list(dict.fromkeys(found + held))
+    return found + held
+
+
+def _image_ids(answer: SceneAnswer) -> list[str]:
+    """Return every image that the answer names, as often as it does."""
+    return [hit.image_id for hits in answer.hits for hit in hits] + [each.image_id for each in answer.pictures]

@@ -118,6 +118,20 @@ async def test_more_masks_than_an_answer_carries_are_refused(monkeypatch):
     assert len((await ask(side, region_id="sky#0", regions=True, limit=2)).hits) == 2
 
 
+@in_loop
+async def test_attributes_and_masks_share_what_an_answer_carries(monkeypatch):
+    side = reader()
+    plenty = {image_id: {"text": "x" * 300} for image_id in PICTURES}
+    monkeypatch.setattr(side.catalogue.images, "attributes", lambda _, ids: {each: plenty[each] for each in ids})
+    monkeypatch.setattr("services.gateway.hydration.MAX_BYTES", 1500)
+    query = {"region_id": "sky#0", "regions": True, "masks": True}
+    assert len((await ask(side, **query)).hits) == 4
+    assert len((await ask(side, region_id="sky#0", attributes=True)).hits) == 4
+    with pytest.raises(InvalidRequest, match="lower limit, or ask without attributes or masks") as caught:
+        await ask(side, **query, attributes=True)
+    assert caught.value.field == "limit"
+
+
 @pytest.mark.parametrize("region_id", ["pets#3", "pets#99", "gone#0", "blank#0"])
 @in_loop
 async def test_a_region_that_is_not_there(region_id):

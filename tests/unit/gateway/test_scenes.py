@@ -5,7 +5,14 @@ import pytest
 
 from pixvec.catalogue.sharding import shard_of
 from pixvec.domain import Consistency, RegionSettings, SeqToken, ShardPosition
-from pixvec.errors import DatabaseUnavailable, ImageNotFound, NoRegions, PictureNotRecognised, ShardUnavailable
+from pixvec.errors import (
+    DatabaseUnavailable,
+    ImageNotFound,
+    InvalidRequest,
+    NoRegions,
+    PictureNotRecognised,
+    ShardUnavailable,
+)
 from pixvec.rpc.memory_embedder import vector_from_bytes
 from pixvec.rpc.shard_search import RankedHits, RowScores
 from services.gateway.joint_ranking import candidates, joint_ranking
@@ -131,6 +138,21 @@ async def test_what_is_known_of_regions_and_pictures_comes_along_when_asked():
     assert bare.objects[0].region.region_id == ""
     assert bare.objects[0].region.box.x2 == 8
     assert not bare.objects[0].hits[0].region.HasField("box")
+
+
+@in_loop
+async def test_what_an_answer_repeats_counts_as_often_as_it_does(monkeypatch):
+    side = ReadSide(2, regions=RegionSettings("words"))
+    side.put_words(**{f"image-{number}": "cat dog" for number in range(20)})
+    query = {"image": b"cat dog cat dog", "limit": 20}
+    # Forty regions once each are less.
+    monkeypatch.setattr("services.gateway.hydration.MAX_BYTES", 6000)
+    for wanted in ({"regions": True, "masks": True}, {"attributes": True, "regions": True}):
+        with pytest.raises(InvalidRequest, match="lower limit or max_objects, or ask without attributes") as caught:
+            await ask(side, **query, **wanted)
+        assert caught.value.field == "limit"
+    assert len((await ask(side, **query)).pictures) == 20
+    assert len((await ask(side, **query | {"limit": 2}, regions=True, masks=True)).pictures) == 2
 
 
 @in_loop
