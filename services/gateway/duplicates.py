@@ -79,11 +79,12 @@ class Duplicates:
         begun = time.perf_counter()
         collection_id = (await self._directory.collection(query.collection)).collection_id
         picture, search = await self._asked(query, collection_id)
+        searching = asyncio.ensure_future(self._queries.run(search, deadline))
         looking = asyncio.ensure_future(self._alike(query, picture, collection_id, deadline))
         try:
-            answer = await self._queries.run(search, deadline)
-            alike = await looking
+            answer, alike = await asyncio.gather(searching, looking)
         finally:
+            searching.cancel()
             looking.cancel()
         candidates = await self._candidates(query, alike, answer.hits, collection_id)
         matches = await self._matching.match(picture, candidates, deadline)

@@ -1,6 +1,7 @@
 """FindDuplicates over twins in memory, where a picture is its words: one lies in another that has all of them."""
 
 import asyncio
+import gc
 import hashlib
 from dataclasses import replace
 
@@ -145,6 +146,17 @@ async def test_what_cannot_be_found_or_read_is_an_error(side: ReadSide) -> None:
         await find(side, image=b"bad picture")
     with pytest.raises(CollectionNotFound):
         await side.duplicates.find(DuplicatesQuery("nothing", image=b"lake"), Deadline(30))
+
+
+@in_loop
+async def test_no_failure_is_left_for_nobody_to_see(side: ReadSide) -> None:
+    unseen: list[dict[str, object]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: unseen.append(context))
+    with pytest.raises(PictureNotRecognised):
+        await find(side, image=b"bad picture")
+    await asyncio.sleep(0)
+    gc.collect()
+    assert unseen == []
 
 
 @in_loop
