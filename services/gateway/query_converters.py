@@ -47,7 +47,7 @@ def to_query(request: pb.QueryRequest) -> Query:
         attributes=request.include.attributes,
         regions=request.include.regions,
         masks=request.include.masks,
-        match=request.include.match and not request.HasField("box") and bool(request.image or request.image_id),
+        match=request.include.match,
     )
 
 

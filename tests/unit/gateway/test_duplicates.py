@@ -6,7 +6,9 @@ import hashlib
 from dataclasses import replace
 
 import pytest
+from google.protobuf import text_format
 
+from pixvec.api.v1 import search_service_pb2 as pb
 from pixvec.blobs.store import path_of
 from pixvec.catalogue.interfaces import EmbeddedItem, NewItem
 from pixvec.catalogue.memory import in_memory
@@ -21,6 +23,7 @@ from pixvec.errors import (
     PixvecError,
 )
 from pixvec.rpc.comparer import MemoryComparer
+from pixvec.rpc.validation import RulesBroken, check
 from services.gateway.duplicate_converters import to_duplicates_response
 from services.gateway.duplicates import DuplicatesQuery
 from services.gateway.matching import Matching, QueryPicture
@@ -149,7 +152,15 @@ async def test_what_cannot_be_found_or_read_is_an_error(side: ReadSide) -> None:
 
 
 @in_loop
-async def test_no_failure_is_left_for_nobody_to_see(side: ReadSide) -> None:
+async def test_no_failure_is_left_for_nobody_to_see(side: ReadSide, monkeypatch: pytest.MonkeyPatch) -> None:
+    embed = side.embedder.embed_images
+
+    async def embed_last(*asked: object) -> object:
+        for _ in range(3):
+            await asyncio.sleep(0)
+        return await embed(*asked)
+
+    monkeypatch.setattr(side.embedder, "embed_images", embed_last)
     unseen: list[dict[str, object]] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: unseen.append(context))
     with pytest.raises(PictureNotRecognised):
@@ -227,6 +238,23 @@ async def test_hits_do_not_wait_for_a_metadata_store_that_hangs() -> None:
     matches = await matching.match_ids(1, QueryPicture("ab"), ["a"], Deadline(3000))
     assert (matches.by_id["a"].kind, matches.missing) == (SIMILAR, True)
     assert asyncio.get_running_loop().time() == 2
+
+
+@pytest.mark.parametrize(
+    "query", ['image: "a" box { x2: 1 y2: 1 }', 'text: "a"', 'vector { data: "abcd" }', 'region_id: "a#0"']
+)
+def test_only_whole_pictures_are_matched(query: str) -> None:
+    with pytest.raises(RulesBroken, match="match is for a whole picture: image or image_id without a box"):
+        check(text_format.Parse(f'collection: "photos" {query} include {{ match: true }}', pb.QueryRequest()))
+    check(text_format.Parse(f'collection: "photos" {query} include {{ attributes: true }}', pb.QueryRequest()))
+
+
+@pytest.mark.parametrize("query", ['image: "a"', 'image_id: "a"'])
+def test_objects_of_scenes_are_not_matched(query: str) -> None:
+    asked = f'collection: "photos" {query} include {{ match: true }}'
+    check(text_format.Parse(asked, pb.QueryRequest()))
+    with pytest.raises(RulesBroken, match="use FindDuplicates"):
+        check(text_format.Parse(asked, pb.QuerySceneRequest()))
 
 
 @in_loop
