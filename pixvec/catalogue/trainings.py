@@ -103,7 +103,8 @@ def check_unused(
         raise FailedPrecondition(
             f"model {name!r} is what vectors of {', '.join(users)} are made with: delete those collections first"
         )
-    built = [each.name for each in (*models, *trainings) if needed.search(each.base_model)]
+    bases = [*((each.name, each.base_model) for each in models), *((each.name, each.base_model) for each in trainings)]
+    built = [each for each, base_model in bases if needed.search(base_model)]
     if built:
         raise FailedPrecondition(f"models {', '.join(built)} are fitted on {name!r}: delete those first")
 
