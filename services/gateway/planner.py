@@ -8,12 +8,16 @@ import numpy.typing as npt
 
 from pixvec.domain import Collection, Consistency, Metric, ShardPosition, Space, SpaceKind
 from pixvec.errors import InvalidRequest, InvalidVector, NoRegions, NoTextTower, SpaceNotFound
+from pixvec.rpc.channels import MAX_MESSAGE_BYTES
 from services.gateway.query import BatchQuery, ClassifyQuery, Query
 from services.gateway.scene import SceneQuery
 
 MAX_BATCH_QUERIES = 1_000
 # Keeps an answer within a message: an id has up to 512 bytes.
 MAX_BATCH_HITS = 100_000
+# Keeps vectors within a message: numbers of four bytes. Those that come in one go on in one, with more beside them.
+MAX_CALL_NUMBERS = 8_000_000
+MAX_SENT_NUMBERS = (MAX_MESSAGE_BYTES - 2**20) // 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +65,19 @@ def plan_batch(batch: BatchQuery, collection: Collection) -> Plan:
         )
     if batch.vectors:
         check_vectors(batch.vectors, batch.dim, plan.space)
+    _check_numbers(batch, plan.space)
     return plan
+
+
+def _check_numbers(batch: BatchQuery, space: Space) -> None:
+    fitting = (MAX_SENT_NUMBERS if batch.vectors else MAX_CALL_NUMBERS) // space.dim
+    if batch.count > fitting:
+        kinds = {"images": batch.images, "image_ids": batch.image_ids, "texts": batch.texts, "vectors": batch.vectors}
+        raise InvalidRequest(
+            f"{batch.count} vectors of {space.dim} dimensions are more than a batch carries in space {space.name!r}:"
+            f" send at most {fitting} queries at once",
+            field=next(kind for kind, given in kinds.items() if given),
+        )
 
 
 def plan_classification(query: ClassifyQuery, collection: Collection) -> Plan:

@@ -8,13 +8,15 @@ from pixvec.domain import ItemError
 from pixvec.errors import ImageNotFound, PixvecError
 from pixvec.rpc.embedder_client import EmbedderClient
 from services.gateway.combination import weighted_sum
-from services.gateway.planner import Plan
+from services.gateway.planner import MAX_CALL_NUMBERS, Plan
 from services.gateway.query import BatchQuery, Deadline, Part, Query, Timings
 from services.gateway.scatter import Scatter, StoredVectorsQuery
 
 # What the embedder takes at once.
 IMAGES_A_CALL = 256
 _TEXTS_A_CALL = 256
+# Of an image that has no vector of its own.
+LINKED = "one that is linked as a duplicate is searched by its original, see `duplicate_of` of GetImage"
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +105,9 @@ class QueryResolver:
 
     async def _read(self, texts: Sequence[str], plan: Plan, deadline: Deadline, timings: Timings) -> list[bytes]:
         space, rows = plan.reader, list[bytes]()
-        for begin in range(0, len(texts), _TEXTS_A_CALL):
-            some = texts[begin : begin + _TEXTS_A_CALL]
+        size = _a_call(_TEXTS_A_CALL, space.dim)
+        for begin in range(0, len(texts), size):
+            some = texts[begin : begin + size]
             embedded = await self._embedder.embed_texts(space.model, space.digest, some, deadline.left_s)
             timings.queue += embedded.queue_s
             timings.inference += embedded.inference_s
@@ -115,8 +118,9 @@ class QueryResolver:
         self, images: Sequence[bytes], plan: Plan, deadline: Deadline, timings: Timings
     ) -> list[bytes | ItemError]:
         space, results = plan.space, list[bytes | ItemError]()
-        for begin in range(0, len(images), IMAGES_A_CALL):
-            some = images[begin : begin + IMAGES_A_CALL]
+        size = _a_call(IMAGES_A_CALL, space.dim)
+        for begin in range(0, len(images), size):
+            some = images[begin : begin + size]
             embedded = await self._embedder.embed_images(space.model, space.digest, some, deadline.left_s)
             timings.queue += embedded.queue_s
             timings.decode += embedded.decode_s
@@ -132,6 +136,11 @@ class QueryResolver:
         found = await self._scatter.vectors(wanted, deadline, complete=plan.complete)
         size = 4 * plan.space.dim
         return [found[image_id][:size] if image_id in found else None for image_id in image_ids]
+
+
+def _a_call(most: int, dim: int) -> int:
+    """Return how many vectors of this dimension the embedder is asked for at once."""
+    return min(most, max(1, MAX_CALL_NUMBERS // dim))
 
 
 def _in_order(
@@ -155,6 +164,6 @@ def _in_order(
 def _not_found(image_id: str, plan: Plan, which: str = "", field: str = "image_id") -> ImageNotFound:
     return ImageNotFound(
         f"{which}{plan.collection.name} holds no searchable image {image_id!r}; check the id, or wait until it is"
-        " indexed",
+        f" indexed; {LINKED}",
         field=field,
     )

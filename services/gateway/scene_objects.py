@@ -10,6 +10,7 @@ from pixvec.rpc.embedder_client import EmbedderClient
 from services.gateway.planner import Plan
 from services.gateway.query import Deadline, Timings
 from services.gateway.region_vectors import picture_error
+from services.gateway.resolver import LINKED
 from services.gateway.scatter import Scatter, StoredVectorsQuery
 from services.gateway.scene import SceneObjects, SceneQuery
 
@@ -64,7 +65,7 @@ class SceneResolver:
         if not await self._vectors(image_id, plan.collection.spaces[0], plan, deadline):
             raise ImageNotFound(
                 f"{plan.collection.name} holds no searchable image {image_id!r}; check the id, or wait until it is"
-                " indexed",
+                f" indexed; {LINKED}",
                 field="image_id",
             )
 

@@ -109,6 +109,52 @@ async def test_the_stages_of_a_batch_are_measured():
     assert [now - then for now, then in zip(after, before, strict=True)] == [1, 2, 2, 1]
 
 
+@pytest.mark.parametrize(
+    "batch",
+    [
+        {"images": (b"a",) * 4},
+        {"image_ids": ("a",) * 4},
+        {"texts": ("a",) * 4},
+        {"vectors": vectors(*"abcd")},
+    ],
+)
+@in_loop
+async def test_more_numbers_than_a_message_carries_are_refused_and_how_many_do_is_said(monkeypatch, batch):
+    side = ReadSide(takes_text=True)
+    side.put("a", "b")
+    for most in ("MAX_CALL_NUMBERS", "MAX_SENT_NUMBERS"):
+        monkeypatch.setattr(f"services.gateway.planner.{most}", 4 * DIM - 1)
+    with pytest.raises(InvalidRequest, match="send at most 3 queries at once") as caught:
+        await ask(side, **batch)
+    assert [caught.value.field] == list(batch)
+    ((kind, queries),) = batch.items()
+    fewer = queries[: 3 * 4 * DIM if kind == "vectors" else 3]
+    assert len((await ask(side, **{kind: fewer})).results) == 3
+
+
+@in_loop
+async def test_long_vectors_are_made_fewer_at_once(monkeypatch):
+    side = ReadSide(takes_text=True)
+    side.put(*IDS)
+    made = []
+
+    def noted(method):
+        async def embed(model, digest, items, *rest):
+            made.append(len(items))
+            return await method(model, digest, items, *rest)
+
+        return embed
+
+    for kind in ("embed_images", "embed_texts"):
+        monkeypatch.setattr(side.embedder, kind, noted(getattr(side.embedder, kind)))
+    for most, sizes in ((2 * DIM, [2, 2, 1]), (DIM - 1, [1] * 5)):
+        monkeypatch.setattr("services.gateway.resolver.MAX_CALL_NUMBERS", most)
+        await ask(side, images=tuple(name.encode() for name in IDS[:5]))
+        await ask(side, texts=tuple(IDS[:5]))
+        assert made == sizes * 2
+        made.clear()
+
+
 @in_loop
 async def test_stored_vectors_are_asked_for_once_a_shard():
     side = ReadSide(2)

@@ -220,6 +220,7 @@ async def test_what_is_no_picture_is_refused(query, error, field):
     with pytest.raises(error) as caught:
         await ask(reader(), **query)
     assert caught.value.field == field
+    assert error is not ImageNotFound or "by its original, see `duplicate_of`" in caught.value.message
 
 
 @in_loop
