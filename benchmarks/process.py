@@ -15,7 +15,8 @@ from typing import Any
 from unittest import mock
 
 from pixvec.catalogue import postgres
-from pixvec.catalogue.interfaces import Catalogue, FeedPage
+from pixvec.catalogue.feed import FeedPage
+from pixvec.catalogue.interfaces import Catalogue
 from pixvec.catalogue.memory import in_memory
 from pixvec.catalogue.memory.collections import MemoryCollectionStore
 from pixvec.catalogue.memory.feed_reader import MemoryFeedReader

@@ -11,15 +11,8 @@ from typing import TypeVar
 
 from pixvec.blobs.store import BlobStore
 from pixvec.catalogue.attempts import pause_s
-from pixvec.catalogue.interfaces import (
-    Catalogue,
-    ChunkRef,
-    EmbeddedItem,
-    FailedItem,
-    FeedBatch,
-    LeasedChunk,
-    LeasedItem,
-)
+from pixvec.catalogue.feed import FeedBatch
+from pixvec.catalogue.interfaces import Catalogue, ChunkRef, EmbeddedItem, FailedItem, LeasedChunk, LeasedItem
 from pixvec.domain import IngestStage
 from pixvec.errors import Unavailable
 from pixvec.jobs.queue import ChunkQueue

@@ -7,7 +7,7 @@ from typing import Protocol
 
 import grpc
 
-from pixvec.catalogue.interfaces import FeedBatch
+from pixvec.catalogue.feed import FeedBatch
 from pixvec.catalogue.topology import Routing, TopologyStore
 from pixvec.errors import PixvecError
 from pixvec.internal.v1 import searcher_service_pb2 as pb

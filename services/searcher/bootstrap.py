@@ -8,7 +8,7 @@ from pixvec.backups.fetching import fetch_files
 from pixvec.backups.manifest import read_manifest
 from pixvec.blobs.store import FileStore
 from pixvec.catalogue.bases import BaseStore
-from pixvec.catalogue.interfaces import FeedPage
+from pixvec.catalogue.feed import FeedPage
 from pixvec.domain import BaseSnapshot
 from pixvec.errors import BackupDamaged, PixvecError, ShardUnavailable
 from pixvec.index.durable import Damaged

@@ -1,6 +1,6 @@
 """Brings one shard from where it stands to the head of its feed: from a snapshot or a base first, then page by page."""
 
-from pixvec.catalogue.interfaces import FeedPage, FeedReader
+from pixvec.catalogue.feed import FeedPage, FeedReader
 from pixvec.errors import CollectionNotFound
 from pixvec.rpc.blocking import BlockingCalls
 from pixvec.telemetry.logging import get_logger

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from pixvec.catalogue.interfaces import FeedEntry
+from pixvec.catalogue.feed import FeedEntry
 from pixvec.domain import Collection
 from pixvec.errors import DigestMismatch, InvalidRequest, PixvecError
 from pixvec.index.interfaces import Change, Float32Array, SpaceSpec

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from pixvec.catalogue.interfaces import FeedEntry
+from pixvec.catalogue.feed import FeedEntry
 from pixvec.errors import InvalidRequest, InvalidVector
 from pixvec.index.interfaces import Float32Array, ImageScores, ShardHits
 from pixvec.internal.v1 import searcher_service_pb2 as pb

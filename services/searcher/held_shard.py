@@ -4,7 +4,7 @@ import asyncio
 import threading
 from collections.abc import Sequence
 
-from pixvec.catalogue.interfaces import FeedEntry
+from pixvec.catalogue.feed import FeedEntry
 from pixvec.catalogue.topology import Assignment, ShardReport
 from pixvec.domain import IndexStanding
 from pixvec.errors import InvalidVector

@@ -3,16 +3,8 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from pixvec.catalogue.interfaces import (
-    Catalogue,
-    ChunkRef,
-    EmbeddedItem,
-    FailedItem,
-    FeedBatch,
-    LeasedChunk,
-    LeasedItem,
-    NewItem,
-)
+from pixvec.catalogue.feed import FeedBatch
+from pixvec.catalogue.interfaces import Catalogue, ChunkRef, EmbeddedItem, FailedItem, LeasedChunk, LeasedItem, NewItem
 from pixvec.domain import (
     Attributes,
     Box,

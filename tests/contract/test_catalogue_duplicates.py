@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import create_engine, text
 
-from pixvec.catalogue.interfaces import FeedBatch, ItemStatus, LeasedChunk, LeasedItem, NewItem
+from pixvec.catalogue.feed import FeedBatch
+from pixvec.catalogue.interfaces import ItemStatus, LeasedChunk, LeasedItem, NewItem
 from pixvec.catalogue.postgres import duplicates
 from pixvec.catalogue.sharding import shard_of
 from pixvec.domain import Collection, Image, ImageState, IngestStage, OnDuplicate, OnExisting

@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor, wait
 
 import pytest
 
-from pixvec.catalogue.interfaces import FeedEntry
+from pixvec.catalogue.feed import FeedEntry
 from pixvec.catalogue.sharding import shard_of
 from pixvec.catalogue.topology import ShardReport
 from pixvec.domain import IngestStage, ShardPosition

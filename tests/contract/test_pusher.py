@@ -9,7 +9,7 @@ import grpc
 import pytest
 from prometheus_client import REGISTRY
 
-from pixvec.catalogue.interfaces import FeedBatch, FeedEntry
+from pixvec.catalogue.feed import FeedBatch, FeedEntry
 from pixvec.catalogue.topology import Replica, Routing
 from pixvec.errors import DatabaseUnavailable
 from pixvec.internal.v1 import searcher_service_pb2 as pb

@@ -13,7 +13,8 @@ from pathlib import Path
 import grpc
 import numpy as np
 
-from pixvec.catalogue.interfaces import Catalogue, EmbeddedItem, FeedBatch, NewItem
+from pixvec.catalogue.feed import FeedBatch
+from pixvec.catalogue.interfaces import Catalogue, EmbeddedItem, NewItem
 from pixvec.catalogue.postgres import connect
 from pixvec.domain import Collection, Metric, OnExisting, SeqToken, ShardPosition, Space
 from pixvec.embedded.process import die_with_parent

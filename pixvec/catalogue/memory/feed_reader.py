@@ -1,7 +1,7 @@
 """The change feed, as followers read it."""
 
 from pixvec.catalogue.bases import offered, prunable_seq
-from pixvec.catalogue.interfaces import FeedEntry, FeedPage
+from pixvec.catalogue.feed import FeedEntry, FeedPage
 from pixvec.catalogue.memory.state import Store, locked
 from pixvec.errors import CollectionNotFound
 

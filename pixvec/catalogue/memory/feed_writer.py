@@ -5,15 +5,8 @@ from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 from pixvec.catalogue.duplicates import Looks, duplicate_error, pair
-from pixvec.catalogue.interfaces import (
-    Committed,
-    DeletedImages,
-    EmbeddedItem,
-    FailedItem,
-    FeedBatch,
-    FeedEntry,
-    LeasedChunk,
-)
+from pixvec.catalogue.feed import FeedBatch, FeedEntry
+from pixvec.catalogue.interfaces import Committed, DeletedImages, EmbeddedItem, FailedItem, LeasedChunk
 from pixvec.catalogue.memory.duplicates import find_originals, succeed
 from pixvec.catalogue.memory.ending import fail_item, finish_chunk, index_item
 from pixvec.catalogue.memory.state import FeedRow, Holding, Item, Store, StoredJob, locked

@@ -5,7 +5,7 @@ from collections import defaultdict
 from sqlalchemy import Connection, text
 
 from pixvec.catalogue.bases import offered, prunable_seq
-from pixvec.catalogue.interfaces import FeedEntry, FeedPage
+from pixvec.catalogue.feed import FeedEntry, FeedPage
 from pixvec.catalogue.postgres.base_rows import GONE, lock_bases, read_bases, read_feeds
 from pixvec.catalogue.postgres.database import Store, driver_errors, reading, transaction
 from pixvec.domain import BaseSnapshot, ShardKey

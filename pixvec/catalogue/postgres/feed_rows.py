@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, text
 
-from pixvec.catalogue.interfaces import FeedBatch, FeedEntry
+from pixvec.catalogue.feed import FeedBatch, FeedEntry
 
 # The counter's row stays locked until the commit, so numbers become visible in their order and no reader skips one.
 _WRITE = """

@@ -9,14 +9,13 @@ from typing import Any
 from sqlalchemy import Connection, Row, text
 
 from pixvec.catalogue.duplicates import Looks, duplicate_error, pair
+from pixvec.catalogue.feed import FeedBatch, FeedEntry
 from pixvec.catalogue.interfaces import (
     ChunkRef,
     Committed,
     DeletedImages,
     EmbeddedItem,
     FailedItem,
-    FeedBatch,
-    FeedEntry,
     LeasedChunk,
     LeasedItem,
 )

@@ -1,4 +1,4 @@
-from pixvec.catalogue.interfaces import FeedBatch, FeedEntry
+from pixvec.catalogue.feed import FeedBatch, FeedEntry
 from pixvec.rpc.pusher import in_turns, merge_batches, to_apply_request
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from pixvec.blobs.store import FileStore
-from pixvec.catalogue.interfaces import EmbeddedItem, FeedBatch, FeedPage, FeedReader, NewItem
+from pixvec.catalogue.feed import FeedBatch, FeedPage, FeedReader
+from pixvec.catalogue.interfaces import EmbeddedItem, NewItem
 from pixvec.catalogue.memory import in_memory
 from pixvec.catalogue.topology import Assignment, ShardReport, TopologyStore
 from pixvec.domain import Collection, Metric, OnExisting, ShardPosition, Space

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pixvec.catalogue.interfaces import FeedEntry
+from pixvec.catalogue.feed import FeedEntry
 from pixvec.index.interfaces import Change
 from pixvec.index.shard import Shard
 from services.searcher.held_shard import HeldShard

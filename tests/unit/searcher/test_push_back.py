@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pixvec.catalogue.interfaces import FeedPage
+from pixvec.catalogue.feed import FeedPage
 from pixvec.domain import IndexKind, IndexStanding
 from pixvec.errors import Overloaded
 from pixvec.internal.v1 import searcher_service_pb2 as pb

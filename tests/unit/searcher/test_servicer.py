@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from pixvec.api.v1.common_pb2 import SearchParams
-from pixvec.catalogue.interfaces import FeedBatch
+from pixvec.catalogue.feed import FeedBatch
 from pixvec.domain import RegionSettings, SearchOptions
 from pixvec.errors import DigestMismatch, InvalidRequest, InvalidVector, Unavailable
 from pixvec.index import snapshot
