@@ -5,13 +5,10 @@ import itertools
 
 import numpy as np
 import pytest
-from google.protobuf import text_format
 
-from pixvec.api.v1 import search_service_pb2 as pb
 from pixvec.catalogue.sharding import shard_of
-from pixvec.domain import Consistency, Metric, RegionEmbedding, RegionSettings, SeqToken, ShardPosition, Space
+from pixvec.domain import Consistency, Metric, SeqToken, ShardPosition, Space
 from pixvec.errors import (
-    DatabaseUnavailable,
     EmbedderUnavailable,
     ImageNotFound,
     InvalidRequest,
@@ -23,10 +20,9 @@ from pixvec.errors import (
 )
 from pixvec.fusion import FusedSpace, Fusion, FusionMethod
 from pixvec.rpc.memory_embedder import vector_from_bytes
-from pixvec.rpc.validation import RulesBroken, check
 from services.gateway.query import Deadline, Part, Query
-from services.gateway.query_converters import to_query, to_query_response
 from tests.in_loop import in_loop
+from tests.unit.gateway.fusing import ask, fuse
 from tests.unit.gateway.reading import DIM, ReadSide
 
 IDS = [f"p/{number}" for number in range(40)]
@@ -46,15 +42,6 @@ def reader(shards=1, searchers=1, **settings):
             texture=rng.normal(size=4),
         )
     return side
-
-
-def fuse(weights, method=FusionMethod.RRF, rrf_k=60, **least):
-    spaces = (FusedSpace(space, weight, least.get(space)) for space, weight in weights.items())
-    return Fusion(tuple(spaces), method, rrf_k)
-
-
-async def ask(side, **query):
-    return await side.queries.run(Query("photos", **query), Deadline(10))
 
 
 async def alone(side, **query):
@@ -354,109 +341,3 @@ async def test_an_image_that_goes_between_search_and_score_is_left_out_of_means(
     monkeypatch.setattr(side.searchers, "score", none)
     answer = await ask(side, image=b"p/7", fusion=fuse(ALL, method), limit=2)
     assert len(answer.hits) == (2 if method is FusionMethod.RRF else 0)
-
-
-PICTURES = {"pets": "cat dog fish", "farm": "cow dog cat", "sky": "bird", "blank": "", "sea": "boat fish"}
-
-
-def scenes(embedding, takes_text=False):
-    side = ReadSide(2, takes_text=takes_text, regions=RegionSettings("words", embedding))
-    side.put_words(**PICTURES)
-    return side
-
-
-@pytest.mark.parametrize("method", FusionMethod)
-@pytest.mark.parametrize("embedding", RegionEmbedding)
-@in_loop
-async def test_a_picture_is_as_good_as_its_best_object(embedding, method):
-    side = scenes(embedding)
-    query = {"image": b"fish", "fusion": fuse({"image": 1, "region": 1}, method)}
-    answer = await ask(side, limit=10, regions=True, attributes=True, **query)
-    response = to_query_response(answer)
-    hits = {hit.image_id: hit for hit in response.hits}
-    assert set(hits) == set(PICTURES)
-    assert hits["pets"].region.region_id == "pets#2"
-    assert hits["sea"].region.class_name == "fish"
-    assert hits["sea"].scores["region"] == pytest.approx(1, abs=1e-5)
-    assert hits["sea"].attributes["words"].int_value == 2
-    assert dict(hits["blank"].scores) == {"image": pytest.approx(answer.scores["blank"]["image"])}
-    assert not hits["blank"].HasField("region")
-    least = await ask(side, image=b"fish", limit=10, fusion=fuse({"image": 1, "region": 1}, method, region=0.99))
-    assert {hit.image_id for hit in least.hits} == {"pets", "sea"}
-
-
-@in_loop
-async def test_an_image_is_compared_with_objects_by_its_pixels_or_by_its_vector():
-    crops = scenes(RegionEmbedding.CROP)
-    answer = await ask(crops, image_id="sky", fusion=fuse({"image": 1, "region": 1}))
-    assert answer.scores["sky"] == pytest.approx({"image": 1, "region": 1}, abs=1e-5)
-    assert crops.embedder.calls == []
-    heads = scenes(RegionEmbedding.ROI)
-    answer = await ask(heads, image_id="sky", fusion=fuse({"image": 1, "region": 1}))
-    assert answer.scores["sky"] == pytest.approx({"image": 1, "region": 1}, abs=1e-5)
-    assert heads.embedder.calls == ["detect_regions"]
-
-
-@in_loop
-async def test_texts_find_crops_and_no_boxes():
-    crops = scenes(RegionEmbedding.CROP, takes_text=True)
-    answer = await ask(crops, text="fish", fusion=fuse({"image": 1, "region": 3}, FusionMethod.WEIGHTED, region=0.99))
-    assert {hit.image_id for hit in answer.hits} == {"pets", "sea"}
-    heads = scenes(RegionEmbedding.ROI, takes_text=True)
-    with pytest.raises(NoTextTower, match="'region' of photos takes pictures only"):
-        await ask(heads, text="fish", fusion=fuse({"image": 1, "region": 1}))
-    with pytest.raises(InvalidRequest, match="holds objects"):
-        await ask(heads, parts=(Part(image=b"cat"),), fusion=fuse({"region": 1}))
-
-
-@in_loop
-async def test_it_goes_on_without_the_metadata_store(monkeypatch):
-    side = scenes(RegionEmbedding.CROP)
-    await side.directory.collection("photos")
-
-    def down(*_, **__):
-        raise DatabaseUnavailable("down")
-
-    for method in ("regions_at", "attributes"):
-        monkeypatch.setattr(side.catalogue.images, method, down)
-    answer = await ask(side, image=b"fish", fusion=fuse({"image": 1, "region": 1}), attributes=True, regions=True)
-    response = to_query_response(answer)
-    assert (response.attributes_missing, response.regions_missing) == (True, True)
-    assert {hit.image_id: hit.region.region_id for hit in response.hits}["sea"] == "sea#1"
-
-
-def request(text, query='image: "a"'):
-    return text_format.Parse(f'collection: "photos" {query} {text}', pb.QueryRequest())
-
-
-def test_what_is_asked_arrives():
-    asked = request(
-        'fusion { spaces { space: "image" } spaces { space: "colours" weight: 0.5 min_score: 0.25 }'
-        " method: FUSION_METHOD_WEIGHTED rrf_k: 7 }"
-    )
-    check(asked)
-    colours = FusedSpace("colours", 0.5, 0.25)
-    assert to_query(asked).fusion == Fusion((FusedSpace("image"), colours), FusionMethod.WEIGHTED, 7)
-    assert to_query(request('fusion { spaces { space: "a" } }')).fusion == Fusion((FusedSpace("a"),))
-    assert to_query(request("")).fusion is None
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("fusion {}", "fusion.spaces"),
-        ('fusion { spaces { space: "a" weight: -1 } }', r"fusion.spaces\[0\].weight"),
-        ('fusion { spaces { space: "a" weight: 0 } spaces { space: "b" weight: 0 } }', "must have a weight above 0"),
-        ('fusion { spaces { space: "a" } rrf_k: 0 }', "rrf_k"),
-        ('fusion { spaces { space: "a" } } space: "b"', "leave `space` out"),
-        ('fusion { spaces { space: "a" } } box { x2: 1 y2: 1 }', "leave box and region_id out"),
-    ],
-)
-def test_rules_say_what_can_never_be_fused(text, message):
-    with pytest.raises(RulesBroken, match=message):
-        check(request(text))
-
-
-def test_regions_are_not_fused():
-    with pytest.raises(RulesBroken, match="leave box and region_id out"):
-        check(request('fusion { spaces { space: "a" } }', 'region_id: "a#0"'))
