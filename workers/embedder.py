@@ -133,7 +133,9 @@ class EmbedderService(embedder_service_pb2_grpc.EmbedderServiceServicer):
 
     async def ResolveRegions(self, request: pb.ResolveRegionsRequest, context: Any) -> pb.ResolveRegionsResponse:  # noqa: ARG002
         """Load what makes regions, fetching weights if need be."""
-        regions = await self._regions(request.settings, request.image_model)
+        # What is loaded may embed crops with a file that has its name no more.
+        key = RegionKey(region_settings_from_wire(request.settings), request.image_model)
+        regions = await asyncio.shield(asyncio.wrap_future(self._host.regions.begin(key)))
         return pb.ResolveRegionsResponse(detector=regions.name, dim=regions.dim, digest=bytes.fromhex(regions.digest))
 
     async def RenderThumbnail(self, request: pb.RenderThumbnailRequest, context: Any) -> pb.RenderThumbnailResponse:  # noqa: ARG002
@@ -190,7 +192,7 @@ class EmbedderService(embedder_service_pb2_grpc.EmbedderServiceServicer):
         return await asyncio.shield(asyncio.wrap_future(self._host.begin(name)))
 
     async def _regions(
-        self, settings: collection_service_pb2.RegionSettings, image_model: str, digest: str = ""
+        self, settings: collection_service_pb2.RegionSettings, image_model: str, digest: str
     ) -> RegionExtractor:
         key = RegionKey(region_settings_from_wire(settings), image_model)
         found = self._host.regions.find(key, digest)

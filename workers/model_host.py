@@ -31,7 +31,7 @@ class ModelHost:
         self._loading: dict[str, Future[Extractor]] = {}
         self._lock = threading.Lock()
         self._threads = ThreadPoolExecutor(_LOADS_AT_ONCE, thread_name_prefix="models")
-        self.regions = RegionModels(lambda name: load_detector(name, weights), self.get, region_extractor)
+        self.regions = RegionModels(lambda name: load_detector(name, weights), self._current, region_extractor)
 
     def find(self, name: str, digest: str = "") -> Extractor | None:
         """Return the model if it is loaded: waits for nothing. A fitted one of another digest is let go: another file
@@ -79,6 +79,9 @@ class ModelHost:
             path = Path(folder) / "tried.safetensors"
             path.write_bytes(content)
             return try_out(self._weights, kind, name, base, path)
+
+    def _current(self, name: str) -> Extractor:
+        return self.get(self.choose(name)[0])
 
     def _let_go(self, name: str) -> None:
         with self._lock:

@@ -71,6 +71,10 @@ class RegionModels:
         detector = self._detector(key.settings.detector)
         embeds = self._get_model(key.crop_model) if key.crop_model else None
         made = self._make(detector, key.settings, embeds)
+        kept = self._made.get((key.settings, key.crop_model))
+        if kept is not None and kept.digest == made.digest:
+            # Those that wait for the same one share a pass.
+            return kept
         self._made[key.settings, key.crop_model] = made
         return made
 

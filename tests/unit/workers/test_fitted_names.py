@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save
 
+from pixvec.api.v1.collection_service_pb2 import REGION_EMBEDDING_CROP, RegionSettings
 from pixvec.domain import FittedKind
 from pixvec.errors import DigestMismatch, InvalidRequest, WeightsUnavailable
 from pixvec.internal.v1 import embedder_service_pb2 as pb
@@ -14,6 +15,7 @@ from pixvec.vision.codebook import Codebook, save_codebook
 from pixvec.vision.pca import Pca, save_pca
 from pixvec.vision.weights import WeightSource
 from tests.in_loop import in_loop
+from tests.unit.workers.blobs import Blobs
 from workers.batcher import Batcher
 from workers.decode_pool import InlineDecoder
 from workers.embedder import EmbedderService
@@ -63,6 +65,20 @@ def test_another_worker_finds_out_by_the_digest(host, registered, tmp_path):
 def test_a_model_whose_file_stays_is_kept_though_it_is_not_what_is_asked_for(host):
     lbp = host.get("lbp")
     assert host.find("lbp", "cd" * 32) is lbp
+
+
+@in_loop
+async def test_crops_are_embedded_with_the_file_that_has_the_name_now(host, registered, tmp_path, monkeypatch):
+    monkeypatch.setattr("workers.model_host.load_detector", lambda name, weights: Blobs())
+    service = EmbedderService(host, InlineDecoder(), Batcher(1))
+    settings = RegionSettings(detector="blobs", embedding=REGION_EMBEDDING_CROP)
+    request = pb.ResolveRegionsRequest(settings=settings, image_model="sift-vlad:words")
+    first = (await service.ResolveRegions(request, None)).digest
+    registered["words"] = codebook(tmp_path, seed=1)
+    second = (await service.ResolveRegions(request, None)).digest
+    assert second != first
+    elsewhere = EmbedderService(ModelHost(WeightSource(fitted=registered.get)), InlineDecoder(), Batcher(1))
+    assert (await elsewhere.ResolveRegions(request, None)).digest == second
 
 
 def tried(host, kind, content, base_model=""):

@@ -54,6 +54,10 @@ def test_all_who_ask_for_a_detector_get_the_one_that_is_loaded(models, loading):
     assert models.find(ROI) is models.get(ROI)
 
 
+def test_what_is_loaded_is_kept_while_its_digest_stays(models):
+    assert models.begin(CROP).result(LIMIT_S) is models.begin(CROP).result(LIMIT_S)
+
+
 def test_crops_are_told_apart_by_the_model_that_embeds_them(models):
     assert models.get(CROP).model is not None
     assert models.get(ROI).model is None
