@@ -25,6 +25,8 @@ KIND = "codebook-1"
 # What FAISS's k-means takes at most, and warns of having at least, for each word.
 _MOST_PER_WORD, _LEAST_PER_WORD = 256, 39
 _ITERATIONS = 25
+# A sample for many words has too many descriptors to compare all of them with all words at once.
+_ASSIGNED_AT_ONCE = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +44,11 @@ class Codebook:
     def assign(self, descriptors: Descriptors) -> npt.NDArray[np.intp]:
         """Return the nearest word of each of (n, dim) descriptors."""
         # The descriptor's own length is the same for all words.
-        nearness = descriptors @ self.centroids.T - 0.5 * np.square(self.centroids).sum(axis=1)
-        nearest: npt.NDArray[np.intp] = nearness.argmax(axis=1)
+        offsets = 0.5 * np.square(self.centroids).sum(axis=1)
+        nearest = np.empty(len(descriptors), np.intp)
+        for start in range(0, len(descriptors), _ASSIGNED_AT_ONCE):
+            part = slice(start, start + _ASSIGNED_AT_ONCE)
+            nearest[part] = (descriptors[part] @ self.centroids.T - offsets).argmax(axis=1)
         return nearest
 
 

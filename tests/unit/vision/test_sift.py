@@ -1,5 +1,6 @@
 """SIFT as one vector a picture: words that were fitted on the collection, and crops that are found by them."""
 
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -129,6 +130,20 @@ def test_words_are_where_the_descriptors_are(clusters: list[np.ndarray]) -> None
     assert codebook.idf.argmin() == everywhere
     assert np.delete(codebook.idf, everywhere) == pytest.approx(codebook.idf.max())
     assert codebook.idf.min() > 0
+
+
+def test_words_are_assigned_without_a_table_of_all_descriptors_and_words() -> None:
+    rng = np.random.default_rng(3)
+    codebook = Codebook(rng.random((256, 2), np.float32), np.ones(256, np.float32))
+    descriptors = rng.random((40_000, 2), np.float32)
+    tracemalloc.start()
+    words = codebook.assign(descriptors)
+    _, most_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most_bytes < descriptors.shape[0] * codebook.words
+    some = descriptors[::997]
+    distances = np.linalg.norm(some[:, np.newaxis] - codebook.centroids, axis=2)
+    assert distances[np.arange(len(some)), words[::997]] == pytest.approx(distances.min(axis=1), abs=1e-6)
 
 
 def test_the_same_pictures_give_the_same_file(clusters: list[np.ndarray], tmp_path: Path) -> None:
