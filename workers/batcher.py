@@ -83,8 +83,8 @@ class Batcher:
         self._bulk: deque[_Submission] = deque()
         self._changed = threading.Condition()
         self._closed = False
-        # Of the last pass of each model, for the one thread.
-        self._seconds_a_row: dict[str, float] = {}
+        # For the one thread, by `run` of submissions that are paced: boxes are described far faster than found.
+        self._seconds_a_row: dict[Callable[[Any], Any], float] = {}
         self._thread = threading.Thread(target=self._run, name="model", daemon=True)
 
     def start(self) -> None:
@@ -144,7 +144,7 @@ class Batcher:
     def _most_rows(self, first: _Submission) -> int:
         if not first.is_paced:
             return self._batch_images
-        seconds_a_row = self._seconds_a_row.get(first.model, _PASS_S)
+        seconds_a_row = self._seconds_a_row.get(first.run, _PASS_S)
         return min(self._batch_images, int(_PASS_S / seconds_a_row))
 
     def _embed(self, batch: list[_Submission]) -> None:
@@ -160,7 +160,8 @@ class Batcher:
                 each.future.set_exception(error)
             return
         seconds = time.monotonic() - begun
-        self._seconds_a_row[live[0].model] = max(seconds, _LEAST_S) / max(1, len(rows))
+        if live[0].is_paced:
+            self._seconds_a_row[live[0].run] = max(seconds, _LEAST_S) / max(1, len(rows))
         live[0].sizes.labels(live[0].model).observe(len(rows))
         MODEL_SECONDS.labels(live[0].model).observe(seconds)
         start = 0

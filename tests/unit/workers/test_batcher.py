@@ -152,6 +152,17 @@ def test_a_pass_of_a_detector_takes_no_more_than_lasts_a_moment(batcher, model, 
     assert shades.passes == passes
 
 
+def test_boxes_that_are_quickly_described_make_no_longer_pass_of_a_detector(batcher, model, shades):
+    drawn = np.zeros((1, 4), np.float32)
+    batcher.submit_regions(shades, of_different_sizes(9)[0], boxes=drawn).result(30)
+    hold(batcher, model)
+    shades.seconds = 3.0
+    futures = [batcher.submit_regions(shades, picture) for picture in of_different_sizes(1, 2)]
+    model.may_run.set()
+    assert labels(futures) == ["1", "2"]
+    assert shades.passes == [[1], [1], [2]]
+
+
 def test_a_picture_in_a_hurry_waits_for_one_pass_of_a_detector(batcher, model, shades):
     hold(batcher, model)
     shades.seconds = 3.0
@@ -163,8 +174,7 @@ def test_a_picture_in_a_hurry_waits_for_one_pass_of_a_detector(batcher, model, s
 
 
 def test_boxes_of_several_pictures_are_described_in_one_pass(batcher, model, shades):
-    shades.seconds = 0.01
-    batcher.submit_regions(shades, of_different_sizes(9)[0]).result(30)
+    batcher.submit_regions(shades, of_different_sizes(9)[0], boxes=np.zeros((3, 4), np.float32)).result(30)
     hold(batcher, model)
     boxes = [np.zeros((count, 4), np.float32) for count in (2, 1)]
     pictures = of_different_sizes(1, 2)
@@ -173,7 +183,7 @@ def test_boxes_of_several_pictures_are_described_in_one_pass(batcher, model, sha
     ]
     model.may_run.set()
     assert [list(future.result(30).pictures[0].labels) for future in futures] == [["1", "1"], ["2"]]
-    assert shades.passes == [[9], [2, 1]]
+    assert shades.passes == [[3], [2, 1]]
 
 
 def test_two_models_do_not_share_a_pass_though_both_wait(batcher, model):
