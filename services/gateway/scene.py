@@ -31,12 +31,15 @@ class SceneQuery:
 class SceneObjects:
     """The objects of a query picture that are searched for, the best detector score first, with one packed vector each.
 
-    `found`: how many there are in all. `width` and `height`: pixels of the upright picture, 0 where they are not known.
+    `found`: how many there are in all. `regions_known`: whether it could be read where those of an image are; otherwise
+    they have no more than their numbers. `width` and `height`: pixels of the upright picture, 0 where they are not
+    known.
     """
 
     regions: tuple[Region, ...] = ()
     vectors: tuple[bytes, ...] = ()
     found: int = 0
+    regions_known: bool = True
     width: int = 0
     height: int = 0
 

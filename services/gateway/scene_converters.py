@@ -57,8 +57,7 @@ def to_scene_response(answer: SceneAnswer) -> pb.QuerySceneResponse:
 def _to_region(region: Region, answer: SceneAnswer) -> common_pb2.Region:
     """Return an object of the query. Its box tells objects apart, so it is there whatever was asked for."""
     found = region_to_wire(region, answer.image_id)
-    if not region.score:
-        # The metadata store could not say where it is.
+    if not answer.objects.regions_known:
         found.ClearField("box")
     return found
 

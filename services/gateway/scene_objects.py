@@ -40,7 +40,8 @@ class SceneResolver:
             raise picture_error(result)
         kept = query.max_objects
         count = len(result.regions)
-        return SceneObjects(result.regions[:kept], result.vectors[:kept], count, result.width, result.height)
+        regions, vectors = result.regions[:kept], result.vectors[:kept]
+        return SceneObjects(regions, vectors, count, width=result.width, height=result.height)
 
     async def _known(self, query: SceneQuery, plan: Plan, deadline: Deadline) -> SceneObjects:
         rows = await self._vectors(query.image_id, plan.space, plan, deadline)
@@ -48,11 +49,19 @@ class SceneResolver:
             await self._check_there(query.image_id, plan, deadline)
             return SceneObjects()
         image, regions = await self._metadata(query.image_id, plan, deadline)
-        # Without the metadata store they are known by their numbers alone.
-        known = {region.ordinal: region for region in regions}
-        there = tuple(known.get(n) or Region(n, _NOWHERE, "", 0.0) for n in range(min(len(rows), query.max_objects)))
-        size = (image.width, image.height) if image else (0, 0)
-        return SceneObjects(there, tuple(rows[: len(there)]), len(rows), *size)
+        by_number = {region.ordinal: region for region in regions}
+        numbers = range(min(len(rows), query.max_objects))
+        # Where some are missing, the others may be of another version of the image than its vectors.
+        known = all(number in by_number for number in numbers)
+        there = tuple(by_number[number] if known else Region(number, _NOWHERE, "", 0.0) for number in numbers)
+        return SceneObjects(
+            there,
+            tuple(rows[: len(there)]),
+            len(rows),
+            regions_known=known,
+            width=image.width if image else 0,
+            height=image.height if image else 0,
+        )
 
     async def _vectors(self, image_id: str, space: Space, plan: Plan, deadline: Deadline) -> list[bytes]:
         wanted = StoredVectorsQuery(plan.collection, space.name, (image_id,), plan.wait_for)

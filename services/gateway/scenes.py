@@ -139,7 +139,7 @@ class Scenes:
             attributes=attributes,
             attributes_missing=query.attributes and attributes is None,
             regions=regions,
-            regions_missing=query.regions and regions is None,
+            regions_missing=query.regions and (regions is None or not answer.objects.regions_known),
         )
 
 

@@ -123,7 +123,7 @@ async def test_what_is_not_there_is_named():
         await side.queries.run(Query("elsewhere", image=b"x"), Deadline(10))
     with pytest.raises(SpaceNotFound, match="it has image"):
         await ask(side, space="region", image=b"x")
-    with pytest.raises(ImageNotFound, match="nothing.*linked as a duplicate is searched by its original"):
+    with pytest.raises(ImageNotFound, match=r"nothing.*linked as a duplicate is searched by its original"):
         await ask(side, image_id="nothing")
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pixvec.catalogue.sharding import shard_of
-from pixvec.domain import Consistency, RegionSettings, SeqToken, ShardPosition
+from pixvec.domain import Box, Consistency, Region, RegionSettings, SeqToken, ShardPosition
 from pixvec.errors import (
     DatabaseUnavailable,
     ImageNotFound,
@@ -170,6 +170,28 @@ async def test_scenes_are_searched_without_the_metadata_store(monkeypatch):
     assert [each.region.region_id for each in response.objects] == ["pets#0", "pets#1", "pets#2"]
     assert not response.objects[0].region.HasField("box")
     assert response.pictures[0].image_id == "pets"
+
+
+@in_loop
+async def test_a_detector_score_of_0_is_one(monkeypatch):
+    side = reader()
+    regions = [Region(n, Box(10 * n, 0, 10 * n + 8, 8), word, 0.0) for n, word in enumerate(["cat", "dog", "fish"])]
+    monkeypatch.setattr(side.catalogue.images, "regions", lambda *_: regions)
+    response = to_scene_response(await ask(side, image_id="pets", regions=True))
+    assert [each.region.box.x2 for each in response.objects] == [8, 18, 28]
+    assert not response.regions_missing
+
+
+@in_loop
+async def test_objects_whose_places_cannot_be_read_are_said_to_be_missing(monkeypatch):
+    side = reader()
+    some = side.catalogue.images.regions(side.collection.collection_id, "pets")[:2]
+    monkeypatch.setattr(side.catalogue.images, "regions", lambda *_: some)
+    response = to_scene_response(await ask(side, image_id="pets", regions=True))
+    assert response.regions_missing
+    assert [each.region.ordinal for each in response.objects] == [0, 1, 2]
+    assert not any(each.region.HasField("box") or each.region.class_name for each in response.objects)
+    assert not to_scene_response(await ask(side, image_id="pets")).regions_missing
 
 
 @in_loop
