@@ -1,8 +1,8 @@
 """Turns what queries show into the vectors to search for."""
 
-import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Coroutine, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from pixvec.domain import ItemError
 from pixvec.errors import ImageNotFound, PixvecError
@@ -11,6 +11,7 @@ from services.gateway.combination import weighted_sum
 from services.gateway.planner import MAX_CALL_NUMBERS, Plan
 from services.gateway.query import BatchQuery, Deadline, Part, Query, Timings
 from services.gateway.scatter import Scatter, StoredVectorsQuery
+from services.gateway.together import all_of
 
 # What the embedder takes at once.
 IMAGES_A_CALL = 256
@@ -95,11 +96,12 @@ class QueryResolver:
             [part.image_id for part in parts if part.image_id],
             [part.text for part in parts if part.text],
         )
-        made, stored, read = await asyncio.gather(
+        calls: list[Coroutine[Any, Any, Sequence[bytes | ItemError | None]]] = [
             self._embedded(images, plan, deadline, timings),
             self._stored(ids, plan, deadline),
             self._read(texts, plan, deadline, timings),
-        )
+        ]
+        made, stored, read = await all_of(calls)
         vectors = list(_in_order(parts, iter(made), iter(stored), iter(read), plan))
         return weighted_sum(vectors, [part.weight for part in parts])
 
@@ -145,9 +147,9 @@ def _a_call(most: int, dim: int) -> int:
 
 def _in_order(
     parts: Sequence[Part],
-    made: Iterator[bytes | ItemError],
-    stored: Iterator[bytes | None],
-    read: Iterator[bytes],
+    made: Iterator[bytes | ItemError | None],
+    stored: Iterator[bytes | ItemError | None],
+    read: Iterator[bytes | ItemError | None],
     plan: Plan,
 ) -> Iterator[bytes]:
     """Yield the vector of each part. Raises PictureError and ImageNotFound, naming the part."""

@@ -1,10 +1,10 @@
 """Asks one ready replica of every shard, and another one where the first is slow or does not answer."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from pixvec.catalogue.sharding import shard_of
 from pixvec.catalogue.topology import Replica, Routing
@@ -17,6 +17,7 @@ from services.gateway.directory import Directory
 from services.gateway.gathered import A, Ask, Gathered
 from services.gateway.hedging import Hedging
 from services.gateway.query import Deadline
+from services.gateway.together import all_of
 
 # What is left of the deadline for merging, hydrating and the way back.
 _SHARE_OF_DEADLINE = 0.9
@@ -145,7 +146,7 @@ class Scatter:
     async def _of_images(
         self,
         wanted: StoredVectorsQuery | StoredScoresQuery,
-        ask_shard: Callable[[str, int, list[str], float], Awaitable[Mapping[str, V]]],
+        ask_shard: Callable[[str, int, list[str], float], Coroutine[Any, Any, Mapping[str, V]]],
         deadline: Deadline,
         *,
         complete: bool,
@@ -157,7 +158,7 @@ class Scatter:
 
         async def ask(address: str, shards: tuple[int, ...], timeout_s: float) -> _OfImages[V]:
             calls = [ask_shard(address, shard, by_shard[shard], timeout_s) for shard in shards]
-            found = [await calls[0]] if len(calls) == 1 else await asyncio.gather(*calls)
+            found = [await calls[0]] if len(calls) == 1 else await all_of(calls)
             return _OfImages({image_id: value for each in found for image_id, value in each.items()}, shards)
 
         return await self._gather(wanted.collection, by_shard, ask, deadline, complete=complete)

@@ -224,6 +224,30 @@ async def test_stored_vectors_come_from_the_replica_that_answers():
     assert now() < 1.0
 
 
+@in_fake_time
+async def test_of_the_shards_of_one_searcher_none_is_waited_for_after_one_failed(monkeypatch):
+    bench = Bench(replicas=1)
+    bench.side.report(A, [0, 1])
+    bench.side.catalogue.topology.heartbeat(B, B, [], lease_s=3600)
+    asked, ended = [], []
+
+    async def get_vectors(address, wanted, timeout_s):
+        asked.append(wanted.shard)
+        try:
+            await asyncio.sleep(1 if wanted.shard == 0 else 5)
+        finally:
+            ended.append((wanted.shard, now()))
+        raise InvalidVector("no")
+
+    monkeypatch.setattr(bench.searchers, "get_vectors", get_vectors)
+    query = StoredVectorsQuery(bench.side.collection, "image", tuple(IDS), ())
+    with pytest.raises(InvalidVector):
+        await bench.scatter.vectors(query, FakeDeadline(10), complete=True)
+    await asyncio.sleep(0)
+    assert sorted(asked) == [0, 1]
+    assert sorted(ended) == [(0, 1.0), (1, 1.0)]
+
+
 def test_a_call_is_slow_that_takes_longer_than_nineteen_of_twenty():
     hedging = Hedging()
     for number in range(200):

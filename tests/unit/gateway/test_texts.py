@@ -3,6 +3,7 @@
 The twin of the embedder takes a text for a picture of the same bytes.
 """
 
+import asyncio
 import datetime as dt
 from dataclasses import replace
 
@@ -21,6 +22,7 @@ from pixvec.domain import (
     Space,
 )
 from pixvec.errors import (
+    EmbedderUnavailable,
     ImageNotFound,
     InvalidRequest,
     InvalidVector,
@@ -93,6 +95,27 @@ async def test_parts_are_weighed_as_vectors_of_length_one(metric):
     truth = await ask(side, vector=(total / np.linalg.norm(total)).astype("<f4").tobytes(), limit=40)
     assert [hit.image_id for hit in answer.hits] == [hit.image_id for hit in truth.hits]
     assert [hit.score for hit in answer.hits] == pytest.approx([hit.score for hit in truth.hits], abs=1e-5)
+
+
+@in_loop
+async def test_no_part_is_made_any_more_after_one_failed(monkeypatch):
+    side, ended = reader(), asyncio.Event()
+
+    async def hang(*_):
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    async def busy(*_):
+        raise EmbedderUnavailable("busy")
+
+    monkeypatch.setattr(side.embedder, "embed_images", hang)
+    monkeypatch.setattr(side.embedder, "embed_texts", busy)
+    with pytest.raises(EmbedderUnavailable):
+        await ask(side, parts=(Part(image=b"a"), Part(text="b")))
+    await asyncio.sleep(0)
+    assert ended.is_set()
 
 
 @in_loop
