@@ -28,7 +28,7 @@ class EndlessBuilds:
     def __init__(self) -> None:
         self.begun, self.closed = threading.Event(), threading.Event()
 
-    def __call__(self, *_: object) -> None:
+    def __call__(self, *_: object, **__: object) -> None:
         self.begun.set()
         assert self.closed.wait(LIMIT_S)
         raise BuildsEnded

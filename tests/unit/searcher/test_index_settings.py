@@ -1,17 +1,13 @@
 """Other index settings for a collection that is held: nothing is dropped, segments are built again."""
 
-from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 from pixvec.domain import IndexKind, IndexSettings
 from pixvec.index.plan import BuildPolicy
-from pixvec.index.sealing import index_in_this_process
-from pixvec.rpc.blocking import BlockingCalls
-from services.searcher.compaction import Compaction
-from services.searcher.data_folder import DataFolder
 from services.searcher.held_shard import HeldShard
 from tests.in_loop import in_loop
+from tests.unit.searcher.compacting import compacting
 from tests.unit.searcher.searching import SPACE, Bench, dropped, found, names
 
 POLICY = BuildPolicy(seal_rows=20, least_rows=10)
@@ -27,13 +23,10 @@ def kinds(held: HeldShard) -> list[IndexKind]:
 
 @in_loop
 async def test_segments_are_built_again_and_the_shard_stays(tmp_path: Path) -> None:
-    with Bench(tmp_path) as bench, closing(BlockingCalls("builds", 1)) as building:
+    with Bench(tmp_path) as bench, compacting(bench, policy=POLICY) as compaction:
         collection = bench.collection()
         bench.index(collection, *range(30))
         held = await bench.ready(collection)
-        compaction = Compaction(
-            bench.host, DataFolder(bench.folder), bench.snapshots, building, index_in_this_process, lambda: POLICY
-        )
         assert await compaction.build_next(held)
         assert not await compaction.build_next(held)
         assert kinds(held) == [IndexKind.FLAT]
