@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from pixvec.blobs.store import MemoryBlobStore
-from pixvec.errors import ContentNotFound, FailedPrecondition, Overloaded, PictureNotRecognised
+from pixvec.errors import ContentNotFound, FailedPrecondition, Overloaded, PictureNotRecognised, Unavailable
 from pixvec.internal.v1 import embedder_service_pb2 as pb
 from pixvec.vision.perceptual_hash import distance
 from tests.copies import part_of
@@ -67,6 +67,22 @@ async def test_what_cannot_be_had_was_not_compared(blobs: MemoryBlobStore, hashe
     assert [each.compared for each in found] == [False, False, True]
 
 
+@in_loop
+async def test_a_stored_picture_that_cannot_be_read_leaves_the_others_compared(
+    blobs: MemoryBlobStore, hashes: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    get = blobs.get
+
+    def get_all_but_one(content_hash: str) -> bytes:
+        if content_hash == hashes[1]:
+            raise Unavailable("the disk does not answer")
+        return get(content_hash)
+
+    monkeypatch.setattr(blobs, "get", get_all_but_one)
+    found = await compare(service(blobs), image=encode(PART), candidates=hashes)
+    assert [each.compared for each in found] == [True, False, True]
+
+
 class Stuck(InlineDecoder):
     """Never renders the pictures of these bytes."""
 
@@ -74,18 +90,31 @@ class Stuck(InlineDecoder):
         super().__init__()
         self._contents = contents
         self.waiting: list[Future[bytes]] = []
+        self.asked = asyncio.Event()
 
     def thumbnail(self, content: bytes, max_side: int) -> "Future[bytes]":
         if content not in self._contents:
             return super().thumbnail(content, max_side)
         self.waiting.append(Future())
+        self.asked.set()
         return self.waiting[-1]
 
 
 @in_loop
-async def test_when_time_is_up_what_is_done_is_told(blobs: MemoryBlobStore, hashes: list[str]) -> None:
-    decoder = Stuck(encode(SCENES[1]))
-    found = await compare(service(blobs, decoder), image=encode(PART), candidates=hashes[:2], limit_seconds=1.0)
+async def test_when_time_is_up_what_is_done_is_told(
+    blobs: MemoryBlobStore, hashes: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoder, wait = Stuck(encode(SCENES[1])), asyncio.wait
+
+    async def until_the_first_is_done(futures: list["asyncio.Future[object]"], **limit: float) -> None:
+        _, first, second = futures
+        assert limit == {"timeout": 30.0}
+        await wait([first])
+        await decoder.asked.wait()
+        assert not second.done()
+
+    monkeypatch.setattr(asyncio, "wait", until_the_first_is_done)
+    found = await compare(service(blobs, decoder), image=encode(PART), candidates=hashes[:2])
     assert [each.compared for each in found] == [True, False]
     assert [each.cancelled() for each in decoder.waiting] == [True]
 
