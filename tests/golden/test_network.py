@@ -49,11 +49,13 @@ TURNED = [f"png-exif-{orientation}" for orientation in range(1, 9)]
 
 
 @pytest.mark.parametrize("name", ["bmp", "tiff", "lossless-webp", "16-bit-rgb", "cmyk", "animated-png", *TURNED])
-def test_however_the_same_pixels_are_stored_they_have_one_vector(name: str) -> None:
-    assert STORED["cases"][name] == STORED["cases"]["png"]
+def test_however_the_same_pixels_are_stored_they_have_one_vector(found: dict, name: str) -> None:
+    for part, values in found["png"].items():
+        # Where in a batch a picture stands may move the last digit.
+        assert found[name][part] == pytest.approx(values, abs=1e-5)
 
 
 @pytest.mark.parametrize("name", ["palette", "grey", "alpha", "bilevel", "1x1", "20000x1", "1x20000"])
-def test_cases_that_differ_have_values_that_differ(name: str) -> None:
-    apart = np.abs(np.subtract(STORED["cases"][name]["parts"], STORED["cases"]["png"]["parts"]))
+def test_cases_that_differ_have_values_that_differ(found: dict, name: str) -> None:
+    apart = np.abs(np.subtract(found[name]["parts"], found["png"]["parts"]))
     assert apart.max() > 2 * TOLERANCE
