@@ -18,6 +18,16 @@ from pixvec.embedded.postgres import PostgresServer
 from pixvec.embedded.process import die_with_parent
 
 
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Train what the tests will ask for before the first of them: it counts into the time limit of none."""
+    if session.config.option.collectonly or session.testsfailed:
+        return
+    wanted = {name for item in session.items for name in getattr(item, "fixturenames", ())}
+    for fixture, trained in {"towers": _towers, "detector_weights": _detector_weights}.items():
+        if fixture in wanted:
+            trained(session.config)
+
+
 @functools.cache
 def _template(server: PostgresServer) -> str:
     """Migrate once, then copy: a tenth of the time of migrating for each test."""
@@ -78,20 +88,28 @@ def database_url(postgres_server: PostgresServer) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def towers(request: pytest.FixtureRequest) -> Path:
     """The folder of a small model of pictures and captions, trained once and kept."""
-    # Here, because it takes torch with it, which most tests do without.
-    from tests.towers import trained_towers
-
-    assert request.config.cache is not None
-    return trained_towers(request.config.cache)
+    return _towers(request.config)
 
 
 @pytest.fixture(scope="session")
 def detector_weights(request: pytest.FixtureRequest) -> Path:
     """The file of a small detector of shapes, `tests.detectors.NAME`, trained once and kept."""
+    return _detector_weights(request.config)
+
+
+def _towers(config: pytest.Config) -> Path:
+    # Here, because it takes torch with it, which most tests do without.
+    from tests.towers import trained_towers
+
+    assert config.cache is not None
+    return trained_towers(config.cache)
+
+
+def _detector_weights(config: pytest.Config) -> Path:
     from tests.detectors import trained_detector
 
-    assert request.config.cache is not None
-    return trained_detector(request.config.cache)
+    assert config.cache is not None
+    return trained_detector(config.cache)
 
 
 def _execute(server: PostgresServer, statement: str) -> None:

@@ -192,7 +192,7 @@ CLIP = "open_clip:local-dir:own"
 
 
 @pytest.fixture(scope="module")
-def towers(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def written_towers(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("towers")
     write_towers(folder)
     return folder
@@ -205,12 +205,12 @@ def clip_refused(folder: Path, match: str) -> None:
 
 
 @pytest.fixture
-def clip(towers: Path, tmp_path: Path) -> Path:
+def clip(written_towers: Path, tmp_path: Path) -> Path:
     """A folder with the configuration alone."""
     folder = tmp_path / "clip"
     folder.mkdir()
     config = "open_clip_config.json"
-    (folder / config).write_bytes((towers / config).read_bytes())
+    (folder / config).write_bytes((written_towers / config).read_bytes())
     return folder
 
 
@@ -231,8 +231,8 @@ def test_what_is_no_model_of_open_clip(clip: Path, name: str, content: bytes) ->
 
 
 @pytest.mark.parametrize("kept", [4, 0.5, 0.999])
-def test_a_model_of_open_clip_that_is_cut_short(clip: Path, towers: Path, kept: float) -> None:
-    content = (towers / "open_clip_model.safetensors").read_bytes()
+def test_a_model_of_open_clip_that_is_cut_short(clip: Path, written_towers: Path, kept: float) -> None:
+    content = (written_towers / "open_clip_model.safetensors").read_bytes()
     cut = content[: kept if kept >= 1 else int(len(content) * kept)]
     (clip / "open_clip_model.safetensors").write_bytes(cut)
     clip_refused(clip, r"make no model of open_clip \(.+\)")
