@@ -237,6 +237,6 @@ def test_a_trained_model_tells_colours_by_their_names(trained: TextExtractor) ->
     shares = class_probabilities(pictures, vectors, logit_scale=trained.logit_scale)
     right = shares.argmax(axis=1) == [list(COLOURS).index(scene.things[0].colour) for scene in alone]
     # One in eight by chance.
-    assert right.mean() >= 0.8
+    assert right.mean() >= 0.6
     # Calibrated: the likeliest is about as often right as its probability says.
     assert shares.max(axis=1).mean() == pytest.approx(right.mean(), abs=0.15)
