@@ -173,10 +173,14 @@ class _Count:
             self.note()
 
     def note(self) -> None:
-        """Write down what was counted."""
+        """Write down what was counted, if the store can be reached."""
         self._noted_at = self._clock()
         held = (self._training.job_id, self._training.owner)
-        self._trainings.note(*held, self._total, self._decoded, self._failed)
+        try:
+            self._trainings.note(*held, self._total, self._decoded, self._failed)
+        except Unavailable as error:
+            # It is for those who look on: the sample goes on.
+            log.info("training_not_noted", error=error.message)
 
 
 def _known(error: Exception) -> PixvecError:

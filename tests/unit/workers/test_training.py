@@ -221,6 +221,14 @@ def test_a_passing_trouble_puts_the_training_off_and_the_last_one_ends_it(studio
     assert (ended.state, ended.error.message) == (JobState.FAILED, "no blob store")
 
 
+def test_a_sample_goes_on_though_how_far_it_came_cannot_be_noted(studio, monkeypatch):
+    def down(*_):
+        raise Unavailable("no catalogue")
+
+    monkeypatch.setattr(studio.catalogue.trainings, "note", down)
+    assert studio.train(WORDS).state is JobState.COMPLETED
+
+
 @pytest.mark.parametrize(
     ("error", "message"),
     [(SoftTimeLimitExceeded(), "smaller sample"), (WeightsUnavailable("no weights for it"), "no weights for it")],
