@@ -103,12 +103,13 @@ def to_regions(picture: Picture, found: Detections) -> tuple[Region, ...]:
 def _drawn(picture: Picture, box: Box) -> Boxes | BoxOutside:
     """Return a box of the upright original in the pixels that the detector takes, (1, 4), or why it is none."""
     upright = np.array([[box.x1, box.y1, box.x2, box.y2]], np.float32)
+    height, width, _ = picture.pixels.shape
     try:
         clipped = clip_boxes(upright, picture.width, picture.height)
+        # Once more: a box may be too thin for anything to be left of it in fewer pixels.
+        return clip_boxes(scale_boxes(clipped, (picture.width, picture.height), (width, height)), width, height)
     except InvalidRequest as error:
         return BoxOutside(error.message, field=error.field)
-    height, width, _ = picture.pixels.shape
-    return scale_boxes(clipped, (picture.width, picture.height), (width, height))
 
 
 def _outcome(picture: Picture | PictureError, found: Detected | PictureError) -> SeenPicture | PictureError:

@@ -119,6 +119,15 @@ async def test_a_drawn_box_is_described_and_one_outside_is_told(service):
 
 
 @in_loop
+async def test_a_box_too_thin_for_the_detectors_pixels_is_told_and_harms_no_other(service):
+    content = scene((0, 0, 640, 320), size=(640, 320))
+    boxes = [common_pb2.Box(x1=0, y1=0, x2=1e-45, y2=320), common_pb2.Box(x1=0, y1=0, x2=600, y2=300)]
+    thin, whole = (await service.DetectRegions(request(content, content, boxes=boxes), None)).results
+    assert thin.error.reason == "BOX_OUTSIDE"
+    assert len(whole.regions) == 1
+
+
+@in_loop
 async def test_crops_are_embedded_by_the_model_of_the_collection(service):
     resolved = await service.ResolveRegions(pb.ResolveRegionsRequest(settings=CROPS, image_model="means"), None)
     assert (resolved.detector, resolved.dim, resolved.digest.hex()) == ("blobs", 3, "c1" * 32)
