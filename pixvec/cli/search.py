@@ -46,6 +46,8 @@ def search(
     as_json: AsJson = False,
 ) -> None:
     """Find pictures by a picture or a part of one, by a text, or by both."""
+    if box is not None and text is not None:
+        raise typer.BadParameter("--box goes with a picture or --like alone: leave --text out")
     query = _query(picture, like, region, text, text_weight) | _part(box)
     with Client(address) as client:
         result = client.search(
@@ -63,7 +65,7 @@ def search(
             **query,
         )
         if as_json:
-            print_json({"hits": [asdict(hit) for hit in result], "timings": asdict(result.timings)})
+            print_json(asdict(result))
             return
         print_hits(console, result)
         if open_sheet:

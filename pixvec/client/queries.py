@@ -43,10 +43,6 @@ def query_request(
 ) -> search_service_pb2.QueryRequest:
     """Build a search by exactly one of `image`, `image_id`, `region_id`, `by_text`, `vector` and `combine`. Raises
     InvalidRequest, InvalidVector, and OSError for a picture file that cannot be read."""
-    if sum(given is not None for given in (image, image_id, region_id, by_text, vector, combine)) != 1:
-        raise InvalidRequest(
-            "search needs exactly one of image, image_id, region_id, text, vector and combine", field="query"
-        )
     if box is not None and image is None and image_id is None:
         raise InvalidRequest("a box needs the picture that it is drawn on: image or image_id", field="box")
     if fuse is not None and (space or box is not None or region_id is not None):
@@ -61,6 +57,34 @@ def query_request(
         offset=not_negative("offset", offset),
         params=params_to_wire(options),
     )
+    _search_by(request, image, image_id, vector, region_id, by_text, combine)
+    if box is not None:
+        request.box.CopyFrom(box_to_wire(to_box("box", box)))
+    if fuse is not None:
+        request.fusion.CopyFrom(to_fusion(fuse, fuse_method, rrf_k))
+    if min_score is not None:
+        request.min_score = number("min_score", min_score)
+    _include(request, attributes=attributes, regions=regions, masks=masks)
+    if match:
+        request.include.match = True
+    _ask_consistency(request, consistency, token)
+    return request
+
+
+def _search_by(
+    request: search_service_pb2.QueryRequest,
+    image: PictureLike | None,
+    image_id: str | None,
+    vector: VectorLike | None,
+    region_id: str | None,
+    by_text: str | None,
+    combine: Iterable[Part] | None,
+) -> None:
+    """Put in what is searched by, of which exactly one is given."""
+    if sum(given is not None for given in (image, image_id, region_id, by_text, vector, combine)) != 1:
+        raise InvalidRequest(
+            "search needs exactly one of image, image_id, region_id, text, vector and combine", field="query"
+        )
     if vector is not None:
         request.vector.data = pack_vector(vector)
     elif image_id is not None:
@@ -73,17 +97,6 @@ def query_request(
         request.combination.CopyFrom(to_combination(combine))
     elif image is not None:
         request.image = read_picture(image)
-    if box is not None:
-        request.box.CopyFrom(box_to_wire(to_box("box", box)))
-    if fuse is not None:
-        request.fusion.CopyFrom(to_fusion(fuse, fuse_method, rrf_k))
-    if min_score is not None:
-        request.min_score = number("min_score", min_score)
-    _include(request, attributes=attributes, regions=regions, masks=masks)
-    if match:
-        request.include.match = True
-    _ask_consistency(request, consistency, token)
-    return request
 
 
 def scene_request(

@@ -105,6 +105,11 @@ def test_as_json_it_says_the_same(run, stored):
     told = run("search", "photos", stored / "a.jpg", "--json", "--min-score", 0.99).json
     assert [(hit["image_id"], round(hit["score"], 4)) for hit in told["hits"]] == [("a.jpg", 1.0)]
     assert told["timings"]["total"] > 0
+    assert told["coverage"] == {"shards_total": 1, "shards_answered": 1}
+    missing = {"attributes_missing", "regions_missing", "matches_missing"}
+    assert set(told) == {"hits", "timings", "coverage", "space"} | missing
+    assert told["space"]
+    assert not any(told[each] for each in missing)
 
 
 def test_a_long_id_can_be_read_and_copied(run, stored, photos, monkeypatch):
@@ -119,6 +124,14 @@ def test_one_thing_is_searched_by(run, stored, monkeypatch, arguments):
     ended = run("search", "photos", *arguments)
     assert ended.status == 2
     assert "give a picture, or --like ID" in ended.err
+
+
+@pytest.mark.parametrize("by", [["a.jpg"], ["--like", "a.jpg"], []])
+def test_a_box_and_a_text_do_not_go_together(run, stored, monkeypatch, by):
+    monkeypatch.chdir(stored)
+    ended = run("search", "photos", *by, "--box", "0,0,1,1", "--text", "a car")
+    assert ended.status == 2
+    assert "--box goes with a picture or --like alone: leave --text out" in " ".join(ended.err.split())
 
 
 def test_a_picture_that_is_not_there_is_wrong_usage(run, photos, tmp_path):
