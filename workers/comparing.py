@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from pixvec.blobs.store import BlobStore
-from pixvec.errors import ContentNotFound, Overloaded, PictureError
+from pixvec.errors import ContentNotFound, Overloaded, PictureError, Unavailable
 from pixvec.vision.copy_detection import SIDE, Copy, Look, find_copy, look_at
 from pixvec.vision.preprocess import Fit, Preprocess
 from workers.decode_pool import Decoder
@@ -74,7 +74,7 @@ class Comparing:
             query = await asyncio.shield(looked)
             try:
                 look = await self._look(candidate)
-            except (PictureError, ContentNotFound, Overloaded):
+            except (PictureError, ContentNotFound, Overloaded, Unavailable):
                 return None
             return Compared(await self._in_thread(find_copy, query, look))
 
