@@ -27,6 +27,8 @@ from pixvec.vision.state_dict import read_any
 _LOGITS = "roi_heads.box_predictor.cls_score.weight"
 _VALUES = ("classes", "min_size", "max_size", "anchor_sizes", "aspect_ratios")
 _MOST_NAME = 200
+# Of the pyramid that torchvision puts on a ResNet.
+_LEVELS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,4 +97,6 @@ def _anchors(values: Mapping[str, Any]) -> Anchors | None:
     ratios = tuple(float(ratio) for ratio in values.get("aspect_ratios", (0.5, 1.0, 2.0)))
     if not ratios or not all(sizes) or min((*ratios, *(side for level in sizes for side in level))) <= 0:
         raise ValueError("`anchor_sizes` and `aspect_ratios` have to be numbers above 0")
+    if len(sizes) != _LEVELS or len(set(map(len, sizes))) != 1:
+        raise ValueError(f"`anchor_sizes` has to be {_LEVELS} lists of equally many sizes, one for each level")
     return Anchors(sizes, ratios)

@@ -20,7 +20,7 @@ from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHe
 from torchvision.models.detection.generalized_rcnn import GeneralizedRCNN
 from torchvision.models.detection.mask_rcnn import MaskRCNNPredictor
 
-from pixvec.errors import ModelNotFound
+from pixvec.errors import ModelNotFound, WeightsUnavailable
 from pixvec.vision.detector import MOST_REGIONS
 from pixvec.vision.detector_architectures import DETECTORS
 from pixvec.vision.detector_file import Anchors, DetectorFile
@@ -38,7 +38,10 @@ _MASK_LAYER = re.compile(r"^(roi_heads\.mask_head)\.mask_fcn(\d+)\.(weight|bias)
 
 
 def build(name: str, file: DetectorFile) -> GeneralizedRCNN:
-    """Return the network with weights of chance, of the sizes that the file's weights have. Raises ModelNotFound."""
+    """Return the network with weights of chance, of the sizes that the file's weights have.
+
+    Raises ModelNotFound, and WeightsUnavailable for anchors that the architecture does not take.
+    """
     options = {
         "min_size": file.preprocess.min_size,
         "max_size": file.preprocess.max_size,
@@ -52,6 +55,11 @@ def build(name: str, file: DetectorFile) -> GeneralizedRCNN:
             f"no detector {name!r}: there are {', '.join(DETECTORS)}, and fasterrcnn_NAME_fpn and maskrcnn_NAME_fpn"
             " for the ResNets of torchvision",
             field="model",
+        )
+    if file.anchors is not None:
+        raise WeightsUnavailable(
+            f"{name} has anchors of its own: leave anchor_sizes out of its file; they can be told of networks on "
+            "ResNets only, fasterrcnn_NAME_fpn and maskrcnn_NAME_fpn"
         )
     labels = len(file.classes) + 1
     network: GeneralizedRCNN = torchvision.models.get_model(

@@ -149,12 +149,20 @@ def test_other_weights_are_another_detector(network: torch.nn.Module, tmp_path: 
         ({"anchor_sizes": [[]]}, "numbers above 0"),
         ({"anchor_sizes": [[8]], "aspect_ratios": []}, "numbers above 0"),
         ({"anchor_sizes": 8}, "not iterable"),
+        ({"anchor_sizes": [[8]] * 4}, "5 lists of equally many sizes"),
+        ({"anchor_sizes": [[8], [8, 16], [8], [8], [8]]}, "5 lists of equally many sizes"),
     ],
 )
 def test_what_stands_beside_the_weights_is_looked_at(
     small: torch.nn.Module, tmp_path: Path, beside: dict[str, object], message: str
 ) -> None:
     assert message in refused(stored(small, **beside), tmp_path, "fasterrcnn_resnet18_fpn")
+
+
+def test_anchors_of_an_architecture_that_takes_none(network: torch.nn.Module, tmp_path: Path) -> None:
+    values = stored(network, anchor_sizes=[[8], [16], [32], [64], [128]])
+    with pytest.raises(WeightsUnavailable, match="networks on ResNets only"):
+        load_from(ARCHITECTURE, saved(values, tmp_path))
 
 
 def test_weights_that_do_not_fit(network: torch.nn.Module, tmp_path: Path) -> None:
