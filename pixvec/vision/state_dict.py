@@ -51,14 +51,18 @@ def assign(network: torch.nn.Module, state: Mapping[str, torch.Tensor], path: Pa
     problem = _first_problem(expected, state)
     if problem:
         raise WeightsUnavailable(f"{path} does not hold the weights of this network: {problem}; name another file")
+    _check_finite(state, path)
     network.load_state_dict({name: value.float() for name, value in state.items()}, assign=True)
-    check_finite(network, path)
 
 
 def check_finite(network: torch.nn.Module, path: Path) -> None:
     """Raise WeightsUnavailable where a weight, read from `path`, is no number or without bound: no vector would be
-    one."""
-    wrong = next((name for name, weight in network.named_parameters() if not weight.isfinite().all()), None)
+    one. What else a network holds is its own: a mask of attention is without bound."""
+    _check_finite(dict(network.named_parameters()), path)
+
+
+def _check_finite(weights: Mapping[str, torch.Tensor], path: Path) -> None:
+    wrong = next((name for name, weight in weights.items() if not weight.isfinite().all()), None)
     if wrong is not None:
         raise WeightsUnavailable(f"{path} is damaged: {wrong} has values that are not finite; name another file")
 

@@ -148,3 +148,11 @@ def test_weights_of_another_network_are_told_by_the_first_that_does_not_fit(
     file = saved(tmp_path, {name: value for name, value in state.items() if value is not None})
     with pytest.raises(WeightsUnavailable, match=f"does not hold the weights of this network: {problem}; name another"):
         load_into(network(), file, without=())
+
+
+@pytest.mark.parametrize("name", ["0.weight", "1.running_var"])
+def test_weights_and_running_statistics_are_finite(tmp_path: Path, name: str) -> None:
+    state = network().state_dict()
+    state[name][0] = torch.inf
+    with pytest.raises(WeightsUnavailable, match=rf"is damaged: {name} has values that are not finite"):
+        load_into(network(), saved(tmp_path, state), without=())
