@@ -52,8 +52,10 @@ class SiftFamily:
         return [dataclasses.replace(info, dim=self._dim(weights.files.get(info.name))) for info in infos]
 
     def _dim(self, path: Path | None) -> int:
-        words, *rest = (path and shape_of(path, "centroids")) or (0, 0)
-        return words if self._kind == "sift-bow" else words * rest[0]
+        shape = shape_of(path, "centroids") if path else ()
+        if len(shape) != 2:
+            return 0
+        return shape[0] if self._kind == "sift-bow" else shape[0] * shape[1]
 
 
 class TimmFamily:

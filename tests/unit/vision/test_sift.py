@@ -209,6 +209,12 @@ def test_a_file_that_is_no_codebook_is_refused(
         load("sift-vlad:book", WeightSource({"sift-vlad:book": file}))
 
 
+def test_a_file_that_is_no_codebook_is_listed_without_a_size(tmp_path: Path) -> None:
+    file = fitted_file.write(tmp_path, "book", "codebook-1", {**GOOD, "centroids": np.ones(DIM, np.float32)})
+    described = {info.name: info.dim for info in describe(WeightSource({"sift-vlad:book": file}))}
+    assert described["sift-vlad:book"] == 0
+
+
 @pytest.mark.parametrize("content", [b"", b"text", b"\x02\0\0\0\0\0\0\0[]", bytes(100)])
 def test_bytes_that_are_no_safetensors_are_refused(tmp_path: Path, content: bytes) -> None:
     file = tmp_path / "book.safetensors"
