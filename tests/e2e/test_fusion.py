@@ -1,5 +1,6 @@
 """What is like a picture by shape and by colour at once is found by fusing a space of each, through the SDK."""
 
+import functools
 import itertools
 from collections.abc import Iterator
 
@@ -21,14 +22,18 @@ SIDE, THING_SIDE = 224, 200
 OF_EACH, ASKED = 5, 2
 
 
-def things() -> Iterator[tuple[str, bytes, bool]]:
-    """Yield pictures of one plain thing each, none where another is or on its ground: what it is, and whether it is
+@functools.cache
+def things() -> tuple[tuple[str, bytes, bool], ...]:
+    """Return pictures of one plain thing each, none where another is or on its ground: what it is, and whether it is
     searched by, not for."""
     kinds = itertools.product(("circle", "triangle", "cross"), ("red", "green", "blue", "purple"))
+    made: list[tuple[str, bytes, bool]] = []
     for number, ((shape, colour), place) in enumerate(itertools.product(kinds, range(OF_EACH + ASKED))):
         left, top = np.random.default_rng(number).integers(0, SIDE - THING_SIDE, 2).tolist()
         thing = Thing(shape, colour, "plain", (left, top, left + THING_SIDE, top + THING_SIDE))
-        yield thing.phrase, encode(scene_of([thing], number, (SIDE, SIDE)), "PNG"), place >= OF_EACH
+        picture = encode(scene_of([thing], number, (SIDE, SIDE)), "PNG")
+        made.append((thing.phrase, picture, place >= OF_EACH))
+    return tuple(made)
 
 
 @pytest.fixture(scope="module")
