@@ -14,8 +14,9 @@ from tests.integration.workplaces import LIMIT_S, Workplace, furnished, until
 from tests.pictures import encode
 from tests.scenes import scenes
 
-CONTENTS, IMAGES = 10, 200
-SPEC = TrainingSpec("words", FittedKind.SIFT_VLAD, 16, IMAGES)
+CONTENTS = 10
+# More than any machine gets through between two looks at it; a training that nobody waits for may be longer still.
+IMAGES, MANY_IMAGES = 600, 5_000
 
 
 @pytest.fixture
@@ -24,20 +25,21 @@ def workplace(database_url: str) -> Iterator[Workplace]:
         yield place
 
 
-def begin(workplace: Workplace) -> str:
-    """Fill a collection, ask for a training, and return its job."""
+def begin(workplace: Workplace, images: int = IMAGES) -> str:
+    """Fill a collection, ask for a training on all of it, and return its job."""
     blobs = FsspecBlobStore((workplace.folder / "blobs").as_uri())
     contents = [blobs.put(encode(scene.picture)) for scene in scenes(range(CONTENTS))]
     space = Space("image", "hog-color", 4, Metric.COSINE, "ab" * 32)
     collection_id = workplace.catalogue.collections.create("photos", [space], 1).collection_id
     jobs = workplace.catalogue.jobs
     ingest = jobs.create(collection_id, OnExisting.REPLACE).job_id
-    jobs.add_items(ingest, [NewItem(n, f"{n}", {}, contents[n % CONTENTS], 1) for n in range(IMAGES)])
+    jobs.add_items(ingest, [NewItem(n, f"{n}", {}, contents[n % CONTENTS], 1) for n in range(images)])
     chunk = jobs.lease_next(ingest, "ingest", 60)
     assert chunk is not None
     embedded = [EmbeddedItem(each, b"", each.content_hash, 1, "JPEG", 224, 224) for each in chunk.items]
     workplace.catalogue.feed_writer.commit(chunk, embedded, [])
-    job_id = workplace.catalogue.trainings.create(collection_id, SPEC).job_id
+    spec = TrainingSpec("words", FittedKind.SIFT_VLAD, 16, images)
+    job_id = workplace.catalogue.trainings.create(collection_id, spec).job_id
     publish(workplace, job_id)
     return job_id
 
@@ -70,7 +72,7 @@ def test_a_killed_worker_leaves_a_training_that_another_begins_anew(workplace: W
 
 
 def test_a_worker_that_is_told_to_stop_hands_its_training_on(workplace: Workplace) -> None:
-    jobs, job_id = workplace.catalogue.jobs, begin(workplace)
+    jobs, job_id = workplace.catalogue.jobs, begin(workplace, MANY_IMAGES)
     with workplace.worker() as process:
         until(lambda: jobs.get(job_id).decoded)
         process.send_signal(signal.SIGTERM)
