@@ -22,6 +22,8 @@ _Array = npt.NDArray[np.float64]
 KIND = "pca-1"
 # Beyond what decides the components; 20,000 vectors of 2,048 are 160 MB.
 _MOST_VECTORS = 20_000
+# As they are centred, in double precision: fewer vectors where they are long.
+_MOST_BYTES = 2**30
 # Components of less than this share of the first one's variance are noise of rounding, not to be blown up.
 _LEAST_SHARE = 1e-7
 
@@ -47,9 +49,11 @@ class Pca:
 
 
 def fit_pca(batches: Iterable[Vectors], dim: int, *, seed: int = 0) -> Pca:
-    """Return the first `dim` components of all (n, d) vectors that come, or of 20,000 of them, drawn evenly.
+    """Return the first `dim` components of all (n, d) vectors that come, or of 20,000 of them, drawn evenly; of fewer
+    where they are so long that those would be more than 1 GiB.
 
-    Raises InvalidRequest for more components than the vectors have, FailedPrecondition where there are too few vectors.
+    Raises InvalidRequest for more components than the vectors have, FailedPrecondition where there are too few vectors
+    or too many components for that bound.
     """
     sample = _sample(batches, np.random.default_rng(seed))
     if not len(sample):
@@ -57,6 +61,11 @@ def fit_pca(batches: Iterable[Vectors], dim: int, *, seed: int = 0) -> Pca:
     if not 1 <= dim <= sample.shape[1]:
         raise InvalidRequest(
             f"vectors of {sample.shape[1]} have 1 to {sample.shape[1]} components, not {dim}", field="dim"
+        )
+    if dim >= _most(sample):
+        raise FailedPrecondition(
+            f"{dim} components of vectors of {sample.shape[1]} take more memory than a worker may: ask for fewer than "
+            f"{_most(sample)}, or take a model of shorter vectors"
         )
     if len(sample) <= dim:
         raise FailedPrecondition(
@@ -93,18 +102,25 @@ def _sample(batches: Iterable[Vectors], rng: np.random.Generator) -> Vectors:
             parts.append((batch, rng.random(len(batch))))
             rows += len(batch)
         # Seldom: each time costs a copy of all.
-        if rows > 2 * _MOST_VECTORS:
-            parts, rows = [_lowest(parts)], _MOST_VECTORS
+        if rows > 2 * _most(batch):
+            parts, rows = [_lowest(parts)], _most(batch)
     return _lowest(parts)[0] if parts else np.zeros((0, 0), np.float32)
 
 
 def _lowest(parts: Sequence[tuple[Vectors, _Array]]) -> tuple[Vectors, _Array]:
     """Return the vectors that drew the lowest lots, in their order, and those."""
     kept, lots = (np.concatenate(each) for each in zip(*parts, strict=True))
-    if len(kept) <= _MOST_VECTORS:
+    most = _most(kept)
+    if len(kept) <= most:
         return kept, lots
-    rows = np.sort(np.argpartition(lots, _MOST_VECTORS)[:_MOST_VECTORS])
+    rows = np.sort(np.argpartition(lots, most)[:most])
     return kept[rows], lots[rows]
+
+
+def _most(vectors: Vectors) -> int:
+    """Return how many vectors of this length are sampled."""
+    dim: int = vectors.shape[1]
+    return min(_MOST_VECTORS, max(1, _MOST_BYTES // (8 * max(1, dim))))
 
 
 def _components(centred: _Array, dim: int) -> tuple[_Array, _Array]:

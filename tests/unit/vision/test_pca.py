@@ -78,6 +78,15 @@ def test_what_is_too_much_is_sampled_from_all_of_it(monkeypatch: pytest.MonkeyPa
     assert 2 < pca.mean[0] < 6
 
 
+def test_of_long_vectors_fewer_are_sampled(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pixvec.vision.pca._MOST_BYTES", 8 * 20 * 6)
+    few = spread(200, *np.linspace(4, 0.1, 20))
+    # Six vectors have no more than five directions around their mean.
+    assert fit_pca([few[:50], few[50:]], 5).variances[4] > 0
+    with pytest.raises(FailedPrecondition, match=r"6 components of vectors of 20 take more memory .* fewer than 6"):
+        fit_pca([few[:50], few[50:]], 6)
+
+
 @pytest.mark.parametrize(
     ("batches", "dim", "error", "why"),
     [
