@@ -93,7 +93,8 @@ class Detector(Protocol):
 
 
 class RegionExtractor(Protocol):
-    """What fills a space of regions. `digest`: over the detector, the settings and the model that embeds crops."""
+    """What fills a space of regions. `digest`: over the detector, what of the settings
+    moves a vector, and the model that embeds crops."""
 
     @property
     def name(self) -> str:

@@ -4,7 +4,7 @@ A. Radford et al., Learning transferable visual models from natural language sup
 independent probabilities: X. Zhai et al., Sigmoid loss for language image pre-training, ICCV 2023.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -23,14 +23,6 @@ TEMPLATES = (
 )
 
 Probabilities = npt.NDArray[np.float32]
-
-
-def class_vectors(
-    embed_texts: Callable[[Sequence[str]], Vectors], classes: Sequence[str], templates: Sequence[str] = TEMPLATES
-) -> Vectors:
-    """Return (classes, dim) float32, L2-normalised: of each class the mean of its texts' vectors. Raises as
-    `class_texts` does."""
-    return class_means(embed_texts(class_texts(classes, templates)), len(classes))
 
 
 def class_texts(classes: Sequence[str], templates: Sequence[str] = TEMPLATES) -> list[str]:

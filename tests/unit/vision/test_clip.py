@@ -20,7 +20,7 @@ from pixvec.vision.pca import fit_pca, save_pca
 from pixvec.vision.preprocess import Fit, Preprocess
 from pixvec.vision.registry import load
 from pixvec.vision.weights import WeightSource
-from pixvec.vision.zero_shot import class_probabilities, class_vectors
+from pixvec.vision.zero_shot import class_means, class_probabilities, class_texts
 from tests.one_thread import one_thread
 from tests.scenes import COLOURS, SHAPES, TEXTURES, Scene, scenes
 from tests.towers import PREPROCESS, THINGS, write_towers
@@ -233,7 +233,7 @@ def test_a_trained_model_tells_colours_by_their_names(trained: TextExtractor) ->
     pictures = trained.embed(np.stack([trained.preprocess.apply(scene.picture) for scene in alone]))
     corners = itertools.product(TEXTURES, SHAPES, ("top", "bottom"), ("left", "right"))
     templates = [f"a {texture} {{}} {shape} at the {y} {x}".replace("plain ", "") for texture, shape, y, x in corners]
-    vectors = class_vectors(trained.embed_texts, list(COLOURS), templates)
+    vectors = class_means(trained.embed_texts(class_texts(list(COLOURS), templates)), len(COLOURS))
     shares = class_probabilities(pictures, vectors, logit_scale=trained.logit_scale)
     right = shares.argmax(axis=1) == [list(COLOURS).index(scene.things[0].colour) for scene in alone]
     # One in eight by chance.
