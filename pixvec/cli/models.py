@@ -34,7 +34,8 @@ def models(context: typer.Context, address: Address = DEFAULT_ADDRESS, as_json: 
         return
     # Cells may take several lines, which the console that leaves lines whole would spoil.
     Console(markup=False, emoji=False, highlight=False).print(_table(found))
-    console.print("What is not here comes with its first use, or says how: pixvec models show NAME")
+    if not all(each.available for each in found):
+        console.print("How to get what is not here: pixvec models show NAME")
 
 
 @app.command("show")

@@ -12,8 +12,9 @@ def filled(photos: Client) -> Client:
 @pytest.mark.parametrize("columns", [80, 120])
 def test_models_are_listed_in_a_table_that_fits_the_terminal(run, server, monkeypatch, columns):
     monkeypatch.setenv("COLUMNS", str(columns))
-    lines = run("models").out.splitlines()
+    *lines, remedy = run("models").out.splitlines()
     assert max(map(len, lines)) <= columns
+    assert remedy == "How to get what is not here: pixvec models show NAME"
     assert lines[0].split() == ["model", "dim", "M", "params", "MB", "source", "licence", "here"]
     kinds, network, fake = lines[1::2], lines[2], lines[4]
     assert [line.strip() for line in kinds] == ["network:", "handcrafted:"]
