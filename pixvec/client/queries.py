@@ -46,10 +46,7 @@ def query_request(
     if box is not None and image is None and image_id is None:
         raise InvalidRequest("a box needs the picture that it is drawn on: image or image_id", field="box")
     if fuse is not None and (space or box is not None or region_id is not None):
-        raise InvalidRequest(
-            "fuse names the spaces to search, by more than a part of a picture: leave space, box and region_id out",
-            field="fuse",
-        )
+        raise _not_fusible()
     request = search_service_pb2.QueryRequest(
         collection=text("collection", collection),
         space=text("space", space),
@@ -64,11 +61,16 @@ def query_request(
         request.fusion.CopyFrom(to_fusion(fuse, fuse_method, rrf_k))
     if min_score is not None:
         request.min_score = number("min_score", min_score)
-    _include(request, attributes=attributes, regions=regions, masks=masks)
-    if match:
-        request.include.match = True
+    _include(request, attributes=attributes, regions=regions, masks=masks, match=match)
     _ask_consistency(request, consistency, token)
     return request
+
+
+def _not_fusible() -> InvalidRequest:
+    return InvalidRequest(
+        "fuse names the spaces to search, by more than a part of a picture: leave space, box and region_id out",
+        field="fuse",
+    )
 
 
 def _search_by(
@@ -245,6 +247,7 @@ def _include(
     attributes: bool,
     regions: bool,
     masks: bool,
+    match: bool = False,
 ) -> None:
     # An empty message is one too, and asks for nothing.
     if attributes:
@@ -253,6 +256,8 @@ def _include(
         request.include.regions = True
     if masks:
         request.include.masks = True
+    if match:
+        request.include.match = True
 
 
 def _ask_consistency(
