@@ -4,6 +4,8 @@ import asyncio
 import functools
 import os
 import sys
+from collections.abc import Coroutine
+from typing import Any
 
 import uvloop
 
@@ -15,7 +17,7 @@ from pixvec.index.plan import BuildPolicy
 from pixvec.internal.v1 import searcher_service_pb2_grpc
 from pixvec.machine import core_count, memory_bytes
 from pixvec.rpc.blocking import BlockingCalls
-from pixvec.rpc.server import build_server, run_until_signalled
+from pixvec.rpc.server import ServerHandle, build_server, run_until_signalled
 from pixvec.settings import SearcherSettings, read_settings
 from pixvec.telemetry.exposition import serve_metrics
 from pixvec.telemetry.logging import configure_logging, get_logger
@@ -111,17 +113,14 @@ async def serve(settings: SearcherSettings, catalogue: Catalogue, data: DataFold
 
     await handle.start(SERVICES)
     try:
-        # A background task that dies takes the process with it: it would be of no use without, and is started anew.
-        async with asyncio.TaskGroup() as background:
-            tasks = [
-                background.create_task(follower.run()),
-                background.create_task(snapshots.run(settings.searcher_snapshot_interval_s)),
-                background.create_task(compaction.run(COMPACTION_INTERVAL_S)),
-                background.create_task(gpus.run(GPU_INTERVAL_S)),
-            ]
-            await run_until_signalled(handle, grace_s=settings.searcher_shutdown_grace_s)
-            for task in tasks:
-                task.cancel()
+        await _until_signalled(
+            handle,
+            settings.searcher_shutdown_grace_s,
+            follower.run(),
+            snapshots.run(settings.searcher_snapshot_interval_s),
+            compaction.run(COMPACTION_INTERVAL_S),
+            gpus.run(GPU_INTERVAL_S),
+        )
     finally:
         # First of all: the thread that waits for a build would keep the process for the rest of it.
         builder.close()
@@ -133,6 +132,16 @@ async def serve(settings: SearcherSettings, catalogue: Catalogue, data: DataFold
         transfers.close(wait=False)
         for calls in (searching, recall, fetching, applying, catching_up, polling, reading, building, disk, gpus):
             calls.close()
+
+
+async def _until_signalled(handle: ServerHandle, grace_s: float, *background: Coroutine[Any, Any, None]) -> None:
+    """Serve until a signal. A background task that dies takes the process with it: it would be of no use without, and
+    is started anew."""
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(each) for each in background]
+        await run_until_signalled(handle, grace_s=grace_s)
+        for task in tasks:
+            task.cancel()
 
 
 def main() -> None:
